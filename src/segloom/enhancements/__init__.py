@@ -1,0 +1,46 @@
+"""Enhancements by name: ours below, others through the entry-point group ``segloom.enhancements``.
+
+An entry point names a subclass of `EnhancementConfig`; its own name is the enhancement's.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from segloom.enhancements.base import Enhancement, EnhancementConfig
+from segloom.errors import ConfigError, UnknownNameError
+
+__all__ = ["ENHANCEMENTS", "Enhancement", "EnhancementConfig", "enhancement_config"]
+
+ENHANCEMENTS = {
+    "afma": "segloom.enhancements.afma:AfmaConfig",
+    "celt": "segloom.enhancements.celt:CeltConfig",
+}
+"""Name to ``module:class`` of the options."""
+
+ENTRY_POINT_GROUP = "segloom.enhancements"
+
+
+def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
+    """Make the options of the enhancement called ``name``.
+
+    Raises:
+        UnknownNameError: No enhancement or option has this name.
+        ConfigError: An option has a value that the enhancement refuses.
+    """
+    others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    known = {**others, **ENHANCEMENTS}
+    if name not in known:
+        raise UnknownNameError("enhancement", name, known)
+    module, _, attribute = known[name].partition(":")
+    config_class: type[EnhancementConfig] = getattr(import_module(module), attribute)
+    fields = config_class.__dataclass_fields__
+    for option in options:
+        if option not in fields:
+            raise UnknownNameError(f"option of enhancement {name}", option, fields)
+    try:
+        return config_class(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"enhancement {name}: {error}") from error

@@ -1,0 +1,72 @@
+"""The contract between a model and what plugs into it.
+
+A model runs ``prepare -> encoder -> enrich -> decoder -> refine -> head -> correct``. An
+enhancement overrides one or two of these sites and leaves the others as they are: the identity.
+What it needs later, for `correct` or for its auxiliary loss, it returns as its *signal*, a value:
+nothing is stored on ``self``, so that copying, compiling and exporting a model are safe.
+
+Axes: B batch, C image channels, D decoder channels, K classes, H W image size, h w decoder size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from segloom.types import ModelShape
+
+__all__ = ["Enhancement", "EnhancementConfig"]
+
+
+class Enhancement(nn.Module):
+    """A network part that acts at one or more sites of any architecture."""
+
+    input_multiple: int = 1
+    """Height and width of the input are padded to a multiple of this."""
+
+    def prepare(self, image: Tensor) -> tuple[Tensor, Any]:
+        """Change the image before the encoder: ``(B, C, H, W) -> (B, C + extra, H, W)``, signal."""
+        return image, None
+
+    def enrich(
+        self, image: Tensor, features: list[Tensor], signal: Any
+    ) -> tuple[list[Tensor], Any]:
+        """Change the encoder's maps, each keeping its shape, and return the signal."""
+        return features, signal
+
+    def refine(self, decoded: Tensor, signal: Any) -> Tensor:
+        """Change the decoder's output ``(B, D, h, w)``, keeping its shape."""
+        return decoded
+
+    def correct(self, logits: Tensor, signal: Any) -> Tensor:
+        """Change the logits ``(B, K, H, W)``, keeping their shape."""
+        return logits
+
+    def loss(self, signal: Any, target: Tensor) -> Tensor | None:
+        """Compute the auxiliary loss: an unweighted scalar, or None if there is none.
+
+        Args:
+            signal: What the sites returned, last.
+            target: int64 ``(B, H, W)``, class ids and 255 for void.
+        """
+        return None
+
+    def rewire(self, model: nn.Module) -> None:
+        """Swap blocks of the finished model, once, keeping the names of its parameters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnhancementConfig:
+    """Options of one enhancement; a subclass adds fields and builds the module."""
+
+    extra_input_channels: ClassVar[int] = 0
+    """Channels that `Enhancement.prepare` adds to the image."""
+
+    loss_weight: float = 1.0
+    """Weight of the auxiliary loss unless the training configuration names another."""
+
+    def build(self, shape: ModelShape) -> Enhancement:
+        """Make the module for a model of this shape."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is built")

@@ -1,0 +1,108 @@
+"""The values that travel between the rooms. Importing this file does not import torch.
+
+Axes: B batch, C channels, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+
+from segloom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "IGNORE_INDEX",
+    "FeatureSpec",
+    "ModelShape",
+    "Prediction",
+    "Record",
+    "Sample",
+    "SampleMeta",
+]
+
+IGNORE_INDEX = 255
+"""Label of a pixel without a class (void): never trained, never counted, never predicted."""
+
+
+class SampleMeta(TypedDict, total=False):
+    """Where a sample came from."""
+
+    id: str
+    """Name of the sample, unique in its split; the stem of the image file."""
+    path: str
+    """Image file."""
+    size: tuple[int, int]
+    """Height and width of the image as read, in pixels."""
+
+
+class Sample(TypedDict):
+    """One image with its label map.
+
+    ``image`` is uint8 ``(C, H, W)``, RGB, 0 to 255 (not normalised: the model does that on the
+    batch); ``mask`` is uint8 ``(H, W)``, class ids and `IGNORE_INDEX`. A collated batch has the
+    same keys with a leading ``B`` and ``meta`` as a list.
+    """
+
+    image: Tensor
+    mask: Tensor
+    meta: SampleMeta
+
+
+class FeatureSpec(NamedTuple):
+    """One map that the encoder returns."""
+
+    level: int
+    """0 is image size, 1 the first down-sampling, and so on."""
+    channels: int
+    """0 marks a place holder (several transformer encoders have one at level 1)."""
+    stride: int
+    """Input pixels per feature pixel; strides repeat in dilated encoders."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """All that an enhancement may ask for when it is built."""
+
+    image_channels: int
+    num_classes: int
+    features: tuple[FeatureSpec, ...]
+    decoded_channels: int
+    """Channels of the decoder's output, the input of the segmentation head."""
+
+    def level(self, number: int) -> tuple[int, FeatureSpec]:
+        """Find the map of a level.
+
+        Returns:
+            Its index in the list that the encoder returns, and its spec.
+
+        Raises:
+            ConfigError: The encoder has no map with channels at this level.
+        """
+        for index, spec in enumerate(self.features):
+            if spec.level == number and spec.channels > 0:
+                return index, spec
+        levels = [spec.level for spec in self.features if spec.channels > 0]
+        raise ConfigError(f"this encoder has no feature map at level {number}; it has {levels}.")
+
+
+class Prediction(NamedTuple):
+    """What one pass through a model gives."""
+
+    logits: Tensor
+    """``(B, K, H, W)`` at the size of the input image, not normalised."""
+    signals: dict[str, Any]
+    """Per enhancement, what its auxiliary loss needs: a tensor, a named tuple of tensors, None."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a data set: an image file, its label map, and an optional edge map."""
+
+    id: str
+    image: Path
+    mask: Path | None = None
+    edge: Path | None = None
