@@ -28,6 +28,25 @@ IGNORE_INDEX = 255
 """Label of a pixel without a class (void): never trained, never counted, never predicted."""
 
 
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes of a data set, in the order of their ids; void is not among them."""
+
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    """One RGB colour per class, 0 to 255."""
+    ignore_index: int = IGNORE_INDEX
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.classes) <= IGNORE_INDEX:
+            raise ConfigError(f"a label set needs 1 to 255 classes; this one has {self.classes}.")
+        if len(self.classes) != len(self.palette):
+            raise ConfigError(
+                f"{len(self.classes)} classes but {len(self.palette)} colours in the palette; "
+                "give one colour per class."
+            )
+
+
 class SampleMeta(TypedDict, total=False):
     """Where a sample came from."""
 

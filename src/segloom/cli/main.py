@@ -1,0 +1,71 @@
+"""The ``segloom`` program: a table of verbs, each in a file that is imported only when asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from segloom.errors import SegloomError
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "train": "train a network from a recipe",
+    "eval": "measure a run on a split and write its report",
+    "predict": "label images",
+    "data": "check or download a data set",
+    "convert": "read a checkpoint of the original programs",
+    "list": "show architectures, encoders, enhancements or losses",
+    "doctor": "check the installation",
+}
+"""Verb to its one-line help; ``segloom.cli.<verb>`` holds ``run(words) -> exit code``."""
+
+MODULES = {"eval": "evaluate", "list": "catalogue"}
+"""Verbs whose file cannot have their name."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one verb; return 0 for success, 1 for a failed check, 2 for bad input, 130 if stopped."""
+    words = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"segloom {version('segloom')}")
+        return 0
+    verb, *rest = words
+    try:
+        if verb not in VERBS:
+            from segloom.errors import UnknownNameError
+
+            raise UnknownNameError("command", verb, VERBS)
+        module = import_module(f"segloom.cli.{MODULES.get(verb, verb)}")
+        code: int = module.run(rest)
+        return code
+    except SegloomError as error:
+        if debug:
+            raise
+        print(f"segloom: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("segloom: stopped", file=sys.stderr)
+        return 130
+
+
+def _help() -> str:
+    lines = [f"  {verb:<10}{text}" for verb, text in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: segloom COMMAND ...   (segloom COMMAND --help tells more)",
+            "",
+            *lines,
+            "",
+            "  --debug   show the traceback of an error",
+            "  --version show the version",
+        ]
+    )

@@ -1,0 +1,73 @@
+"""Where the files of one run lie; every command that takes a RUN finds them through this.
+
+config.yaml  environment.json  command.txt  log.txt
+metrics.csv  metrics.jsonl     one row per epoch
+checkpoints/best  checkpoints/last     each a model directory, as `save_pretrained` writes it
+checkpoints/trainer.ckpt       optimiser, schedule and position, for resuming
+eval/<split>/                  metrics.json per_image.csv confusion.csv report.html montage/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from segloom.errors import CheckpointError
+
+__all__ = ["RunDirectory"]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a run; nothing is created by asking for one."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The whole resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def history(self) -> Path:
+        """One CSV row per epoch: epoch, step, lr, seconds, train/*, val/*."""
+        return self.path / "metrics.csv"
+
+    @property
+    def trainer_state(self) -> Path:
+        """What resuming needs besides the weights."""
+        return self.path / "checkpoints" / "trainer.ckpt"
+
+    def checkpoint(self, which: str = "best") -> Path:
+        """Find a model directory: ``best`` (by validation mIoU) or ``last``.
+
+        Raises:
+            CheckpointError: The run has no such checkpoint.
+        """
+        path = self.path / "checkpoints" / which
+        if not (path / "config.json").is_file():
+            raise CheckpointError(
+                f"{self.path} has no checkpoint '{which}'; train it first with "
+                f"`segloom train ... --train.out {self.path}`."
+            )
+        return path
+
+    def evaluation(self, split: str) -> Path:
+        """Folder of the evaluation on ``split``."""
+        return self.path / "eval" / split
+
+    @classmethod
+    def model_directory(cls, path: Path) -> Path:
+        """Resolve what a user names as a model: a run, or a model directory itself.
+
+        Raises:
+            CheckpointError: It is neither.
+        """
+        if (path / "config.json").is_file():
+            return path
+        if (path / "checkpoints").is_dir():
+            return cls(path).checkpoint()
+        raise CheckpointError(
+            f"{path} is neither a run nor a model directory; give the folder that `segloom train` "
+            "wrote, or one with config.json and model.safetensors."
+        )
