@@ -1,4 +1,4 @@
-"""The ``segloom`` program: a table of verbs, each in a file that is imported only when asked for."""
+"""The ``segloom`` program: a table of verbs, each in a file imported only when asked for."""
 
 from __future__ import annotations
 
