@@ -1,0 +1,168 @@
+"""Architectures by name, and what is known of each before anything is built.
+
+The networks are those of segmentation-models-pytorch (SMP) 0.6; names are SMP's class names, and
+upper or lower case, hyphens and underscores do not matter.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from segloom.errors import ConfigError, UnknownNameError
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "build_smp",
+    "find_architecture",
+    "find_encoder",
+    "list_architectures",
+    "list_encoders",
+]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture and its limits."""
+
+    name: str
+    """Lower-case key, as used in configurations."""
+    class_name: str
+    """Name of the class in SMP."""
+    minimum_size: int = 1
+    """Smallest height and width in pixels; smaller images are padded to it."""
+    grid_multiple: int = 1
+    """Rows and columns of the deepest map must divide by this."""
+    trains_on_one_sample: bool = True
+    """False: a pooled 1x1 map passes a batch norm, which needs two samples in training."""
+    paper: str = ""
+    """Where the architecture was published."""
+
+
+ARCHITECTURES = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture("unet", "Unet", paper="Ronneberger et al., MICCAI 2015"),
+        Architecture("unetplusplus", "UnetPlusPlus", paper="Zhou et al., DLMIA 2018"),
+        Architecture("manet", "MAnet", paper="Fan et al., IEEE Access 2020"),
+        Architecture("linknet", "Linknet", paper="Chaurasia and Culurciello, VCIP 2017"),
+        Architecture("fpn", "FPN", paper="Kirillov et al., CVPR 2019"),
+        Architecture(
+            "pspnet", "PSPNet", trains_on_one_sample=False, paper="Zhao et al., CVPR 2017"
+        ),
+        Architecture(
+            "pan", "PAN", minimum_size=128, trains_on_one_sample=False, paper="Li et al., BMVC 2018"
+        ),
+        Architecture(
+            "deeplabv3", "DeepLabV3", trains_on_one_sample=False, paper="Chen et al., 2017"
+        ),
+        Architecture(
+            "deeplabv3plus",
+            "DeepLabV3Plus",
+            trains_on_one_sample=False,
+            paper="Chen et al., ECCV 2018",
+        ),
+        Architecture(
+            "upernet", "UPerNet", trains_on_one_sample=False, paper="Xiao et al., ECCV 2018"
+        ),
+        Architecture("segformer", "Segformer", paper="Xie et al., NeurIPS 2021"),
+        Architecture("dpt", "DPT", grid_multiple=2, paper="Ranftl et al., ICCV 2021"),
+    )
+}
+
+ENCODER_OPTIONS = ("dynamic_img_size", "drop_path_rate", "drop_rate", "img_size", "output_stride")
+"""Arguments that SMP's architectures hand on to the encoder."""
+
+OWNED_ARGUMENTS = ("self", "encoder_name", "encoder_weights", "in_channels", "classes", "kwargs")
+
+
+def find_architecture(name: str) -> Architecture:
+    """Look an architecture up, whatever its case, hyphens and underscores.
+
+    Raises:
+        UnknownNameError: There is none of this name.
+    """
+    key = name.lower().replace("-", "").replace("_", "").replace("+", "plus")
+    if key not in ARCHITECTURES:
+        raise UnknownNameError("architecture", name, ARCHITECTURES)
+    return ARCHITECTURES[key]
+
+
+def find_encoder(name: str) -> str:
+    """Return SMP's name of an encoder; a timm name may come with or without its ``tu-``.
+
+    Raises:
+        UnknownNameError: Neither SMP nor timm knows the name.
+    """
+    import timm
+    from segmentation_models_pytorch.encoders import get_encoder_names
+
+    if name in get_encoder_names():
+        return name
+    bare = name.removeprefix("tu-")
+    if timm.is_model(bare.partition(".")[0]):
+        return f"tu-{bare}"
+    raise UnknownNameError("encoder", name, list_encoders())
+
+
+def list_architectures() -> list[str]:
+    """Name every architecture."""
+    return list(ARCHITECTURES)
+
+
+def list_encoders(pattern: str = "*") -> list[str]:
+    """Name every encoder that matches a shell-like pattern: SMP's own, then timm's as ``tu-*``."""
+    from fnmatch import fnmatch
+
+    import timm
+    from segmentation_models_pytorch.encoders import get_encoder_names
+
+    names = [*get_encoder_names(), *(f"tu-{name}" for name in timm.list_models())]
+    return [name for name in names if fnmatch(name, pattern)]
+
+
+def build_smp(
+    architecture: Architecture,
+    *,
+    encoder_name: str,
+    in_channels: int,
+    classes: int,
+    options: dict[str, Any],
+) -> nn.Module:
+    """Build SMP's network with random weights.
+
+    Raises:
+        UnknownNameError: An option is no argument of this architecture.
+        ConfigError: SMP refuses the combination, for example a dilated Swin encoder.
+    """
+    import segmentation_models_pytorch as smp
+
+    network = getattr(smp, architecture.class_name)
+    known = set(inspect.signature(network.__init__).parameters) | set(ENCODER_OPTIONS)
+    known -= {*OWNED_ARGUMENTS, "activation", "aux_params"}
+    for option in options:
+        if option in ("activation", "aux_params"):
+            raise ConfigError(
+                f"option '{option}' is not taken: a segloom model returns logits alone; apply "
+                "softmax to them, or attach an enhancement with an auxiliary loss."
+            )
+        if option not in known:
+            raise UnknownNameError(f"option of {architecture.name}", option, known)
+    try:
+        return network(  # type: ignore[no-any-return]  # SMP carries no types
+            encoder_name=encoder_name,
+            encoder_weights=None,
+            in_channels=in_channels,
+            classes=classes,
+            **options,
+        )
+    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{architecture.name} cannot be built with encoder {encoder_name} and options "
+            f"{options}: {str(error).splitlines()[0]} Try another encoder, for example "
+            f"{'tu-vit_small_patch16_224' if architecture.name == 'dpt' else 'resnet18'}."
+        ) from error

