@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import tyro
-
-__all__ = ["parse"]
+__all__ = ["flags", "parse"]
 
 Options = TypeVar("Options")
 
@@ -18,12 +16,39 @@ def parse(
     """Read ``words`` into an instance of ``options``, a dataclass or a pydantic model.
 
     Unknown flags end the program with the nearest right one and exit code 2.
+
+    Raises:
+        ConfigError: A value is of the right kind but out of its range.
     """
-    arguments = {} if default is None else {"default": default}
-    return tyro.cli(
-        options,
-        args=list(words),
-        prog=f"segloom {verb}",
-        config=(tyro.conf.FlagConversionOff,),
-        **arguments,
-    )
+    import tyro
+    from pydantic import ValidationError
+
+    from segloom.config.load import explain
+
+    arguments: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        parsed: Options = tyro.cli(options, args=flags(words), prog=f"segloom {verb}", **arguments)
+    except ValidationError as error:
+        raise explain(error, "the command line") from error
+    return parsed
+
+
+def flags(words: Sequence[str]) -> list[str]:
+    """Accept the spellings that users bring along.
+
+    ``data.root=DIR`` is ``--data.root DIR``; ``--json True`` is ``--json`` and ``--data.cache
+    False`` is ``--data.no-cache``.
+    """
+    found: list[str] = []
+    for word in words:
+        key, separator, value = word.partition("=")
+        if separator and "." in key and all(part.isidentifier() for part in key.split(".")):
+            found += flags([f"--{key}", value])
+        elif word in ("True", "true") and found and found[-1].startswith("--"):
+            continue
+        elif word in ("False", "false") and found and found[-1].startswith("--"):
+            section, _, name = found[-1].removeprefix("--").rpartition(".")
+            found[-1] = f"--{section}.no-{name}" if section else f"--no-{name}"
+        else:
+            found.append(word)
+    return found

@@ -12,7 +12,13 @@ from typing import Any
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError, UnknownNameError
 
-__all__ = ["ENHANCEMENTS", "Enhancement", "EnhancementConfig", "enhancement_config"]
+__all__ = [
+    "ENHANCEMENTS",
+    "Enhancement",
+    "EnhancementConfig",
+    "enhancement_config",
+    "list_enhancements",
+]
 
 ENHANCEMENTS = {
     "afma": "segloom.enhancements.afma:AfmaConfig",
@@ -23,6 +29,11 @@ ENHANCEMENTS = {
 ENTRY_POINT_GROUP = "segloom.enhancements"
 
 
+def list_enhancements() -> list[str]:
+    """Name every enhancement, those of other installed packages too."""
+    return sorted(_known())
+
+
 def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
     """Make the options of the enhancement called ``name``.
 
@@ -30,8 +41,7 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
         UnknownNameError: No enhancement or option has this name.
         ConfigError: An option has a value that the enhancement refuses.
     """
-    others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    known = {**others, **ENHANCEMENTS}
+    known = _known()
     if name not in known:
         raise UnknownNameError("enhancement", name, known)
     module, _, attribute = known[name].partition(":")
@@ -44,3 +54,8 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
         return config_class(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"enhancement {name}: {error}") from error
+
+
+def _known() -> dict[str, str]:
+    others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return {**others, **ENHANCEMENTS}

@@ -154,7 +154,7 @@ class SegmentationModel(nn.Module):
         """Left, right, top and bottom padding in pixels; left and top are 0."""
 
         def missing(size: int) -> int:
-            size_in = torch.sym_max(size, self.minimum_size)
+            size_in: int = torch.sym_max(size, self.minimum_size)  # type: ignore[assignment]  # or SymInt
             return (size_in + self.multiple - 1) // self.multiple * self.multiple - size
 
         return 0, missing(width), 0, missing(height)

@@ -43,6 +43,6 @@ def _run_parameters(encoder: nn.Module, in_channels: int) -> list[nn.Parameter]:
     with torch.enable_grad():
         features = encoder(torch.zeros(1, in_channels, 64, 64))
         total = sum(feature.sum() for feature in features[1:])
-    gradients = torch.autograd.grad(total, parameters, allow_unused=True)  # type: ignore[arg-type]
+    gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     encoder.train(was_training)
     return [p for p, gradient in zip(parameters, gradients, strict=True) if gradient is not None]

@@ -1,0 +1,77 @@
+"""``segloom list archs|encoders|enhancements|losses|recipes``: what there is, by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tyro.conf import Positional
+
+__all__ = ["ListOptions", "run"]
+
+Kind = Literal["archs", "encoders", "enhancements", "losses", "recipes"]
+
+
+@dataclass
+class ListOptions:
+    """Show names that the other commands take."""
+
+    kind: Positional[Kind]
+    """What to list."""
+    pattern: str = "*"
+    """Only names that match, for example "*efficientnet*"."""
+    json: bool = False
+    """Print a JSON list."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the names of one kind, one per line."""
+    from fnmatch import fnmatch
+
+    from segloom.cli.options import parse
+
+    options = parse(ListOptions, words, verb="list")
+    names = [name for name in SOURCES[options.kind]() if fnmatch(name, options.pattern)]
+    print(json.dumps(names) if options.json else "\n".join(names))
+    return 0
+
+
+def _archs() -> list[str]:
+    from segloom.models import list_architectures
+
+    return list_architectures()
+
+
+def _encoders() -> list[str]:
+    from segloom.models import list_encoders
+
+    return list_encoders()
+
+
+def _enhancements() -> list[str]:
+    from segloom.enhancements import list_enhancements
+
+    return list_enhancements()
+
+
+def _losses() -> list[str]:
+    from segloom.losses import list_losses
+
+    return list_losses()
+
+
+def _recipes() -> list[str]:
+    from segloom.config.load import list_recipes
+
+    return list(list_recipes())
+
+
+SOURCES: dict[str, Callable[[], list[str]]] = {
+    "archs": _archs,
+    "encoders": _encoders,
+    "enhancements": _enhancements,
+    "losses": _losses,
+    "recipes": _recipes,
+}

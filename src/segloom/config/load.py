@@ -1,0 +1,114 @@
+"""Recipes and configuration files: YAML in, `RunConfig` out, and back.
+
+A file may start from one other with ``extends: <recipe or path>``; that one extends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from segloom.config.run import RunConfig
+from segloom.errors import ConfigError, UnknownNameError
+
+__all__ = ["dump_config", "explain", "list_recipes", "load_run_config", "read_config"]
+
+
+def list_recipes() -> dict[str, Path]:
+    """Packaged recipes: name to file."""
+    folder = Path(str(resources.files("segloom.config") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_run_config(recipe: str | Path) -> RunConfig:
+    """Load a packaged recipe by name, or a YAML file by path.
+
+    Raises:
+        UnknownNameError: It is neither.
+        ConfigError: The file cannot be read, or an option in it is unknown or out of range; all
+            such options are named at once.
+    """
+    recipes = list_recipes()
+    if str(recipe) in recipes:
+        return read_config(recipes[str(recipe)])
+    path = Path(recipe)
+    if path.suffix in (".yaml", ".yml"):
+        return read_config(path)
+    raise UnknownNameError("recipe", str(recipe), recipes)
+
+
+def read_config(path: Path) -> RunConfig:
+    """Read a configuration file; see `load_run_config`."""
+    values = _read_yaml(path)
+    base = values.pop("extends", None)
+    if base is not None:
+        base_path = list_recipes().get(str(base), path.parent / str(base))
+        base_values = _read_yaml(base_path)
+        if "extends" in base_values:
+            raise ConfigError(f"{base_path} extends another file itself; only one level is read.")
+        values = _merge(base_values, values)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, str(path)) from error
+
+
+def dump_config(config: RunConfig) -> str:
+    """Write every option, defaults too, as YAML that `read_config` reads back to an equal value."""
+    import yaml
+
+    text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)
+    return text
+
+
+def explain(error: ValidationError, source: str) -> ConfigError:
+    """Turn pydantic's errors into one sentence per option; unknown names get the nearest one."""
+    lines = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _fields(RunConfig, [str(part) for part in problem["loc"][:-1]])
+            unknown = UnknownNameError("option", str(problem["loc"][-1]), known)
+            lines.append(f"{place}: {unknown}")
+        else:
+            lines.append(f"{place}: {problem['msg']} (got {problem['input']!r})")
+    return ConfigError(f"{source}: " + "; ".join(lines))
+
+
+def _fields(section: type[BaseModel], place: list[str]) -> list[str]:
+    for part in place:
+        annotation = section.model_fields[part].annotation if part in section.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            break
+        section = annotation
+    return list(section.model_fields)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path} must hold sections such as data: and model:; it holds {values!r}."
+        )
+    return values
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        # Losses are a sum: a file that names terms means those alone.
+        merged[key] = _merge(old, value) if both and key != "terms" else value  # type: ignore[arg-type]
+    return merged
