@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["Section"]
+from pydantic import BaseModel, ConfigDict
+from tyro.constructors import PrimitiveConstructorSpec
+
+__all__ = ["Section", "pairs"]
 
 
 class Section(BaseModel):
     """A frozen group of options; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def pairs(read: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec[dict[str, Any]]:
+    """Let a mapping be given on the command line as ``name value name value``.
+
+    Args:
+        read: Turns one value's text into the value.
+        metavar: How the help shows a pair.
+
+    Raises:
+        ValueError: From the parser, when a name has no value.
+    """
+
+    def from_words(words: list[str]) -> dict[str, Any]:
+        if len(words) % 2:
+            raise ValueError(f"expected name value pairs, got {' '.join(words)}")
+        return {name: read(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=metavar,
+        instance_from_str=from_words,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [
+            word for name, item in value.items() for word in (name, str(item))
+        ],
+    )

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from segloom.config.base import Section
+from segloom.config.base import Section, pairs
 
 __all__ = ["ModelConfig", "format_enhancement", "parse_enhancement"]
+
+
+def _scalar(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
 
 
 def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
@@ -17,11 +23,9 @@ def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
 
     Values are read as YAML scalars, so that numbers and booleans keep their type.
     """
-    import yaml
-
     name, _, rest = text.partition(":")
     pairs = (pair.partition("=") for pair in rest.split(",") if pair)
-    return name.strip(), {key.strip(): yaml.safe_load(value) for key, _, value in pairs}
+    return name.strip(), {key.strip(): _scalar(value) for key, _, value in pairs}
 
 
 def format_enhancement(name: str, options: Mapping[str, Any]) -> str:
@@ -50,7 +54,7 @@ class ModelConfig(Section):
     """Number of classes; None takes it from the data."""
     enhancements: tuple[str, ...] = ()
     """In the order in which they act, each "name" or "name:option=value,option=value"."""
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: Annotated[dict[str, Any], pairs(_scalar, "[NAME VALUE]")] = Field(default_factory=dict)
     """Further arguments of the architecture, by SMP's names (decoder_channels, ...)."""
 
     @field_validator("enhancements", mode="before")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from segloom.config.base import Section
+from segloom.config.base import Section, pairs
 
 __all__ = ["LossConfig", "OptimConfig", "TrainConfig"]
 
@@ -15,7 +15,9 @@ __all__ = ["LossConfig", "OptimConfig", "TrainConfig"]
 class LossConfig(Section):
     """A weighted sum of losses; void pixels never count."""
 
-    terms: dict[str, float] = Field(default_factory=lambda: {"cross_entropy": 1.0})
+    terms: Annotated[dict[str, float], pairs(float, "[NAME WEIGHT]")] = Field(
+        default_factory=lambda: {"cross_entropy": 1.0}
+    )
     """Weight of each loss by name; an enhancement's name sets the weight of its auxiliary loss."""
     class_weights: Literal["none", "log", "inverse", "median", "effective"] = "none"
     """Class weights of the cross-entropy from the training labels; log is 1 / ln(1.02 + p)."""
