@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segloom.config.base import Section
 
@@ -18,24 +19,55 @@ class InferenceConfig(Section):
     """Height and width of a sliding window; None sees the whole image at once."""
     overlap: float = Field(0.5, ge=0, lt=1)
     """Share of a window that it has in common with the next."""
-    scales: tuple[float, ...] = (1.0,)
+    scales: tuple[float, ...] = Field((1.0,), min_length=1)
     """Zooms whose scores are averaged."""
     flip: bool = False
     """Average with the scores of the mirrored image."""
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
+    @field_validator("window")
+    @classmethod
+    def _check_window(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError(f"a window needs at least 1 pixel each way, not {value}")
+        return value
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0.05 <= scale <= 20 for scale in value):
+            raise ValueError(f"scales lie between 0.05 and 20, not {value}")
+        return value
+
 
 class EvalConfig(Section):
     """What is measured."""
 
     split: Literal["train", "val", "test"] = "test"
+    """Which images."""
     boundary_tolerances: tuple[float, ...] = (0.0075, 0.02)
-    """Widths of the boundary band, as shares of the image diagonal."""
+    """Widths of the boundary band, as shares of the image diagonal; empty skips the boundary."""
     size_limits: tuple[int, ...] = (256, 1024, 4096)
-    """Areas in pixels between which object-size buckets lie."""
-    bootstrap: int = Field(2000, ge=0)
+    """Areas in pixels between which object-size buckets lie; empty skips the sizes."""
+    bootstrap: int = Field(2000, ge=0, le=100_000)
     """Resamples of the images for the 95 % intervals; 0 gives none."""
     montages: int = Field(6, ge=0)
     """How many of the best and of the worst images are drawn."""
+    predictions: bool = False
+    """Keep every predicted label map as a PNG of class ids."""
     inference: InferenceConfig = InferenceConfig()
+
+    @field_validator("boundary_tolerances")
+    @classmethod
+    def _check_tolerances(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < tolerance <= 0.25 for tolerance in value):
+            raise ValueError(f"a tolerance is a share of the diagonal up to 0.25, not {value}")
+        return value
+
+    @field_validator("size_limits")
+    @classmethod
+    def _check_limits(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(limit < 1 for limit in value) or any(a >= b for a, b in pairwise(value)):
+            raise ValueError(f"areas must be positive and rise, not {value}")
+        return value

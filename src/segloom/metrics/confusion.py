@@ -1,0 +1,154 @@
+"""One confusion matrix over a whole data set, as exact integers.
+
+Truth and prediction of a pixel become one number, ``(truth + 1) * K + prediction``, in uint8 (up
+to 15 classes) or uint16 (up to 255); void is row 0, because 255 + 1 wraps to 0. One histogram
+counts these numbers, and the void row is dropped afterwards, so that no pixel is ever masked.
+
+Axes: B batch, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchmetrics import Metric
+
+from segloom.errors import ConfigError, DataError
+from segloom.types import IGNORE_INDEX
+
+__all__ = ["ConfusionMatrix", "check_labels", "count_confusion"]
+
+# cv2.calcHist returns float32, which holds every integer up to here.
+_EXACT_PIXELS = 1 << 24
+
+
+def check_labels(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], num_classes: int
+) -> NDArray[np.uint8]:
+    """Check two uint8 label maps against each other and return the usable prediction.
+
+    What is predicted on void pixels does not matter: if it is not a class, it is replaced by 0 in
+    a copy.
+
+    Raises:
+        DataError: Shapes or dtypes differ from each other or from uint8, the truth has a value
+            that is neither a class nor void (255), or the prediction of a pixel that counts is not
+            a class.
+    """
+    if prediction.shape != truth.shape:
+        raise DataError(
+            f"prediction and truth must have one shape; got {prediction.shape} and {truth.shape}."
+        )
+    if prediction.dtype != np.uint8 or truth.dtype != np.uint8:
+        raise DataError(f"label maps are uint8; got {prediction.dtype} and {truth.dtype}.")
+    if truth.size == 0:
+        return prediction
+    if (highest := int((truth + np.uint8(1)).max())) > num_classes:  # 255 + 1 wraps to 0
+        raise DataError(
+            f"the truth holds the label {highest - 1}, but there are {num_classes} classes (0 to "
+            f"{num_classes - 1}) and void is {IGNORE_INDEX}; map it in data.label_map."
+        )
+    if int(prediction.max()) >= num_classes:
+        counted = truth != IGNORE_INDEX
+        if (highest := int(np.where(counted, prediction, 0).max())) >= num_classes:
+            raise DataError(
+                f"the prediction holds the label {highest}, but there are {num_classes} classes "
+                f"(0 to {num_classes - 1}); void cannot be predicted."
+            )
+        prediction = np.where(counted, prediction, np.uint8(0))
+    return prediction
+
+
+def count_confusion(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], num_classes: int
+) -> NDArray[np.int64]:
+    """Count pixels by true and predicted class.
+
+    Args:
+        prediction: uint8, any shape, class ids; anything where the truth is void.
+        truth: uint8, the same shape, class ids and 255 for void, which is not counted.
+        num_classes: K, 1 to 255.
+
+    Returns:
+        int64 ``(K, K)``; rows are the truth, columns the prediction.
+
+    Raises:
+        DataError: As `check_labels`.
+    """
+    prediction = check_labels(prediction, truth, num_classes)
+    joint_type = np.uint8 if (num_classes + 1) * num_classes <= 256 else np.uint16
+    joint: NDArray[Any] = (truth + np.uint8(1)).astype(joint_type, copy=False)
+    joint *= joint_type(num_classes)
+    joint += prediction
+    counts = _histogram(joint.reshape(1, -1), (num_classes + 1) * num_classes)
+    return counts.reshape(num_classes + 1, num_classes)[1:]
+
+
+def _histogram(values: NDArray[Any], bins: int) -> NDArray[np.int64]:
+    """Count the values ``0..bins - 1`` of a ``(1, N)`` array of uint8 or uint16, exactly."""
+    import cv2
+
+    counts = np.zeros(bins, np.int64)
+    for start in range(0, values.shape[1], _EXACT_PIXELS):
+        part = values[:, start : start + _EXACT_PIXELS]
+        counts += cv2.calcHist([part], [0], None, [bins], [0, bins]).ravel().astype(np.int64)
+    return counts
+
+
+class ConfusionMatrix(Metric):
+    """The data-set confusion matrix as a torchmetrics metric; it adds over DDP processes.
+
+    Args:
+        num_classes: K, 1 to 255.
+
+    Raises:
+        ConfigError: ``num_classes`` is out of range.
+    """
+
+    full_state_update = False
+    higher_is_better = None
+    is_differentiable = False
+    matrix: Tensor
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 1 <= num_classes <= IGNORE_INDEX:
+            raise ConfigError(f"a confusion matrix has 1 to 255 classes, not {num_classes}.")
+        self.num_classes = num_classes
+        empty = torch.zeros((num_classes, num_classes), dtype=torch.int64)
+        self.add_state("matrix", default=empty, dist_reduce_fx="sum")
+
+    def update(self, prediction: Tensor, target: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            prediction: Integers ``(B, H, W)`` (any shape), class ids; uint8 is the fast way.
+            target: Integers of the same shape, class ids and 255 for void.
+
+        Raises:
+            DataError: As `check_labels`, or a value outside 0 to 255.
+        """
+        counts = count_confusion(_to_uint8(prediction), _to_uint8(target), self.num_classes)
+        self.matrix += torch.from_numpy(counts).to(self.matrix.device)
+
+    def compute(self) -> Tensor:
+        """Return int64 ``(K, K)``; rows are the truth, columns the prediction."""
+        return self.matrix
+
+
+def _to_uint8(labels: Tensor) -> NDArray[np.uint8]:
+    """View a tensor of labels as a uint8 array; a CPU uint8 tensor is not copied."""
+    if labels.dtype != torch.uint8:
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+            raise DataError(f"label maps are integers; got {labels.dtype} (take the argmax first).")
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) <= IGNORE_INDEX:
+            raise DataError(
+                f"labels lie in 0 to 255; got {int(labels.min())} to {int(labels.max())}."
+            )
+        labels = labels.to(torch.uint8)
+    array: NDArray[np.uint8] = labels.detach().cpu().numpy()
+    return array

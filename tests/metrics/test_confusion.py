@@ -1,0 +1,175 @@
+"""The confusion matrix against scikit-learn and the Cityscapes formula, and its invariances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+
+from segloom.errors import ConfigError, DataError
+from segloom.metrics import ConfusionMatrix, count_confusion, scores
+
+
+def draw(seed, num_classes, shape=(17, 23), void=0.2):
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, num_classes, shape, dtype=np.uint8)
+    truth[random.random(shape) < void] = 255
+    return random.integers(0, num_classes, shape, dtype=np.uint8), truth
+
+
+cases = given(seed=st.integers(0, 2**32 - 1), num_classes=st.sampled_from([1, 2, 11, 15, 16, 255]))
+few = settings(max_examples=25, deadline=None)
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found:UserWarning")
+@few
+@cases
+def test_counts_equal_scikit_learn_exactly(seed, num_classes):
+    prediction, truth = draw(seed, num_classes)
+    known = truth != 255
+    expected = confusion_matrix(truth[known], prediction[known], labels=np.arange(num_classes))
+    counts = count_confusion(prediction, truth, num_classes)
+    assert counts.dtype == np.int64
+    np.testing.assert_array_equal(counts, expected)
+
+
+@few
+@cases
+def test_counts_add_over_images(seed, num_classes):
+    prediction, truth = draw(seed, num_classes, (4, 9, 7))
+    parts = sum(count_confusion(p, t, num_classes) for p, t in zip(prediction, truth, strict=True))
+    np.testing.assert_array_equal(parts, count_confusion(prediction, truth, num_classes))
+
+
+@few
+@cases
+def test_permuting_the_classes_permutes_the_matrix(seed, num_classes):
+    prediction, truth = draw(seed, num_classes)
+    order = np.random.default_rng(seed).permutation(num_classes).astype(np.uint8)
+    table = np.append(order, np.full(256 - num_classes, 255, np.uint8))
+    before = count_confusion(prediction, truth, num_classes)
+    after = count_confusion(table[prediction], table[truth], num_classes)
+    np.testing.assert_array_equal(after[np.ix_(order, order)], before)
+    assert scores(after).mIoU == pytest.approx(scores(before).mIoU)
+
+
+@few
+@cases
+def test_predictions_on_void_change_nothing(seed, num_classes):
+    prediction, truth = draw(seed, num_classes)
+    noise = np.random.default_rng(seed + 1).integers(0, 256, truth.shape, dtype=np.uint8)
+    changed = np.where(truth == 255, noise, prediction)
+    np.testing.assert_array_equal(
+        count_confusion(changed, truth, num_classes),
+        count_confusion(prediction, truth, num_classes),
+    )
+
+
+@few
+@cases
+def test_a_perfect_prediction_scores_one(seed, num_classes):
+    _, truth = draw(seed, num_classes)
+    result = scores(count_confusion(truth, truth, num_classes))
+    assert result.mIoU == result.aAcc == result.mAcc == result.mDice == 1
+    assert result.fwIoU == pytest.approx(1)
+
+
+def test_more_pixels_than_float32_can_count_are_counted_exactly():
+    truth = np.zeros((1, (1 << 24) + 3), np.uint8)
+    assert count_confusion(truth, truth, 2).tolist() == [[(1 << 24) + 3, 0], [0, 0]]
+
+
+def test_a_strided_view_counts_like_its_copy():
+    prediction, truth = draw(0, 5, (20, 30))
+    np.testing.assert_array_equal(
+        count_confusion(prediction[::2, ::-3], truth[::2, ::-3], 5),
+        count_confusion(prediction[::2, ::-3].copy(), truth[::2, ::-3].copy(), 5),
+    )
+
+
+def test_inputs_are_left_as_they_are():
+    prediction, truth = draw(3, 4)
+    prediction[truth == 255] = 200
+    copies = prediction.copy(), truth.copy()
+    count_confusion(prediction, truth, 4)
+    np.testing.assert_array_equal(prediction, copies[0])
+    np.testing.assert_array_equal(truth, copies[1])
+
+
+def test_no_pixel_counts_nothing():
+    empty = np.zeros((0, 5), np.uint8)
+    assert count_confusion(empty, empty, 3).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "message"),
+    [
+        ([[3]], [[0]], "the prediction holds the label 3, but there are 3 classes"),
+        ([[255]], [[0]], "void cannot be predicted"),
+        ([[0]], [[3]], "the truth holds the label 3, but there are 3 classes"),
+        ([[0]], [[254]], "map it in data.label_map"),
+        ([[0, 0]], [[0]], "must have one shape"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(prediction, truth, message):
+    with pytest.raises(DataError, match=message):
+        count_confusion(np.array(prediction, np.uint8), np.array(truth, np.uint8), 3)
+
+
+def test_other_dtypes_are_refused_by_the_array_function():
+    with pytest.raises(DataError, match="label maps are uint8; got int64"):
+        count_confusion(np.zeros((2, 2), np.int64), np.zeros((2, 2), np.uint8), 3)
+
+
+def test_metric_sums_batches_of_any_integer_dtype():
+    prediction, truth = draw(1, 11, (3, 8, 8))
+    metric = ConfusionMatrix(11)
+    metric.update(torch.from_numpy(prediction[:1]), torch.from_numpy(truth[:1]))
+    metric.update(torch.from_numpy(prediction[1:]).long(), torch.from_numpy(truth[1:]).int())
+    result = metric.compute()
+    assert result.dtype == torch.int64
+    np.testing.assert_array_equal(result.numpy(), count_confusion(prediction, truth, 11))
+    metric.reset()
+    assert metric.matrix.sum() == 0
+
+
+def test_metric_adds_the_states_of_two_processes():
+    """`dist_reduce_fx` is what torchmetrics applies to the gathered states."""
+    prediction, truth = draw(2, 5, (2, 8, 8))
+    parts = [ConfusionMatrix(5), ConfusionMatrix(5)]
+    for metric, p, t in zip(parts, prediction, truth, strict=True):
+        metric.update(torch.from_numpy(p), torch.from_numpy(t))
+    gathered = torch.stack([metric.matrix for metric in parts])
+    reduced = parts[0]._reductions["matrix"](gathered)
+    np.testing.assert_array_equal(reduced.numpy(), count_confusion(prediction, truth, 5))
+
+
+def test_metric_called_in_a_step_returns_the_batch_and_keeps_the_sum():
+    prediction, truth = (torch.from_numpy(array) for array in draw(4, 5, (2, 8, 8)))
+    metric = ConfusionMatrix(5)
+    first = metric(prediction[:1], truth[:1])
+    metric(prediction[1:], truth[1:])
+    assert first.sum() == (truth[0] != 255).sum()
+    assert metric.compute().sum() == (truth != 255).sum()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(2, 2), "take the argmax first"),
+        (torch.full((2, 2), -1), "labels lie in 0 to 255; got -1 to -1"),
+        (torch.full((2, 2), 256), "labels lie in 0 to 255"),
+    ],
+)
+def test_metric_refuses_what_is_not_a_label(labels, message):
+    with pytest.raises(DataError, match=message):
+        ConfusionMatrix(3).update(labels, torch.zeros(2, 2, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("num_classes", [0, 256])
+def test_a_class_count_out_of_range_is_refused(num_classes):
+    with pytest.raises(ConfigError, match=f"1 to 255 classes, not {num_classes}"):
+        ConfusionMatrix(num_classes)
