@@ -1,1 +1,85 @@
-"""Semantic segmentation with plug-in enhancements. Names load on first use (PEP 562)."""
+"""Semantic segmentation with plug-in enhancements: train, evaluate, compare, predict.
+
+Every public name loads on first use (PEP 562): ``import segloom`` does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segloom.config import RunConfig
+    from segloom.config.load import load_run_config
+    from segloom.data import build_dataset
+    from segloom.enhancements import Enhancement, EnhancementConfig, list_enhancements
+    from segloom.errors import SegloomError
+    from segloom.evaluate import evaluate
+    from segloom.inference import InferenceGraph, Predictor
+    from segloom.losses import list_losses
+    from segloom.models import (
+        SegmentationModel,
+        create_model,
+        from_pretrained,
+        list_architectures,
+        list_encoders,
+    )
+    from segloom.report import write_report
+    from segloom.train import train
+    from segloom.types import IGNORE_INDEX, LabelSet
+
+_HOMES = {
+    "IGNORE_INDEX": "segloom.types",
+    "Enhancement": "segloom.enhancements",
+    "EnhancementConfig": "segloom.enhancements",
+    "InferenceGraph": "segloom.inference",
+    "LabelSet": "segloom.types",
+    "Predictor": "segloom.inference",
+    "RunConfig": "segloom.config",
+    "SegloomError": "segloom.errors",
+    "SegmentationModel": "segloom.models",
+    "build_dataset": "segloom.data",
+    "create_model": "segloom.models",
+    "evaluate": "segloom.evaluate",
+    "from_pretrained": "segloom.models",
+    "list_architectures": "segloom.models",
+    "list_encoders": "segloom.models",
+    "list_enhancements": "segloom.enhancements",
+    "list_losses": "segloom.losses",
+    "load_run_config": "segloom.config.load",
+    "train": "segloom.train",
+    "write_report": "segloom.report",
+}
+
+__all__ = [
+    "IGNORE_INDEX",
+    "Enhancement",
+    "EnhancementConfig",
+    "InferenceGraph",
+    "LabelSet",
+    "Predictor",
+    "RunConfig",
+    "SegloomError",
+    "SegmentationModel",
+    "build_dataset",
+    "create_model",
+    "evaluate",
+    "from_pretrained",
+    "list_architectures",
+    "list_encoders",
+    "list_enhancements",
+    "list_losses",
+    "load_run_config",
+    "train",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segloom' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -70,7 +70,7 @@ def create_model(
         options=options,
     )
     encoder, decoder = network.encoder, network.decoder
-    normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)  # type: ignore[arg-type]
+    normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
     widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))  # type: ignore[arg-type]
     freeze_unused(encoder, in_channels)  # type: ignore[arg-type]
@@ -139,8 +139,7 @@ def _named(
     enhancements: Sequence[EnhancementLike] | EnhancementLike,
 ) -> dict[str, EnhancementConfig | Enhancement]:
     """Give every enhancement its name; the second of a kind is called ``<name>_2``."""
-    single = isinstance(enhancements, str | Mapping | EnhancementConfig | Enhancement)
-    items: list[Any] = [enhancements] if single else list(enhancements)  # type: ignore[arg-type]
+    items = list(enhancements) if isinstance(enhancements, list | tuple) else [enhancements]
     pairs: list[tuple[str, EnhancementConfig | Enhancement]] = []
     for item in items:
         if isinstance(item, str):

@@ -1,0 +1,89 @@
+"""Reading tensors from files, and nothing else: no code in a file is ever run."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segloom.errors import CheckpointError
+
+__all__ = ["WEIGHT_SUFFIXES", "read_state_dict"]
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+"""Endings of files that may hold weights."""
+
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights")
+"""Keys under which training programs put the state dict beside their own values."""
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a .safetensors or PyTorch file, on the CPU, in their stored dtype.
+
+    A state dict wrapped in a training program's checkpoint is found, and the ``module.`` that
+    data-parallel training puts before each name is taken off.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, a pickled model, or holds no tensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no weight file {path}.")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    tensors = (
+        {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not tensors:
+        raise CheckpointError(f"{path} holds no named tensors; give a file with a state dict.")
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a safetensors file or is damaged ({_first_line(error)}); "
+            "copy or download it again."
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
+            raise _damaged(path, error) from error
+        raise CheckpointError(
+            f"{path} holds pickled objects such as a whole model, and opening those can run any "
+            "code; in the program that made it run `torch.save(model.state_dict(), "
+            "'weights.pth')` and give that file."
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is not a PyTorch weight file or is damaged ({_first_line(error)}); "
+        "copy or download it again."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__
