@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from segloom.config.base import Section
 
@@ -16,7 +16,7 @@ class AugmentConfig(Section):
     """Random changes of a training sample; validation and test samples are never changed."""
 
     scale: tuple[float, float] = (0.5, 2.0)
-    """Range of the random zoom, before the crop."""
+    """Range of the random zoom, before the crop; 1 1 switches it off."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of a left-right flip."""
     rotate: float = Field(0.0, ge=0, le=180)
@@ -26,18 +26,32 @@ class AugmentConfig(Section):
     blur: float = Field(0.1, ge=0, le=1)
     """Probability of a Gaussian blur."""
 
+    @field_validator("scale")
+    @classmethod
+    def _check_scale(cls, value: tuple[float, float]) -> tuple[float, float]:
+        low, high = value
+        if not 0.05 <= low <= high <= 20:
+            raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
+        return value
+
 
 class DataConfig(Section):
     """Which images and label maps, and how they become batches."""
 
     name: str = "folder"
-    """Reader: camvid, folder, list or scenes (generated street scenes)."""
+    """Reader: camvid, folder, list, scenes (generated street scenes), or one from a plug-in."""
     root: Path | None = None
     """Folder that holds the data set."""
     images: str = "{split}/images"
     """Reader folder: where a split's images lie below root; {split} is train, val or test."""
     masks: str = "{split}/masks"
     """Reader folder: where a split's label maps lie below root."""
+    image_ending: str = ""
+    """Reader folder: end of an image's stem that its label map lacks, such as _leftImg8bit."""
+    mask_ending: str = ""
+    """Reader folder: end of a label map's stem that its image lacks, such as _L."""
+    split_shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    """Reader folder: shares of train, val and test where no folders divide the images."""
     lists: dict[str, Path] = Field(default_factory=dict)
     """Reader list: one text or CSV file per split with columns image, label and optionally edge."""
     classes: tuple[str, ...] = ()
@@ -45,13 +59,17 @@ class DataConfig(Section):
     palette: tuple[tuple[int, int, int], ...] = ()
     """One RGB colour per class, for pictures and for label maps stored as colours."""
     label_map: dict[str, int] = Field(default_factory=dict)
-    """Value in the file ("7", or "128,64,128" for a colour) to class id; 255 is void."""
+    """Value in the file ("7", or "128,64,128" for a colour) to class id; 255 is void.
+
+    For ids the map is complete: a value that is neither here nor void is refused. For colours it
+    adds to the palette.
+    """
     mask_format: Literal["auto", "index", "color", "binary"] = "auto"
     """How label maps are stored: class ids, RGB colours, 0 and 255, or found out by looking."""
     ignore_values: tuple[int, ...] = ()
     """Values in the file that mean void, besides 255 (not for the format binary)."""
     crop: tuple[int, int] | None = None
-    """Height and width of a training crop in pixels; None trains on whole images."""
+    """Height and width of a training crop in pixels; None keeps each image's own size."""
     batch_size: int = Field(8, ge=1)
     """Samples per optimiser step over all processes and accumulation steps together."""
     workers: int = Field(0, ge=0)
@@ -65,3 +83,48 @@ class DataConfig(Section):
     """Reader scenes: how many generated scenes train, val and test hold."""
     scene_size: tuple[int, int] = (240, 320)
     """Reader scenes: height and width of a scene in pixels."""
+
+    @field_validator("label_map")
+    @classmethod
+    def _check_label_map(cls, value: dict[str, int]) -> dict[str, int]:
+        for stored, class_id in value.items():
+            parts = stored.split(",")
+            if len(parts) not in (1, 3) or not all(part.strip().isdecimal() for part in parts):
+                raise ValueError(f'"{stored}" is neither a value like "7" nor a colour "128,64,0"')
+            if not 0 <= class_id <= 255:
+                raise ValueError(f'"{stored}" maps to {class_id}; class ids go from 0, 255 is void')
+        return value
+
+    @field_validator("palette")
+    @classmethod
+    def _check_palette(
+        cls, value: tuple[tuple[int, int, int], ...]
+    ) -> tuple[tuple[int, int, int], ...]:
+        for color in value:
+            if not all(0 <= channel <= 255 for channel in color):
+                raise ValueError(f"{color} is no colour; red, green and blue go from 0 to 255")
+        return value
+
+    @field_validator("crop")
+    @classmethod
+    def _check_crop(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError(f"a crop needs at least one pixel each way, not {value}")
+        return value
+
+    @field_validator("split_shares")
+    @classmethod
+    def _check_shares(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if min(value) < 0 or abs(sum(value) - 1) > 1e-6:
+            raise ValueError(f"the shares of train, val and test must add up to 1, not {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_names(self) -> DataConfig:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
+        if self.classes and self.palette and len(self.classes) != len(self.palette):
+            raise ValueError(
+                f"{len(self.classes)} classes but {len(self.palette)} colours in palette"
+            )
+        return self

@@ -1,0 +1,72 @@
+"""Readers of data sets by name, and the one way to call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from segloom.config.data import DataConfig
+from segloom.data.labels import LabelDecoder
+from segloom.data.source import DatasetSource, settle_labels
+from segloom.errors import DataError, UnknownNameError
+from segloom.types import LabelSet
+
+__all__ = ["DATASETS", "ENTRY_POINT_GROUP", "read_labelled_source", "read_source", "reader_names"]
+
+DATASETS = {
+    "camvid": "segloom.data.camvid:read",
+    "folder": "segloom.data.folder:read",
+    "list": "segloom.data.lists:read",
+    "scenes": "segloom.data.scenes:read",
+}
+"""Name to ``module:function`` of the reader, ``read(config, split) -> DatasetSource``."""
+
+ENTRY_POINT_GROUP = "segloom.datasets"
+
+
+def reader_names() -> dict[str, str]:
+    """Give every known reader, ours and those of other packages, with its ``module:function``."""
+    return {**{p.name: p.value for p in entry_points(group=ENTRY_POINT_GROUP)}, **DATASETS}
+
+
+def read_source(config: DataConfig, split: str) -> DatasetSource:
+    """Find the files of a split through the reader that ``config.name`` names.
+
+    Raises:
+        UnknownNameError: No reader has this name.
+        DataError: The split is unknown, empty, or its files are not as they should be.
+    """
+    known = reader_names()
+    if config.name not in known:
+        raise UnknownNameError("data set", config.name, known)
+    module, _, attribute = known[config.name].partition(":")
+    read: Callable[[DataConfig, str], DatasetSource] = getattr(import_module(module), attribute)
+    source = read(config, split)
+    if not source.records:
+        raise DataError(
+            f"the split '{split}' of the data set '{config.name}' is empty; check data.root, or "
+            "give the split more images."
+        )
+    return source
+
+
+def read_labelled_source(
+    config: DataConfig, split: str
+) -> tuple[DatasetSource, LabelSet, LabelDecoder]:
+    """Find the files of a split and settle what its labels mean.
+
+    Raises:
+        UnknownNameError: No reader has this name.
+        DataError: The files are not as they should be.
+        ConfigError: The options contradict one another.
+    """
+    source = read_source(config, split)
+    evidence = source
+    if split != "train":
+        try:
+            evidence = read_source(config, "train")
+        except DataError:
+            evidence = source  # a set without training images is still one to test on
+    labels, decoder = settle_labels(config, source, evidence)
+    return source, labels, decoder

@@ -1,0 +1,159 @@
+"""What a reader returns, and how the options of the user and the reader's facts become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from segloom.config.data import DataConfig
+from segloom.data.label_files import StoredLabels, read_labels
+from segloom.data.labels import LabelDecoder, LabelFormat, detect_format, make_decoder
+from segloom.errors import ConfigError, DataError
+from segloom.pictures import default_palette
+from segloom.types import LabelSet, Record
+
+__all__ = ["SPLITS", "DatasetSource", "check_split", "data_root", "settle_labels", "unique_ids"]
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """The files of one split and what is known of their labels.
+
+    A reader is a function ``read(config: DataConfig, split: str) -> DatasetSource``. What the
+    user's options say about labels goes before what the reader says.
+    """
+
+    records: tuple[Record, ...]
+    labels: LabelSet | None = None
+    """None: the user's options must name the classes (binary label maps name themselves)."""
+    mask_format: LabelFormat | None = None
+    """None: found out by looking into the files."""
+    label_map: Mapping[str, int] = field(default_factory=dict)
+    ignore_values: tuple[int, ...] = ()
+
+
+def check_split(split: str) -> None:
+    """Refuse a split that is not train, val or test.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if split not in SPLITS:
+        raise DataError(f"unknown split '{split}'; the splits are {', '.join(SPLITS)}.")
+
+
+def data_root(config: DataConfig) -> Path:
+    """Give the folder of the data set.
+
+    Raises:
+        DataError: None is set, or it is no folder.
+    """
+    if config.root is None:
+        raise DataError(
+            f"the data set '{config.name}' needs a folder; give it with --data.root DIR."
+        )
+    root = config.root.expanduser()
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; give the data set's with --data.root DIR.")
+    return root
+
+
+def unique_ids(keys: list[Path]) -> list[str]:
+    """Name samples by the stem of their file; by their whole path where stems repeat.
+
+    Args:
+        keys: Paths relative to the data set, without ending. No name holds a folder separator.
+    """
+    stems = [key.name for key in keys]
+    if len(set(stems)) == len(stems):
+        return stems
+    return ["__".join(part for part in key.parts if part not in ("/", "..")) for key in keys]
+
+
+def settle_labels(
+    config: DataConfig, source: DatasetSource, evidence: DatasetSource
+) -> tuple[LabelSet, LabelDecoder]:
+    """Settle classes, colours and storage of the labels of a data set.
+
+    Args:
+        config: The user's options.
+        source: What the reader says about the split in question.
+        evidence: The split whose label files are looked at where nothing else tells their format;
+            the same for all splits, so that all are read alike.
+
+    Raises:
+        DataError: The classes are not known, or a file cannot be read.
+        ConfigError: The options contradict one another.
+    """
+    own = source.labels
+    if own is not None and config.classes not in ((), own.classes):
+        # The user gives the stored values another meaning than the reader.
+        source = replace(source, labels=None, label_map={}, ignore_values=())
+        own = None
+    num_classes = len(config.classes or (own.classes if own else ()))
+    masks = [record.mask for record in evidence.records if record.mask is not None]
+    mask_format = _mask_format(config, source, masks, num_classes)
+    classes = config.classes or (own.classes if own else ())
+    if not classes:
+        if mask_format != "binary":
+            raise DataError(_ask_for_classes(masks))
+        classes = ("background", "foreground")
+    label_map = config.label_map or source.label_map
+    palette = config.palette or (own.palette if own else ())
+    if mask_format == "color" and not palette and not label_map:
+        raise ConfigError(
+            "label maps hold colours, but no option says which class has which; give data.palette "
+            "one colour per class, or data.label_map a class id per colour."
+        )
+    decoder = make_decoder(
+        len(classes),
+        mask_format,
+        palette=palette if mask_format == "color" else (),
+        label_map=label_map,
+        ignore_values=config.ignore_values or source.ignore_values,
+    )
+    return LabelSet(classes, palette or _palette(len(classes), label_map)), decoder
+
+
+def _palette(num_classes: int, label_map: Mapping[str, int]) -> tuple[tuple[int, int, int], ...]:
+    """Show a class in the first colour that the label map gives it, else in one of ours."""
+    palette = list(default_palette(num_classes))
+    for stored, class_id in reversed(list(label_map.items())):
+        if "," in stored and class_id < num_classes:
+            red, green, blue = (int(part) for part in stored.split(","))
+            palette[class_id] = (red, green, blue)
+    return tuple(palette)
+
+
+def _mask_format(
+    config: DataConfig, source: DatasetSource, masks: list[Path], num_classes: int
+) -> LabelFormat:
+    if config.mask_format != "auto":
+        return config.mask_format
+    if source.mask_format is not None:
+        return source.mask_format
+    return detect_format(masks, num_classes)
+
+
+def _ask_for_classes(masks: list[Path]) -> str:
+    """Say what the first label files hold, as far as it helps to name the classes."""
+    found: set[str] = set()
+    for path in masks[:8]:
+        found.update(_values(read_labels(path)))
+    shown = sorted(found, key=lambda value: (len(value.split(",")), value.zfill(5)))[:24]
+    return (
+        f"the classes are not named; give data.classes in the order of their ids. The first label "
+        f"maps ({masks[0]}, ...) hold: {'; '.join(shown)}."
+    )
+
+
+def _values(stored: StoredLabels) -> list[str]:
+    if stored.kind == "color":
+        colors = np.unique(stored.pixels.reshape(-1, 3), axis=0)
+        return [",".join(map(str, color)) for color in colors[:64].tolist()]
+    return [str(value) for value in np.unique(stored.pixels)[:256].tolist()]
