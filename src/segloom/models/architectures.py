@@ -121,7 +121,9 @@ def list_encoders(pattern: str = "*") -> list[str]:
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 
-    names = [*get_encoder_names(), *(f"tu-{name}" for name in timm.list_models())]
+    # SMP's timm-* names are deprecated aliases of tu-*.
+    own = (name for name in get_encoder_names() if not name.startswith("timm-"))
+    names = [*own, *(f"tu-{name}" for name in timm.list_models())]
     return [name for name in names if fnmatch(name, pattern)]
 
 

@@ -1,0 +1,113 @@
+"""The program as a user meets it: help, mistakes, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from segloom.cli.main import VERBS, main
+from segloom.cli.options import flags, parse
+from segloom.config import RunConfig
+from segloom.config.load import load_run_config
+from segloom.errors import ConfigError
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in VERBS)
+
+
+@pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)])
+def test_help_never_imports_torch(words):
+    if words[0] == "train":
+        words = ["train", "camvid", "--help"]
+    program = (
+        "import sys\nfrom segloom.cli.main import main\n"
+        f"try:\n    code = main({words!r})\nexcept SystemExit as stop:\n    code = stop.code\n"
+        "heavy = {'torch', 'lightning', 'timm', 'matplotlib', 'scipy', 'cv2'} & set(sys.modules)\n"
+        "print(code, sorted(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.strip().splitlines()[-1] == "0 []", done.stderr
+
+
+def test_importing_segloom_imports_neither_torch_nor_pydantic():
+    program = "import sys, segloom; print({'torch', 'pydantic'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_an_unknown_command_suggests_the_nearest(capsys):
+    assert main(["trian"]) == 2
+    assert "unknown command 'trian': did you mean 'train'?" in capsys.readouterr().err
+
+
+def test_an_error_is_one_sentence_and_exit_code_2(capsys):
+    assert main(["train", "camvdi"]) == 2
+    error = capsys.readouterr().err
+    assert error == "segloom: unknown recipe 'camvdi': did you mean 'camvid'?\n"
+
+
+def test_debug_shows_the_error_itself():
+    with pytest.raises(ConfigError):
+        main(["train", "camvdi", "--debug"])
+
+
+def test_options_override_the_recipe():
+    words = [
+        "--data.root",
+        "x",
+        "--model.enhancements",
+        "afma",
+        "celt",
+        "--loss.terms",
+        "dice",
+        "2",
+    ]
+    config = parse(RunConfig, words, verb="train", default=load_run_config("camvid"))
+    assert str(config.data.root) == "x"
+    assert config.model.enhancements == ("afma", "celt")
+    assert config.loss.terms == {"dice": 2.0}
+    assert config.data.crop == load_run_config("camvid").data.crop
+
+
+def test_an_unknown_option_ends_with_the_nearest_and_code_2(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(RunConfig, ["--modle.architecture", "fpn"], verb="train")
+    assert stopped.value.code == 2
+    assert "--model.architecture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["data.root=a=b"], ["--data.root", "a=b"]),
+        (["--json", "True"], ["--json"]),
+        (["--data.cache", "False"], ["--data.no-cache"]),
+        (["data.cache=False"], ["--data.no-cache"]),
+        (["--json", "false"], ["--no-json"]),
+        (["a.png", "x=1.png"], ["a.png", "x=1.png"]),
+    ],
+)
+def test_other_spellings_are_understood(words, expected):
+    assert flags(words) == expected
+
+
+def test_list_prints_json(capsys):
+    assert main(["list", "enhancements", "--json"]) == 0
+    assert {"afma", "celt"} <= set(json.loads(capsys.readouterr().out))
+
+
+def test_list_filters_encoders(capsys):
+    assert main(["list", "encoders", "--pattern", "*efficientnet_lite0"]) == 0
+    assert "tu-tf_efficientnet_lite0" in capsys.readouterr().out.split()
+
+
+def test_doctor_passes_here(capsys):
+    assert main(["doctor", "--json"]) == 0
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks["torchvision operators"]["ok"]

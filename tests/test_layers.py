@@ -1,0 +1,10 @@
+"""Who may import whom, as ARCHITECTURE.md draws it."""
+
+from __future__ import annotations
+
+from importlinter.cli import lint_imports
+
+
+def test_every_room_imports_only_the_rooms_below_it(monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath)
+    assert lint_imports(no_cache=True) == 0
