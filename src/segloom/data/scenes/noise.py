@@ -1,0 +1,62 @@
+"""Multi-octave noise for the surfaces of generated scenes.
+
+One small bank of tileable noise is made per process; scenes cut random windows out of it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TILE", "cloud_tile", "cut", "grain_tile"]
+
+TILE = 256
+"""Rows and columns of a noise tile; it repeats without a seam."""
+
+
+def _octaves(seed: int, first: int, last: int, fall: float) -> NDArray[np.float32]:
+    """Sum of smooth random grids of 2^first to 2^last cells, amplitude times ``fall`` per octave.
+
+    Returns:
+        float32 ``(TILE, TILE)``, mean 0, standard deviation 1.
+    """
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    total = np.zeros((TILE, TILE), np.float32)
+    for octave in range(first, last + 1):
+        cells = 2**octave
+        grid = rng.standard_normal((cells, cells)).astype(np.float32)
+        step = TILE // cells
+        wrapped = np.pad(grid, 2, mode="wrap")  # so that the tile repeats without a seam
+        size = (cells + 4) * step
+        smooth = cv2.resize(wrapped, (size, size), interpolation=cv2.INTER_CUBIC)
+        total += fall ** (octave - first) * smooth[2 * step : -2 * step, 2 * step : -2 * step]
+    total -= total.mean()
+    scaled: NDArray[np.float32] = total / total.std()
+    return scaled
+
+
+@lru_cache(maxsize=1)
+def cloud_tile() -> NDArray[np.float32]:
+    """Coarse to fine noise, for stains, clouds and foliage: float32 ``(TILE, TILE)``, std 1."""
+    return _octaves(11, 2, 7, 0.72)
+
+
+@lru_cache(maxsize=1)
+def grain_tile() -> NDArray[np.float32]:
+    """Fine noise only, for asphalt and plaster: float32 ``(TILE, TILE)``, std 1."""
+    return _octaves(12, 6, 8, 0.9)
+
+
+def cut(
+    tile: NDArray[np.float32], rng: np.random.Generator, height: int, width: int, zoom: float = 1.0
+) -> NDArray[np.float32]:
+    """Cut a random window out of a tile, at every ``zoom``-th cell: float32 ``(height, width)``."""
+    top, left = rng.integers(0, TILE, 2)
+    rows = (top + np.arange(height) * zoom).astype(np.int64) % TILE
+    columns = (left + np.arange(width) * zoom).astype(np.int64) % TILE
+    window: NDArray[np.float32] = tile[rows[:, None], columns[None]]
+    return window
