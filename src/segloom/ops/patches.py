@@ -45,10 +45,8 @@ def to_patches(maps: Tensor, patch: int, remainder: Remainder = "pad") -> Tensor
     """
     batch, channels, height, width = maps.shape
     rows, columns = num_patches(height, patch, remainder), num_patches(width, patch, remainder)
-    if remainder == "drop":
-        maps = maps[..., : rows * patch, : columns * patch]
-    else:
-        maps = _grow(maps, rows * patch - height, columns * patch - width)
+    fill = "constant" if remainder == "drop" else "replicate"
+    maps = _resize(maps, (rows * patch, columns * patch), fill)
     cells = maps.reshape(batch, channels, rows, patch, columns, patch)
     return cells.transpose(3, 4).reshape(batch, channels, rows * columns, patch * patch)
 
@@ -71,14 +69,17 @@ def from_patches(
     rows, columns = num_patches(height, patch, remainder), num_patches(width, patch, remainder)
     cells = patches.reshape(batch, channels, rows, columns, patch, patch)
     maps = cells.transpose(3, 4).reshape(batch, channels, rows * patch, columns * patch)
-    if remainder == "pad":
-        return maps[..., :height, :width]
-    return F.pad(maps, (0, width - columns * patch, 0, height - rows * patch))
+    return _resize(maps, (height, width))
 
 
-def _grow(maps: Tensor, bottom: int, right: int) -> Tensor:
-    """Append copies of the last row and column."""
-    # A traced size may be any number, so only a real one may choose the short way.
-    if not torch.compiler.is_compiling() and bottom == right == 0:
-        return maps
-    return F.pad(maps, (0, right, 0, bottom), mode="replicate")
+def _resize(maps: Tensor, size: tuple[int, int], mode: str = "constant") -> Tensor:
+    """Cut or pad at the bottom and at the right until the map has this size."""
+    height, width = maps.shape[-2:]
+    if not torch.compiler.is_compiling():
+        if size == (height, width):
+            return maps
+        if size[0] <= height and size[1] <= width:
+            return maps[..., : size[0], : size[1]]
+    # Negative padding cuts. A slice would cost no copy, but it writes into an exported program
+    # whether this size had anything to cut.
+    return F.pad(maps, (0, size[1] - width, 0, size[0] - height), mode=mode)
