@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segloom.config.base import Section, pairs
 
@@ -18,11 +19,23 @@ class LossConfig(Section):
     terms: Annotated[dict[str, float], pairs(float, "[NAME WEIGHT]")] = Field(
         default_factory=lambda: {"cross_entropy": 1.0}
     )
-    """Weight of each loss by name; an enhancement's name sets the weight of its auxiliary loss."""
+    """Weight of each loss by name, with options if need be ("focal:gamma=3"); the name of an
+    attached enhancement sets the weight of its auxiliary loss."""
     class_weights: Literal["none", "log", "inverse", "median", "effective"] = "none"
-    """Class weights of the cross-entropy from the training labels; log is 1 / ln(1.02 + p)."""
+    """Class weights of the losses that average over pixels (cross_entropy, focal, ohem, boundary,
+    bce), from the training labels; log is 1 / ln(1.02 + p)."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Share of the target spread evenly over the classes."""
+    """Share of the cross-entropy's target spread evenly over the classes."""
+
+    @field_validator("terms")
+    @classmethod
+    def _check_weights(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if not (isfinite(weight) and weight >= 0):
+                raise ValueError(f"the weight of {name} must be 0 or more, not {weight}")
+        if not any(value.values()):
+            raise ValueError("at least one loss needs a weight above 0")
+        return value
 
 
 class OptimConfig(Section):
@@ -41,7 +54,8 @@ class OptimConfig(Section):
     power: float = Field(0.9, gt=0)
     """Exponent of the poly schedule (DeepLab, section 4.1)."""
     warmup: float = Field(0.0, ge=0, lt=1)
-    """Share of all steps over which the rate rises linearly from 1 % (one-cycle: its rise)."""
+    """Share of all steps over which the rate rises: linearly from 1 %, for one-cycle on half a
+    cosine from 4 % (0 is the usual 30 % there)."""
     clip: float | None = Field(None, gt=0)
     """Largest norm of the gradient; None does not clip."""
 
@@ -50,29 +64,38 @@ class TrainConfig(Section):
     """Length, precision and bookkeeping of one training run."""
 
     out: Path | None = None
-    """Run directory; None is runs/<recipe>-<architecture>-<enhancements>."""
+    """Run directory; None is runs/<recipe>-<architecture>-<encoder>[-<enhancements>]."""
     epochs: int = Field(50, ge=1)
+    """Passes over the training set."""
     steps_per_epoch: int | None = Field(None, ge=1)
-    """Optimiser steps per epoch; None is one pass over the training set."""
-    seed: int = 0
+    """Optimiser steps per epoch, at most one pass; None is one pass over the training set."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Of the initial weights, the order of the images, their augmentation and dropout."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the network's arithmetic; weights, losses and the optimiser stay fp32. fp16 needs a GPU,
+    bf16 a processor with AVX512-BF16 or AMX to be the faster one."""
     accumulate: int = Field(1, ge=1)
-    """Batches whose gradients are summed before a step; batch_size is their sum."""
+    """Parts into which batch_size is divided, one after the other, to need less memory."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """Decay of the moving average of the weights; None keeps none."""
+    """Decay of the moving average of the weights, which is then what is validated and kept as
+    best and last; None keeps none."""
     early_stop: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation mIoU."""
     devices: int = Field(1, ge=1)
-    """Processes (CPU) or GPUs."""
+    """Processes (CPU) or GPUs, which divide every batch among them."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train; auto takes a GPU if there is one."""
+    threads: int | None = Field(None, ge=1)
+    """Threads of torch on the CPU, for all processes together; None leaves torch's own."""
     channels_last: bool = True
-    """Memory format of the network on CPU and GPU."""
+    """Keep the channels of a pixel together in memory, the faster way for most networks."""
     deterministic: bool = True
     """Refuse operations that give a different result in a second run."""
     validate_every: int = Field(1, ge=1)
-    """Epochs between two validations."""
+    """Epochs between two validations; the last epoch is always validated."""
     tensorboard: bool = True
+    """Write events for TensorBoard beside metrics.csv and metrics.jsonl."""
     resume: bool = False
-    """Go on with the run in out, from its last checkpoint."""
+    """Go on with the run in out, from its last saved state."""
     overwrite: bool = False
     """Replace the run in out."""
