@@ -1,1 +1,12 @@
-"""Placeholder."""
+"""The report of an evaluation: one HTML file that needs nothing but itself.
+
+`read` takes the files of a run, `sections` turns them into what is shown, `plots` lays out the
+charts, `embed` shrinks the pictures, and `report.html.j2` with `charts.html.j2`, `report.css` and
+`report.js` draws it all. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from segloom.report.html import write_report
+
+__all__ = ["write_report"]

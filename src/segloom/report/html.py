@@ -1,0 +1,94 @@
+"""From a run directory to ``eval/<split>/report.html``.
+
+The page loads nothing: its policy (CSP) forbids every address but its own data, and lets only the
+one script run whose hash it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from segloom.files import write_text
+from segloom.report import sections
+from segloom.report.plots import short_number
+from segloom.report.read import Record, read_record
+
+__all__ = ["render", "write_report"]
+
+FOLDER = Path(__file__).parent
+
+
+def write_report(run: Path, split: str) -> Path:
+    """Write the report of the evaluation of ``run`` on ``split``; return its path.
+
+    It reads metrics.json and, where they are, per_image.csv and the montages of the evaluation,
+    and metrics.csv, config.yaml and command.txt of the run. The same files give the same bytes.
+
+    Raises:
+        DataError: There is no evaluation of this split, or its metrics.json is damaged.
+    """
+    record = read_record(run, split)
+    path = record.folder / "report.html"
+    # A lone surrogate in a name has no UTF-8; a question mark takes its place.
+    write_text(path, render(record).encode("utf-8", "replace").decode("utf-8"))
+    return path
+
+
+def render(record: Record) -> str:
+    """Make the page; every text from the run is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=sections.percent,
+        cut=cut,
+        short=lambda v: "\N{EN DASH}" if v is None else short_number(v),
+    )
+    script = (FOLDER / "report.js").read_text(encoding="utf-8")
+    network, measured_on = sections.titles(record)
+    return environment.get_template("report.html.j2").render(
+        metrics=record.metrics,
+        network=network,
+        measured_on=measured_on,
+        scores=sections.score_list(record),
+        facts=sections.facts(record),
+        resamples=record.option("eval", "bootstrap"),
+        classes=sections.class_rows(record),
+        confusion=sections.confusion_rows(record),
+        confusions=sections.frequent_confusions(record),
+        size_chart=sections.size_chart(record.metrics.size),
+        size_classes=sections.size_classes(record),
+        image_chart=sections.per_image_chart(record),
+        per_image=sorted(record.per_image, key=lambda pair: pair[1]),
+        figures=sections.figures(record),
+        charts=sections.histories(record),
+        history=record.history,
+        config_text=record.config_text,
+        commands=sections.command_lines(record),
+        style=(FOLDER / "report.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        version=_version(),
+    )
+
+
+def cut(text: object, length: int = 60) -> str:
+    """Shorten a name for the eye; three dots where something is missing."""
+    text = str(text)
+    return text if len(text) <= length else text[: length - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _version() -> str:
+    try:
+        return version("segloom")
+    except PackageNotFoundError:
+        return "from a source folder"

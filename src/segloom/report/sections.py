@@ -1,0 +1,323 @@
+"""What a report shows, section by section, in the order of the page.
+
+Each function takes a `Record` and returns plain values for the template, or None where the run
+does not have what the section tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segloom.report.embed import Embedded, embed_picture
+from segloom.report.plots import BarChart, LineChart, bar_chart, histogram, line_chart
+from segloom.report.read import Montage, Record, Size
+
+__all__ = [
+    "Cell",
+    "ClassRow",
+    "ConfusionRow",
+    "Figure",
+    "class_rows",
+    "command_lines",
+    "confusion_rows",
+    "facts",
+    "figures",
+    "frequent_confusions",
+    "histories",
+    "per_image_chart",
+    "percent",
+    "score_list",
+    "size_chart",
+    "size_classes",
+    "titles",
+]
+
+SCORES = {
+    "mIoU": "mean IoU",
+    "aAcc": "pixel accuracy",
+    "mAcc": "mean class accuracy",
+    "mDice": "mean Dice",
+    "fwIoU": "frequency-weighted IoU",
+}
+"""Scores of metrics.json that the head of the report names, in this order."""
+
+PICTURE_BUDGET = 3_600_000
+"""Bytes for all pictures together before base64, which adds a third."""
+MAX_FIGURES = 12
+"""Of the best and of the worst images, each."""
+MAX_NAMED_CELLS = 40
+"""Above this many classes the confusion matrix prints no numbers and leaves out small cells."""
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share as per cent; an en dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{value * 100:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One row of the per-class table; scores and interval are shares."""
+
+    name: str
+    color: str
+    pixels: float | None
+    iou: float | None
+    interval: tuple[float, float] | None
+    accuracy: float | None
+    precision: float | None
+    dice: float | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the confusion matrix: its share of the row, and how it looks."""
+
+    column: int
+    share: float
+    strength: float
+    """Of the colour, 0 to 1."""
+    is_right: bool
+    label: str
+    title: str
+
+
+@dataclass(frozen=True)
+class ConfusionRow:
+    """One class of the truth; a class without truth has no cells."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A montage, or the reason why it is missing."""
+
+    name: str
+    iou: float | None
+    picture: Embedded | None
+
+
+def titles(record: Record) -> tuple[str, str]:
+    """Name the network, and what it was measured on."""
+    model = record.metrics.model
+    parts = [model.architecture, model.encoder_name, *_enhancements(record)] if model else []
+    network = " + ".join(str(part) for part in parts if part) or _run_name(record)
+    data = record.option("data", "name")
+    return network, f"{data}, {record.metrics.split} split" if data else record.metrics.split
+
+
+def _run_name(record: Record) -> str:
+    return record.run.path.resolve().name
+
+
+def _enhancements(record: Record) -> list[str]:
+    model = record.metrics.model
+    return [str(item) for item in model.enhancements] if model else []
+
+
+def score_list(record: Record) -> list[tuple[str, str, float | None, tuple[float, float] | None]]:
+    """List key, words, value and interval of the scores of the whole split."""
+    scores = record.metrics.scores
+    return [
+        (key, words, scores[key], record.metrics.interval(key))
+        for key, words in SCORES.items()
+        if key in scores
+    ]
+
+
+def facts(record: Record) -> list[tuple[str, str]]:
+    """Say what was measured: pairs of a word and a phrase."""
+    metrics, model = record.metrics, record.metrics.model
+    images = f"{metrics.num_images:,} image{'' if metrics.num_images == 1 else 's'}"
+    rows: list[tuple[str, Any]] = [
+        ("Run", _run_name(record)),
+        ("Data", record.option("data", "name")),
+        ("Split", f"{metrics.split}, {images}"),
+        ("Classes", len(metrics.classes)),
+    ]
+    if model:
+        weights = record.option("model", "encoder_weights")
+        start = f" (weights: {weights})" if weights else ""
+        rows += [
+            ("Architecture", model.architecture),
+            ("Encoder", model.encoder_name and f"{model.encoder_name}{start}"),
+            ("Enhancements", ", ".join(_enhancements(record)) or "none"),
+            ("Parameters", _count(model.num_parameters)),
+        ]
+    epochs, seed = record.option("train", "epochs"), record.option("train", "seed")
+    if epochs is not None:
+        rows.append(("Training", f"{epochs} epochs" + ("" if seed is None else f", seed {seed}")))
+    rows += [("Inference", _describe(metrics.inference)), ("Void pixels", metrics.policy)]
+    return [(word, str(phrase)) for word, phrase in rows if phrase not in (None, "")]
+
+
+def _count(value: int | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value / 1e6:.2f} million" if value >= 1e5 else f"{value:,}"
+
+
+def _describe(options: Mapping[str, Any] | None) -> str:
+    """Write options as a phrase, ``scales 1.0, 1.5; flip yes``, without what is off or unset."""
+    parts = []
+    for name, value in (options or {}).items():
+        if value is None or value is False:
+            continue
+        if isinstance(value, list | tuple):
+            value = ", ".join(str(item) for item in value)
+        parts.append(f"{name} {'yes' if value is True else value}")
+    return "; ".join(parts)
+
+
+def class_rows(record: Record) -> list[ClassRow]:
+    """List the classes in the order of their ids."""
+    metrics = record.metrics
+    colors = dict(zip(metrics.classes, metrics.palette, strict=True))
+    return [
+        ClassRow(
+            name=scores.name,
+            color=_hex(colors.get(scores.name, (128, 128, 128))),
+            pixels=scores.pixels,
+            iou=scores.IoU,
+            interval=metrics.interval(f"IoU.{scores.name}"),
+            accuracy=scores.accuracy,
+            precision=scores.precision,
+            dice=scores.Dice,
+        )
+        for scores in metrics.per_class
+    ]
+
+
+def _hex(color: Sequence[int]) -> str:
+    return "#" + "".join(f"{min(max(value, 0), 255):02x}" for value in color)
+
+
+def confusion_rows(record: Record) -> list[ConfusionRow]:
+    """Share out every row of the confusion matrix over the predicted classes."""
+    names, rows = record.metrics.classes, []
+    is_small = len(names) <= MAX_NAMED_CELLS
+    for truth, counts in enumerate(record.metrics.confusion):
+        total = sum(counts)
+        cells = [
+            _cell(names, truth, column, count / total, is_small)
+            for column, count in enumerate(counts)
+            if total and (is_small or count / total >= 0.01)
+        ]
+        rows.append(ConfusionRow(names[truth], tuple(cells)))
+    return rows
+
+
+def _cell(names: Sequence[str], truth: int, column: int, share: float, has_label: bool) -> Cell:
+    is_right = truth == column
+    # The square root lifts rare confusions, which are what one looks for.
+    strength = share if is_right else min(share**0.5, 1.0)
+    label = f"{share * 100:.0f}" if has_label and share >= 0.005 else ""
+    title = f"truth {names[truth]}, predicted {names[column]}: {share * 100:.2f} %"
+    return Cell(column, share, round(strength, 3), is_right, label, title)
+
+
+def frequent_confusions(record: Record, *, count: int = 6) -> list[tuple[str, str, float]]:
+    """Find the largest shares of one class taken for another: truth, predicted, share."""
+    names, found = record.metrics.classes, []
+    for truth, counts in enumerate(record.metrics.confusion):
+        total = sum(counts)
+        for column, value in enumerate(counts):
+            if column != truth and total and value / total >= 0.005:
+                found.append((names[truth], names[column], value / total))
+    return sorted(found, key=lambda item: -item[2])[:count]
+
+
+def size_chart(size: Size | None) -> BarChart | None:
+    """Draw IoU and recall by object size."""
+    if size is None:
+        return None
+    buckets = size.buckets
+    columns = {"IoU": [b.IoU for b in buckets], "recall": [b.recall for b in buckets]}
+    columns = {
+        name: values for name, values in columns.items() if any(v is not None for v in values)
+    }
+    return bar_chart([b.name for b in buckets], columns, x_title="object size")
+
+
+def size_classes(record: Record) -> list[tuple[str, list[float | None]]]:
+    """Table of IoU by class (rows) and object size (columns), where the evaluation has it."""
+    size = record.metrics.size
+    if size is None or not size.buckets:
+        return []
+    table: dict[str, list[float | None]] = {name: [] for name in record.metrics.classes}
+    for bucket in size.buckets:
+        by_name = {item.get("name"): item for item in bucket.per_class if isinstance(item, dict)}
+        for name, values in table.items():
+            value = by_name.get(name, {}).get("IoU")
+            values.append(value if isinstance(value, float | int) else None)
+    return [(name, values) for name, values in table.items() if any(v is not None for v in values)]
+
+
+def per_image_chart(record: Record) -> BarChart | None:
+    """Draw how the images' mean IoU is spread."""
+    values = [value for _, value in record.per_image]
+    return histogram(values, x_title="mean IoU of an image")
+
+
+def histories(record: Record) -> list[tuple[str, LineChart]]:
+    """Draw the training: losses, validation scores and learning rate over the epochs."""
+    rows = record.history
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    losses = [name for name in columns if name == "val/loss" or name.startswith("train/")]
+    losses.sort(key=lambda name: (name != "train/total", name != "val/loss"))
+    points = {name: _points(rows, name) for name in columns}
+    best = max(points.get("val/mIoU", []), key=lambda point: point[1], default=None)
+    mark = best and (*best, f"best {best[1] * 100:.1f} %, epoch {best[0]:g}")
+    scores = [name for name in ("val/mIoU", "val/mAcc", "val/aAcc") if name in columns]
+    rates = [name for name in columns if name == "lr" or name.startswith("lr/")]
+    charts = [
+        ("Loss", line_chart({name: points[name] for name in losses[:6]})),
+        ("Validation", line_chart({n: points[n] for n in scores}, label=_axis_percent, mark=mark)),
+        ("Learning rate", line_chart({name: points[name] for name in rates[:6]})),
+    ]
+    return [(title, chart) for title, chart in charts if chart is not None]
+
+
+def _axis_percent(value: float) -> str:
+    return f"{value * 100:.4g} %" if abs(value) >= 1e-4 else "0 %"
+
+
+def _points(rows: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:
+    pairs = [(row["epoch"], row.get(name)) for row in rows]
+    return sorted((x, y) for x, y in pairs if x is not None and y is not None)
+
+
+def figures(record: Record) -> list[tuple[str, list[Figure]]]:
+    """Embed the pictures of the worst and of the best images."""
+    montages = record.metrics.montages
+    if montages is None:
+        return []
+    groups = [
+        ("Worst images", montages.worst[:MAX_FIGURES]),
+        ("Best images", montages.best[:MAX_FIGURES]),
+    ]
+    limit = PICTURE_BUDGET // max(sum(len(group) for _, group in groups), 1)
+    return [
+        (title, [_figure(record.folder, montage, limit) for montage in group])
+        for title, group in groups
+        if group
+    ]
+
+
+def _figure(folder: Path, montage: Montage, limit: int) -> Figure:
+    path = folder / montage.file
+    # A metrics.json from elsewhere must not draw other files of this machine into the page.
+    is_inside = path.resolve().is_relative_to(folder.resolve())
+    picture = embed_picture(path, limit=limit) if is_inside else None
+    return Figure(montage.id, montage.mean_iou, picture)
+
+
+def command_lines(record: Record) -> list[str]:
+    """List what one types to make the run and its evaluation again."""
+    train = record.command or f"segloom train {record.run.config}"
+    lines = [line for line in train.splitlines() if line.strip()]
+    return [*lines, f"segloom eval {record.run.path} --split {record.metrics.split}"]
