@@ -1,6 +1,23 @@
 """How good a prediction is: integers that add over images, and the scores that follow from them."""
 
+from segloom.metrics.boundary import BoundaryScores, boundary_scores, count_boundary
 from segloom.metrics.confusion import ConfusionMatrix, count_confusion
 from segloom.metrics.scores import POLICY, Scores, class_totals, scores
+from segloom.metrics.size_buckets import SizeScores, count_sizes, size_scores
+from segloom.metrics.statistics import bootstrap_interval
 
-__all__ = ["POLICY", "ConfusionMatrix", "Scores", "class_totals", "count_confusion", "scores"]
+__all__ = [
+    "POLICY",
+    "BoundaryScores",
+    "ConfusionMatrix",
+    "Scores",
+    "SizeScores",
+    "bootstrap_interval",
+    "boundary_scores",
+    "class_totals",
+    "count_boundary",
+    "count_confusion",
+    "count_sizes",
+    "scores",
+    "size_scores",
+]
