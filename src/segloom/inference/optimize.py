@@ -1,0 +1,83 @@
+"""Making a network fast for inference without changing its answers.
+
+A copy of the network is folded (`fold_batch_norms`), laid out channels-last, in which convolutions
+run 1.4 to 1.7 times as fast on a CPU, and cast to the precision that is asked for.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from segloom.errors import ConfigError
+from segloom.inference.fold import fold_batch_norms
+from segloom.models.model import SegmentationModel
+
+__all__ = ["choose_device", "cpu_has_bf16", "optimize"]
+
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Processor flags, as Linux names them: x86 and, last, ARM."""
+
+
+@cache
+def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Tell whether the processor multiplies bfloat16 itself; False where that is not known.
+
+    `torch.backends.cpu.get_cpu_capability` does not tell: it names AVX512 with and without it.
+    """
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return False
+    flags = (line.split(":", 1)[1] for line in lines if line.startswith(("flags", "Features")))
+    return not BF16_FLAGS.isdisjoint(next(flags, "").split())
+
+
+def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """Turn the option into a device; ``auto`` is the GPU where there is one.
+
+    Raises:
+        ConfigError: A GPU is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "inference.device is cuda, but torch finds no GPU; use --inference.device cpu, or "
+            "install a torch build with CUDA and a driver for it."
+        )
+    return torch.device(name)
+
+
+def optimize(
+    model: SegmentationModel, *, precision: Literal["fp32", "bf16"], device: torch.device
+) -> SegmentationModel:
+    """Return a copy of the network that is ready for inference; the original stays as it is.
+
+    Batch norms are folded before the cast, which keeps bfloat16 closer to float32 than autocast.
+
+    Raises:
+        ConfigError: bfloat16 is asked of a processor or GPU that has no instructions for it.
+    """
+    copy: SegmentationModel = deepcopy(model).eval().requires_grad_(requires_grad=False)
+    fold_batch_norms(copy)
+    if precision == "bf16":
+        _check_bf16(device)
+        copy = copy.to(torch.bfloat16)
+    return copy.to(device).to(memory_format=torch.channels_last)
+
+
+def _check_bf16(device: torch.device) -> None:
+    if device.type == "cuda":
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_bf16 = cpu_has_bf16()
+    if not has_bf16:
+        raise ConfigError(
+            f"inference.precision is bf16, but this {device.type} has no bfloat16 instructions, "
+            "and without them it is slower than fp32; use --inference.precision fp32."
+        )
