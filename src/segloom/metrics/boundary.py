@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.metrics.confusion import check_labels
+from segloom.metrics.confusion import check_labels, histogram
 from segloom.metrics.scores import mean_present, ratio
 from segloom.types import IGNORE_INDEX
 
@@ -58,6 +58,15 @@ _BITS = 64
 
 Labels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+
+
+class Outline(NamedTuple):
+    """The contour pixels of a label map."""
+
+    places: NDArray[np.int64]
+    """``(N,)`` flat indices."""
+    classes: Labels
+    """``(N,)`` labels there."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +111,11 @@ def count_boundary(
     if truth.size == 0 or not tolerances:
         return counts
     prediction = np.where(truth == IGNORE_INDEX, np.uint8(IGNORE_INDEX), prediction)
-    contours = _contour(truth), _contour(prediction)
+    true, predicted = _outline(truth), _outline(prediction)
     for row, tolerance in zip(counts, tolerances, strict=True):
         distance = tolerance_pixels(truth.shape[0], truth.shape[1], tolerance)
         _count_bands(row, prediction, truth, distance)
-        _count_contours(row, prediction, truth, contours, distance)
+        _count_contours(row, true, predicted, truth.shape, distance)
     return counts
 
 
@@ -125,9 +134,9 @@ def boundary_scores(counts: NDArray[Any]) -> BoundaryScores:
 def _count_bands(row: NDArray[np.int64], prediction: Labels, truth: Labels, distance: int) -> None:
     true_band, predicted_band = _band(truth, distance), _band(prediction, distance)
     agreed = true_band & predicted_band & (truth == prediction)
-    row[:, _BAND_BOTH] = _count_labels(truth, agreed, len(row))
-    row[:, _BAND_TRUE] = _count_labels(truth, true_band, len(row))
-    row[:, _BAND_PREDICTED] = _count_labels(prediction, predicted_band, len(row))
+    row[:, _BAND_BOTH] = histogram(truth, len(row), agreed)
+    row[:, _BAND_TRUE] = histogram(truth, len(row), true_band)
+    row[:, _BAND_PREDICTED] = histogram(prediction, len(row), predicted_band)
 
 
 def _band(labels: Labels, distance: int) -> Mask:
@@ -148,12 +157,6 @@ def _band(labels: Labels, distance: int) -> Mask:
     return band
 
 
-def _count_labels(labels: Labels, mask: Mask, num_classes: int) -> NDArray[np.int64]:
-    """Count the labels under a mask."""
-    counts: NDArray[np.int64] = np.bincount(labels[mask], minlength=num_classes)[:num_classes]
-    return counts
-
-
 def _contour(labels: Labels) -> Mask:
     """Find known pixels of which one of the 4 neighbours is of another known class."""
     known = labels != IGNORE_INDEX
@@ -167,46 +170,50 @@ def _contour(labels: Labels) -> Mask:
     return contour
 
 
+def _outline(labels: Labels) -> Outline:
+    """Find the contour of a label map as flat indices and the classes there."""
+    places = np.flatnonzero(_contour(labels))
+    return Outline(places, labels.ravel()[places])
+
+
 def _count_contours(
-    row: NDArray[np.int64],
-    prediction: Labels,
-    truth: Labels,
-    contours: tuple[Mask, Mask],
-    distance: int,
+    row: NDArray[np.int64], true: Outline, predicted: Outline, shape: tuple[int, ...], distance: int
 ) -> None:
-    num_classes = len(row)
-    true_contour, predicted_contour = contours
-    met_true = _met(truth, true_contour, prediction, predicted_contour, distance, num_classes)
-    met_predicted = _met(prediction, predicted_contour, truth, true_contour, distance, num_classes)
-    row[:, _CONTOUR_TRUE] = _count_labels(truth, true_contour, num_classes)
-    row[:, _MET_TRUE] = np.bincount(met_true, minlength=num_classes)
-    row[:, _CONTOUR_PREDICTED] = _count_labels(prediction, predicted_contour, num_classes)
-    row[:, _MET_PREDICTED] = np.bincount(met_predicted, minlength=num_classes)
+    length = len(row)
+    row[:, _CONTOUR_TRUE] = np.bincount(true.classes, minlength=length)
+    row[:, _CONTOUR_PREDICTED] = np.bincount(predicted.classes, minlength=length)
+    met_true = np.zeros(true.places.shape, np.bool_)
+    met_predicted = np.zeros(predicted.places.shape, np.bool_)
+    for first in range(0, length, _BITS):
+        bit = _bit_table(first, min(first + _BITS, length))
+        met_true |= _met(true, predicted, bit, shape, distance)
+        met_predicted |= _met(predicted, true, bit, shape, distance)
+    row[:, _MET_TRUE] = np.bincount(true.classes[met_true], minlength=length)
+    row[:, _MET_PREDICTED] = np.bincount(predicted.classes[met_predicted], minlength=length)
+
+
+def _bit_table(first: int, last: int) -> NDArray[Any]:
+    """Give each of the classes ``first..last - 1`` a bit of the smallest fitting integer."""
+    kind = next(size for size in (8, 16, 32, 64) if size >= last - first)
+    table = np.zeros(256, f"u{kind // 8}")
+    table[first:last] = np.left_shift(1, np.arange(last - first, dtype=np.uint64)).astype(
+        table.dtype
+    )
+    return table
 
 
 def _met(
-    labels: Labels,
-    contour: Mask,
-    other_labels: Labels,
-    other_contour: Mask,
-    distance: int,
-    num_classes: int,
-) -> Labels:
-    """Return the classes of those contour pixels that have one of their class near by in the other.
+    outline: Outline, other: Outline, bit: NDArray[Any], shape: tuple[int, ...], distance: int
+) -> Mask:
+    """Say which contour pixels have one of their class near by in the other map.
 
     Every class is one bit of a pixel, so that one dilation by OR serves up to 64 classes.
     """
-    classes = labels[contour]
-    met = np.zeros(classes.shape, np.bool_)
-    for first in range(0, num_classes, _BITS):
-        last = min(first + _BITS, num_classes)
-        kind = next(size for size in (8, 16, 32, 64) if size >= last - first)
-        dtype = np.dtype(f"u{kind // 8}")
-        table = np.zeros(256, dtype)
-        table[first:last] = np.left_shift(dtype.type(1), np.arange(last - first, dtype=dtype))
-        near = _spread(np.where(other_contour, table[other_labels], dtype.type(0)), distance)
-        met |= (near[contour] & table[classes]) != 0
-    return classes[met]
+    bits = np.zeros(shape, bit.dtype)
+    bits.ravel()[other.places] = bit[other.classes]
+    near = _spread(bits, distance).ravel()[outline.places]
+    found: Mask = (near & bit[outline.classes]) != 0
+    return found
 
 
 def _spread(bits: NDArray[Any], radius: int) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from torchmetrics import Metric
 from segloom.errors import ConfigError, DataError
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["ConfusionMatrix", "check_labels", "count_confusion"]
+__all__ = ["ConfusionMatrix", "check_labels", "count_confusion", "histogram"]
 
 # cv2.calcHist returns float32, which holds every integer up to here.
 _EXACT_PIXELS = 1 << 24
@@ -84,18 +84,30 @@ def count_confusion(
     joint: NDArray[Any] = (truth + np.uint8(1)).astype(joint_type, copy=False)
     joint *= joint_type(num_classes)
     joint += prediction
-    counts = _histogram(joint.reshape(1, -1), (num_classes + 1) * num_classes)
+    counts = histogram(joint, (num_classes + 1) * num_classes)
     return counts.reshape(num_classes + 1, num_classes)[1:]
 
 
-def _histogram(values: NDArray[Any], bins: int) -> NDArray[np.int64]:
-    """Count the values ``0..bins - 1`` of a ``(1, N)`` array of uint8 or uint16, exactly."""
+def histogram(
+    values: NDArray[Any], bins: int, mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Count the values ``0..bins - 1`` of a uint8 or uint16 array, exactly.
+
+    Args:
+        values: Any shape; values from ``bins`` on are not counted.
+        bins: How many values are counted.
+        mask: Same shape; where it is False, nothing is counted.
+    """
     import cv2
 
+    flat = values.reshape(1, -1)
+    chosen = None if mask is None else mask.view(np.uint8).reshape(1, -1)
     counts = np.zeros(bins, np.int64)
-    for start in range(0, values.shape[1], _EXACT_PIXELS):
-        part = values[:, start : start + _EXACT_PIXELS]
-        counts += cv2.calcHist([part], [0], None, [bins], [0, bins]).ravel().astype(np.int64)
+    for start in range(0, flat.shape[1], _EXACT_PIXELS):
+        part = slice(start, start + _EXACT_PIXELS)
+        under = None if chosen is None else chosen[:, part]
+        found = cv2.calcHist([flat[:, part]], [0], under, [bins], [0, bins])
+        counts += found.ravel().astype(np.int64)
     return counts
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.metrics.confusion import check_labels
+from segloom.metrics.confusion import check_labels, histogram
 from segloom.metrics.scores import mean_present, ratio
 from segloom.types import IGNORE_INDEX
 
@@ -147,7 +147,7 @@ def _label_regions(labels: Labels, num_classes: int) -> tuple[Ids, Integers]:
 
     ids = np.zeros(labels.shape, np.int32)
     classes = [0]
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:num_classes])
+    present = np.flatnonzero(histogram(labels, num_classes))
     for label in present:
         mask = cv2.compare(labels, int(label), cv2.CMP_EQ)
         left, top, width, height = cv2.boundingRect(mask)
