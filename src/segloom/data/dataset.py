@@ -1,0 +1,158 @@
+"""The data set that training and evaluation read: files, decoded once, seen at random or whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from segloom.config.data import DataConfig
+from segloom.data.cache import SampleCache, default_cache_dir
+from segloom.data.labels import LabelDecoder
+from segloom.data.planes import Planes, decode_sample
+from segloom.data.readers import read_labelled_source
+from segloom.data.transforms import JointTransform, sample_generator
+from segloom.errors import ConfigError
+from segloom.types import LabelSet, Record, Sample
+
+__all__ = ["EdgeSample", "SegmentationDataset", "build_dataset"]
+
+
+class EdgeSample(Sample, total=False):
+    """A sample of a data set with edge maps."""
+
+    edge: Tensor
+    """uint8 ``(H, W)``, 0 to 255, aligned with the mask."""
+
+
+class SegmentationDataset(Dataset[EdgeSample]):
+    """Images with label maps, by index or by ``(epoch, index)``.
+
+    Args:
+        records: The files.
+        labels: Classes and palette.
+        decoder: How label files become class ids.
+        cache: Where decoded samples are kept; None decodes each time.
+        transform: Random view of a training sample; None gives the whole image.
+        seed: Of the random views, not negative.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        labels: LabelSet,
+        decoder: LabelDecoder,
+        *,
+        cache: SampleCache | None = None,
+        transform: JointTransform | None = None,
+        seed: int = 0,
+    ) -> None:
+        if seed < 0:
+            raise ConfigError(f"a seed is 0 or more, not {seed}.")
+        self.records = list(records)
+        self.labels, self.decoder = labels, decoder
+        self.cache, self.transform, self.seed = cache, transform, seed
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of their ids."""
+        return self.labels.classes
+
+    @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        """One RGB colour per class."""
+        return self.labels.palette
+
+    @property
+    def ignore_index(self) -> int:
+        """Label of void pixels, 255."""
+        return self.labels.ignore_index
+
+    @property
+    def label_map(self) -> Mapping[str, int]:
+        """Value as stored in the label files to class id."""
+        return self.decoder.label_map
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def read(self, index: int) -> Planes:
+        """Give a sample as read-only or fresh arrays, whole and unchanged.
+
+        Raises:
+            DataError: Its files cannot be used.
+        """
+        record = self.records[index]
+        if self.cache is None:
+            return decode_sample(record, self.decoder)
+        return self.cache.fetch(record, lambda: decode_sample(record, self.decoder))
+
+    def __getitem__(self, key: int | tuple[int, int]) -> EdgeSample:
+        """Give a sample; its random view depends on the seed and this key alone.
+
+        Args:
+            key: Index, which means epoch 0, or (epoch, index).
+
+        Returns:
+            ``image`` uint8 ``(3, H, W)`` (a view of ``(H, W, 3)`` memory, which batches keep as
+            channels-last), ``mask`` uint8 ``(H, W)``, ``meta``, and ``edge`` if there are edges.
+
+        Raises:
+            DataError: Its files cannot be used.
+            IndexError: There is no such sample.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        index = range(len(self.records))[index]
+        planes = self.read(index)
+        height, width = planes.mask.shape
+        if self.transform is not None:
+            planes = self.transform(planes, sample_generator(self.seed, epoch, index))
+        record = self.records[index]
+        sample: EdgeSample = {
+            "image": _tensor(planes.image).permute(2, 0, 1),
+            "mask": _tensor(planes.mask),
+            "meta": {"id": record.id, "path": str(record.image), "size": (height, width)},
+        }
+        if planes.edge is not None:
+            sample["edge"] = _tensor(planes.edge)
+        return sample
+
+
+def _tensor(array: NDArray[np.uint8]) -> Tensor:
+    """Wrap an array, copying it if it belongs to the cache."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def build_dataset(
+    config: DataConfig, split: str, *, augment: bool = False, seed: int = 0
+) -> SegmentationDataset:
+    """Make the data set of a split.
+
+    Args:
+        config: Which images, what their labels mean, where they are cached, how they are changed.
+        split: train, val or test.
+        augment: Give random views (for training) instead of whole images.
+        seed: Of the random views.
+
+    Raises:
+        UnknownNameError: No reader has this name.
+        DataError: The files are not as they should be; the sentence names the file and the mend.
+        ConfigError: The options contradict one another.
+    """
+    source, labels, decoder = read_labelled_source(config, split)
+    cache = None
+    if config.cache:
+        folder = config.cache_dir.expanduser() if config.cache_dir else default_cache_dir()
+        cache = SampleCache(folder, decoder.fingerprint)
+    return SegmentationDataset(
+        source.records,
+        labels,
+        decoder,
+        cache=cache,
+        transform=JointTransform(config.augment, config.crop) if augment else None,
+        seed=seed,
+    )

@@ -1,0 +1,56 @@
+"""One sample as numpy arrays, and how it is decoded from its files."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.data.label_files import read_labels
+from segloom.data.labels import LabelDecoder
+from segloom.errors import DataError
+from segloom.images import read_image
+from segloom.types import Record
+
+__all__ = ["Planes", "decode_sample"]
+
+
+class Planes(NamedTuple):
+    """An image with its label map and, if the data set has them, its edges; all of one size."""
+
+    image: NDArray[np.uint8]
+    """``(H, W, 3)``, RGB, 0 to 255."""
+    mask: NDArray[np.uint8]
+    """``(H, W)``, class ids and 255 for void."""
+    edge: NDArray[np.uint8] | None = None
+    """``(H, W)``, 0 to 255."""
+
+
+def decode_sample(record: Record, decoder: LabelDecoder) -> Planes:
+    """Read the files of a sample.
+
+    Raises:
+        DataError: A file is missing or damaged, holds unknown labels, or the sizes differ.
+    """
+    if record.mask is None:
+        raise DataError(f"image {record.image} has no label map; add one or leave the image out.")
+    image = read_image(record.image)
+    mask = decoder.decode(record.mask)
+    _check_size(image, mask, record, f"label map {record.mask}")
+    if record.edge is None:
+        return Planes(image, mask)
+    edge = np.ascontiguousarray(read_labels(record.edge).rgb()[..., 1])
+    _check_size(image, edge, record, f"edge map {record.edge}")
+    return Planes(image, mask, edge)
+
+
+def _check_size(
+    image: NDArray[np.uint8], other: NDArray[np.uint8], record: Record, name: str
+) -> None:
+    if image.shape[:2] != other.shape:
+        (height, width), (rows, columns) = image.shape[:2], other.shape
+        raise DataError(
+            f"{name} is {columns} x {rows} pixels but its image {record.image} is {width} x "
+            f"{height}; export both at one size (width x height)."
+        )

@@ -1,0 +1,240 @@
+"""Random joint changes of an image, its label map and its edges, on uint8 arrays.
+
+What is drawn (`Draws`) is separate from what is done: one draw is a pure function of the options
+and of a generator, and so of (seed, epoch, index). The part of the image that the crop will show is
+cut out first, as a view of the cached file, and only that part is resized and copied. What a crop
+shows beyond the image is `FILL` in the image and void in the label map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.config.data import AugmentConfig
+from segloom.data.planes import Planes
+from segloom.types import IGNORE_INDEX
+
+__all__ = ["FILL", "Draws", "JointTransform", "draw", "flip", "jitter", "sample_generator"]
+
+FILL = (124, 116, 104)
+"""RGB of what lies outside the image: the mean of ImageNet, near 0 after normalisation."""
+
+MAX_HUE = 72.0  # degrees of hue at jitter 1
+BLUR_SIGMA = (0.3, 1.5)  # pixels
+
+YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+"""RGB to luma and the plane of hue (angle) and saturation (radius)."""
+RGB = np.linalg.inv(YIQ)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Everything that is random about one view of a sample, whatever its size."""
+
+    zoom: float = 1.0
+    top: float = 0.5
+    """Place of the crop between the upper (0) and the lower (1) end of the image."""
+    left: float = 0.5
+    is_flipped: bool = False
+    angle: float = 0.0
+    """Degrees, counter-clockwise."""
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    hue: float = 0.0
+    """Degrees."""
+    sigma: float = 0.0
+    """Of the blur, in pixels; 0 is none."""
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Make the generator of one sample in one epoch; its numbers depend on nothing else.
+
+    Args:
+        seed: Of the run; not negative, like the others.
+        epoch: Number of the pass over the data set.
+        index: Place of the sample in the data set.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(epoch, index))
+    return np.random.Generator(np.random.PCG64(sequence))
+
+
+def draw(config: AugmentConfig, generator: np.random.Generator) -> Draws:
+    """Draw one view. Ten numbers are taken whatever the options, so each keeps its own place.
+
+    Zoom, brightness, contrast and saturation are log-uniform: up and down are equally likely.
+    """
+    u = generator.random(10)
+    low, high = np.log(config.scale)
+    spread = config.jitter * (2 * u - 1)
+    is_blurred = u[9] < config.blur
+    return Draws(
+        zoom=float(np.exp(low + (high - low) * u[0])),
+        top=float(u[1]),
+        left=float(u[2]),
+        is_flipped=bool(u[3] < config.flip),
+        angle=float(config.rotate * (2 * u[4] - 1)),
+        brightness=float(np.exp(spread[5])),
+        contrast=float(np.exp(spread[6])),
+        saturation=float(np.exp(spread[7])),
+        hue=float(MAX_HUE * spread[8]),
+        sigma=float(np.interp(u[9], (0, config.blur), BLUR_SIGMA)) if is_blurred else 0.0,
+    )
+
+
+@dataclass(frozen=True)
+class JointTransform:
+    """Random scale, crop, rotation, flip, jitter and blur of a sample.
+
+    Args:
+        config: Ranges and probabilities.
+        crop: Height and width of the result in pixels; None keeps the size of each image.
+    """
+
+    config: AugmentConfig
+    crop: tuple[int, int] | None = None
+
+    def __call__(self, planes: Planes, generator: np.random.Generator) -> Planes:
+        """Give a random view of a sample; all arrays are new, contiguous and writable."""
+        return self.apply(planes, draw(self.config, generator))
+
+    def apply(self, planes: Planes, draws: Draws) -> Planes:
+        """Give the view that ``draws`` describes."""
+        size = self.crop or (planes.mask.shape[0], planes.mask.shape[1])
+        planes = (_rotate if draws.angle else _cut)(planes, size, draws)
+        if draws.is_flipped:
+            planes = flip(planes)
+        image = jitter(planes.image, draws)
+        if draws.sigma:
+            import cv2
+
+            image = cv2.GaussianBlur(image, (5, 5), draws.sigma)
+        return planes._replace(image=image)
+
+
+def flip(planes: Planes) -> Planes:
+    """Mirror a sample left to right."""
+    import cv2
+
+    image, mask = cv2.flip(planes.image, 1), cv2.flip(planes.mask, 1)
+    return Planes(image, mask, None if planes.edge is None else cv2.flip(planes.edge, 1))
+
+
+def jitter(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
+    """Change brightness, contrast, saturation and hue of uint8 RGB ``(H, W, 3)``.
+
+    All four are linear in RGB, so they are one matrix and one pass: saturation scales and hue
+    turns the colour plane of YIQ, contrast stretches about the mean grey, brightness scales.
+    """
+    if (draws.brightness, draws.contrast, draws.saturation, draws.hue) == (1, 1, 1, 0):
+        return image
+    import cv2
+
+    cosine, sine = np.cos(np.radians(draws.hue)), np.sin(np.radians(draws.hue))
+    turn = np.eye(3)
+    turn[1:, 1:] = draws.saturation * np.array([[cosine, -sine], [sine, cosine]])
+    gain = draws.brightness * draws.contrast
+    grey = float(image[::4, ::4].mean(axis=(0, 1)) @ YIQ[0])
+    offset = np.full((3, 1), draws.brightness * (1 - draws.contrast) * grey)
+    changed: NDArray[np.uint8] = cv2.transform(image, np.hstack([gain * RGB @ turn @ YIQ, offset]))
+    return changed
+
+
+def _cut(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
+    """Zoom and crop without rotation, by slicing before resizing."""
+    rows, out_rows = _span(planes.mask.shape[0], size[0], draws.zoom, draws.top)
+    columns, out_columns = _span(planes.mask.shape[1], size[1], draws.zoom, draws.left)
+    place = partial(_place, size=size, at=(out_rows, out_columns))
+    image = _resize(planes.image[rows, columns], out_rows, out_columns, draws.zoom)
+    mask = _resize(planes.mask[rows, columns], out_rows, out_columns, None)
+    edge = None
+    if planes.edge is not None:
+        edge = place(_resize(planes.edge[rows, columns], out_rows, out_columns, draws.zoom), fill=0)
+    return Planes(place(image, fill=FILL), place(mask, fill=IGNORE_INDEX), edge)
+
+
+def _span(length: int, wanted: int, zoom: float, place: float) -> tuple[slice, slice]:
+    """Along one axis, choose the source pixels and where they go in the crop."""
+    zoomed = max(1, round(length * zoom))
+    if zoomed <= wanted:  # the whole image shows, void beside it
+        start = round(place * (wanted - zoomed))
+        return slice(0, length), slice(start, start + zoomed)
+    taken = min(length, max(1, round(wanted / zoom)))
+    start = round(place * (length - taken))
+    return slice(start, start + taken), slice(0, wanted)
+
+
+def _resize(
+    plane: NDArray[np.uint8], rows: slice, columns: slice, zoom: float | None
+) -> NDArray[np.uint8]:
+    """Bring a plane to the length of the spans; ``zoom`` None marks a label map."""
+    import cv2
+
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    if plane.shape[:2] == (height, width):
+        return plane
+    if zoom is None:
+        method = cv2.INTER_NEAREST_EXACT  # pixel centres, as the image; INTER_NEAREST is off by 1/2
+    else:
+        method = cv2.INTER_AREA if zoom < 0.5 else cv2.INTER_LINEAR
+    resized: NDArray[np.uint8] = cv2.resize(plane, (width, height), interpolation=method)
+    return resized
+
+
+def _place(
+    plane: NDArray[np.uint8],
+    size: tuple[int, int],
+    at: tuple[slice, slice],
+    fill: int | tuple[int, int, int],
+) -> NDArray[np.uint8]:
+    if plane.shape[:2] == size:
+        return np.require(plane, requirements=["C", "W", "O"])
+    whole = np.empty((*size, *plane.shape[2:]), np.uint8)
+    whole[...] = fill
+    whole[at] = plane
+    return whole
+
+
+def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
+    """Zoom, crop and rotate about the centre of the crop, in one interpolation."""
+    import cv2
+
+    rows, out_rows = _span(planes.mask.shape[0], size[0], draws.zoom, draws.top)
+    columns, out_columns = _span(planes.mask.shape[1], size[1], draws.zoom, draws.left)
+    near_rows, near_columns = (_around(span, draws.zoom, size) for span in (rows, columns))
+    near = tuple(
+        None if plane is None else np.ascontiguousarray(plane[near_rows, near_columns])
+        for plane in planes
+    )
+    cosine = np.cos(np.radians(draws.angle)) / draws.zoom
+    sine = np.sin(np.radians(draws.angle)) / draws.zoom
+    matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])  # crop to source, (x, y)
+    middle = [_middle(out_columns), _middle(out_rows)]
+    source = [_middle(columns) - near_columns.start, _middle(rows) - near_rows.start]
+    matrix[:, 2] = source - matrix[:, :2] @ middle
+    warp = partial(cv2.warpAffine, M=matrix, dsize=size[::-1], borderMode=cv2.BORDER_CONSTANT)
+    smooth, nearest = (
+        method | cv2.WARP_INVERSE_MAP for method in (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
+    )
+    image, mask, edge = near
+    return Planes(
+        warp(image, flags=smooth, borderValue=FILL),
+        warp(mask, flags=nearest, borderValue=(IGNORE_INDEX,)),
+        None if edge is None else warp(edge, flags=smooth, borderValue=(0,)),
+    )
+
+
+def _middle(span: slice) -> float:
+    """Centre of a span, where 0 is the centre of the first pixel."""
+    return float((span.start + span.stop - 1) / 2)
+
+
+def _around(span: slice, zoom: float, size: tuple[int, int]) -> slice:
+    """Widen a span to all that a turned crop may show; OpenCV warps at most 32766 pixels."""
+    reach = int(np.hypot(*size) / 2 / zoom) + 2
+    middle = (span.start + span.stop) // 2
+    return slice(max(0, middle - reach), middle + reach)
