@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from segloom.errors import CheckpointError, UnknownNameError
 from segloom.models.hub import fetch_encoder_weights
-from segloom.models.state_dict import WEIGHT_SUFFIXES, read_state_dict
+from segloom.models.state_dict import WEIGHT_SUFFIXES, check_fit, read_state_dict
 
 __all__ = [
     "IMAGENET",
     "PACKAGES",
     "Normalization",
     "WeightPackage",
+    "expected_normalization",
     "load_encoder_weights",
     "package_file",
     "rename_efficientnet_key",
@@ -142,7 +143,7 @@ def load_encoder_weights(
         source, tensors, normalization = _from_package(encoder_name)
     elif Path(encoder_weights).suffix in WEIGHT_SUFFIXES or Path(encoder_weights).is_file():
         source, tensors = encoder_weights, read_state_dict(Path(encoder_weights))
-        normalization = _expected_normalization(encoder_name)
+        normalization = expected_normalization(encoder_name)
     else:
         source = f"{encoder_weights} weights"
         tensors, mean, std = fetch_encoder_weights(encoder, encoder_name, encoder_weights)
@@ -214,7 +215,8 @@ OTHER_STAGES = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "co
 OTHER_STAGES |= {"_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
 
 
-def _expected_normalization(encoder_name: str) -> Normalization:
+def expected_normalization(encoder_name: str) -> Normalization:
+    """Find what weights of an encoder expect where nothing else is known: timm's or ImageNet's."""
     bare = encoder_name.removeprefix("tu-")
     if bare.startswith("tf_efficientnet_lite"):
         return LITE
@@ -263,8 +265,7 @@ def _fill(
         chosen[name] = value.to(current.dtype)
     spare = {_canonical(name) for name in full}
     extra = [name for name in given if name not in spare and not name.startswith(HEADS)]
-    if missing or different or extra:
-        raise CheckpointError(_mismatch(encoder_name, source, missing, different, extra))
+    check_fit(f"{source} does not fit encoder {encoder_name}", missing, different, extra)
     # SMP's encoders override load_state_dict with one that drops and renames keys.
     nn.Module.load_state_dict(encoder, {**own, **chosen})
 
@@ -310,22 +311,3 @@ def _repeats(names: set[str]) -> list[int]:
     blocks = {match[0] for name in names if (match := re.match(r"blocks\.(\d+)\.\d+\.", name))}
     stages = [int(block.split(".")[1]) for block in blocks]
     return [stages.count(stage) for stage in range(max(stages, default=-1) + 1)]
-
-
-def _mismatch(
-    encoder_name: str, source: str, missing: list[str], different: list[str], extra: list[str]
-) -> str:
-    def show(names: list[str]) -> str:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return ", ".join(names[:3]) + more
-
-    parts = [
-        f"{label} {show(names)}"
-        for label, names in (
-            ("missing", missing),
-            ("of another shape", different),
-            ("unknown", extra),
-        )
-        if names
-    ]
-    return f"{source} does not fit encoder {encoder_name}: {'; '.join(parts)}."

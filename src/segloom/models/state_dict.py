@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segloom.errors import CheckpointError
 
-__all__ = ["WEIGHT_SUFFIXES", "read_state_dict"]
+__all__ = ["WEIGHT_SUFFIXES", "check_fit", "read_state_dict"]
 
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 """Endings of files that may hold weights."""
@@ -47,6 +47,33 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
+
+
+def check_fit(
+    sentence: str, missing: Sequence[str], different: Sequence[str], extra: Sequence[str]
+) -> None:
+    """Raise if anything does not match.
+
+    Args:
+        sentence: What does not fit what.
+        missing: Names that the network has and the weights lack.
+        different: Names with both shapes.
+        extra: Names that the network does not know.
+
+    Raises:
+        CheckpointError: One of the lists is not empty; it names the first three of each.
+    """
+    parts = [
+        f"{label} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if names[3:] else "")
+        for label, names in (
+            ("missing", missing),
+            ("of another shape", different),
+            ("unknown", extra),
+        )
+        if names
+    ]
+    if parts:
+        raise CheckpointError(f"{sentence}: {'; '.join(parts)}.")
 
 
 def _read_safetensors(path: Path) -> Any:
