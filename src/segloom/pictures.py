@@ -218,10 +218,10 @@ def montage(
     for title, picture in panels:
         _check_picture(picture, f"panel '{title}'")
         pictures.append(_fit(picture, *panel_limits))
-    size = int(np.clip(max(picture.width for picture in pictures) // 24, 14, 26))
+    width = GAP + sum(picture.width + GAP for picture in pictures)
+    size = int(np.clip(width // 75, 14, 32))  # still readable when the whole is a page wide
     font = ImageFont.load_default(size)
     top = GAP + round(size * 1.6)
-    width = GAP + sum(picture.width + GAP for picture in pictures)
     strip = Image.fromarray(draw_legend(legend, width=width, size=size)) if legend else None
     below = top + max(picture.height for picture in pictures) + GAP
     canvas = Image.new("RGB", (width, below + (strip.height if strip else 0)), PAPER)

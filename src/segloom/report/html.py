@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -82,8 +83,8 @@ def render(record: Record) -> str:
 
 
 def cut(text: object, length: int = 60) -> str:
-    """Shorten a name for the eye; three dots where something is missing."""
-    text = str(text)
+    """Shorten a name for the eye: one line, three dots where something is missing."""
+    text = re.sub(r"[\x00-\x20\x7f-\xa0]+", " ", str(text)).strip()
     return text if len(text) <= length else text[: length - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
 
 

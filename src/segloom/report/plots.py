@@ -86,7 +86,7 @@ class BarChart:
 
 def short_number(value: float) -> str:
     """Write a number in at most 3 significant digits, plainly where that is short."""
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
+    if value == 0 or 1e-2 <= abs(value) < 1e4:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
@@ -212,7 +212,7 @@ def histogram(values: Sequence[float], *, x_title: str, num_bins: int = 20) -> B
         counts[min(int(value * num_bins), num_bins - 1)] += 1
     y_values = [tick for tick in nice_ticks(0, max(counts)) if tick == round(tick)]
     to_x = _scale(0.0, 1.0, LEFT, RIGHT)
-    to_y = _scale(0.0, max(y_values[-1], max(counts)), BOTTOM, TOP)
+    to_y = _scale(0.0, max(y_values[-1], max(counts)), BOTTOM, TOP + 14)  # room for the mark
     bars = []
     for index, count in enumerate(counts):
         low, high = index / num_bins, (index + 1) / num_bins

@@ -6,6 +6,7 @@ does not have what the section tells.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,7 +215,7 @@ def confusion_rows(record: Record) -> list[ConfusionRow]:
 def _cell(names: Sequence[str], truth: int, column: int, share: float, has_label: bool) -> Cell:
     is_right = truth == column
     # The square root lifts rare confusions, which are what one looks for.
-    strength = share if is_right else min(share**0.5, 1.0)
+    strength = share if is_right else share**0.5 if share >= 0.005 else 0.0
     label = f"{share * 100:.0f}" if has_label and share >= 0.005 else ""
     title = f"truth {names[truth]}, predicted {names[column]}: {share * 100:.2f} %"
     return Cell(column, share, round(strength, 3), is_right, label, title)
@@ -318,6 +319,8 @@ def _figure(folder: Path, montage: Montage, limit: int) -> Figure:
 
 def command_lines(record: Record) -> list[str]:
     """List what one types to make the run and its evaluation again."""
-    train = record.command or f"segloom train {record.run.config}"
-    lines = [line for line in train.splitlines() if line.strip()]
-    return [*lines, f"segloom eval {record.run.path} --split {record.metrics.split}"]
+    train = record.command or ""
+    if not train and record.config_text:
+        train = shlex.join(["segloom", "train", str(record.run.config)])
+    measure = ["segloom", "eval", str(record.run.path), "--split", record.metrics.split]
+    return [*(line for line in train.splitlines() if line.strip()), shlex.join(measure)]
