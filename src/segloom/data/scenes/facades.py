@@ -67,6 +67,8 @@ def house_front(
     wide, tall = float(rng.uniform(0.35, 0.72)), float(rng.uniform(0.4, 0.68))
     shop = rng.random() < 0.4
     cell = columns / count
+    panes = [_glass(rng, style) for _ in range(4)]
+    choice = rng.integers(4, size=(storeys, count)).tolist()
     for floor in range(storeys):
         bottom = rows - floor * storey
         if floor == 0 and shop:
@@ -79,8 +81,11 @@ def house_front(
             if floor == 0 and column == count // 2:
                 low = rows  # the door
             high = int(bottom - (0.24 + tall) * storey)
-            pane = _glass(rng, style) if low < rows else jitter(rng, (92, 74, 66), 26, 20)
-            cv2.rectangle(front, (left - 1, high - 1), (right + 1, low + 1), frame, -1)
+            pane = panes[choice[floor][column]]
+            if low == rows:
+                pane = jitter(rng, (92, 74, 66), 26, 20)
+            if cell > 5:
+                cv2.rectangle(front, (left - 1, high - 1), (right + 1, low + 1), frame, -1)
             cv2.rectangle(front, (left, high), (right, low), pane, -1)
             if low < rows and cell > 12:
                 middle = (left + right) // 2
@@ -103,7 +108,7 @@ def _shop(front: Texture, rng: np.random.Generator, style: Style, top: int, rows
     while left < columns - 2:
         right = min(columns - 1, left + int(rng.integers(8, 40)))
         cv2.rectangle(front, (left, sill + 1), (right - 1, rows - 3), _glass(rng, style), -1)
-        for _ in range(3):  # goods behind the glass
+        for _ in range(3 if rows > 40 else 0):  # goods behind the glass
             spot = (int(rng.integers(left, right + 1)), int(rng.integers(sill, rows)))
             cv2.circle(
                 front, spot, int(rng.integers(1, 4)), jitter(rng, (120, 110, 100), 50, 40), -1

@@ -54,9 +54,20 @@ def grain_tile() -> NDArray[np.float32]:
 def cut(
     tile: NDArray[np.float32], rng: np.random.Generator, height: int, width: int, zoom: float = 1.0
 ) -> NDArray[np.float32]:
-    """Cut a random window out of a tile, at every ``zoom``-th cell: float32 ``(height, width)``."""
-    top, left = rng.integers(0, TILE, 2)
-    rows = (top + np.arange(height) * zoom).astype(np.int64) % TILE
-    columns = (left + np.arange(width) * zoom).astype(np.int64) % TILE
-    window: NDArray[np.float32] = tile[rows[:, None], columns[None]]
-    return window
+    """Cut a random window out of a tile, ``zoom`` of its cells to the pixel.
+
+    Returns:
+        float32 ``(height, width)``.
+    """
+    import cv2
+
+    top, left = rng.integers(0, TILE, 2).tolist()
+    rows, columns = int(np.ceil(height * zoom)) + 1, int(np.ceil(width * zoom)) + 1
+    window = tile.take(range(top, top + rows), axis=0, mode="wrap")
+    window = window.take(range(left, left + columns), axis=1, mode="wrap")
+    if zoom == 1:
+        return window[:height, :width]
+    resized: NDArray[np.float32] = cv2.resize(
+        window, (width, height), interpolation=cv2.INTER_LINEAR
+    )
+    return resized

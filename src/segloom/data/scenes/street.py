@@ -176,12 +176,12 @@ class Street:
     def _end_of_street(self) -> None:
         """A house, a row of trees or a hazy town at the far end."""
         rng, kind = self.rng, self.rng.random()
-        x = np.linspace(-70, 70, 15)
+        x = np.linspace(-70, 70, 8)
         if kind < 0.75:
             for left in x[:-1]:
-                texture = facades.house_front(rng, self.style, 10, 3, 3)
+                texture = facades.house_front(rng, self.style, 20, 3, 3)
                 high = float(rng.uniform(5, 13))
-                right = left + 10
+                right = left + 20
                 corners = self.camera.project(
                     [left, right, right, left], [high, high, -0.4, -0.4], FAR
                 )
@@ -189,7 +189,7 @@ class Street:
                     FAR + 1,
                     lambda t=texture, c=corners: self.canvas.panel(t, c, FAR, BUILDING),  # type: ignore[misc]
                 )
-        for left in x:
+        for left in np.linspace(-70, 70, 15):
             if kind > 0.5 or rng.random() < 0.2:
                 self._tree(float(left) + float(rng.uniform(-3, 3)), FAR - float(rng.uniform(0, 8)))
 
@@ -259,6 +259,8 @@ class Street:
             car = vehicles.random_vehicle(
                 rng, x, z, yaw + (np.pi if oncoming else 0.0), oncoming=oncoming
             )
+            if z - car.length / 2 < (9.0 if car.height > 2 else 5.0):
+                continue  # it would fill the picture
             self._add(
                 z - car.length / 2,
                 lambda car=car: vehicles.paint_vehicle(  # type: ignore[misc]
