@@ -75,6 +75,7 @@ class SampleCache:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder, self.fingerprint = folder, fingerprint
         self._verified: set[tuple[str, int, int]] = set()
+        self._entries: dict[Record, Path] = {}
         self._is_writable = True
         self._is_swept = False
 
@@ -97,6 +98,11 @@ class SampleCache:
 
     def entry(self, record: Record) -> Path:
         """Tell where the entry of a sample lies, whether or not it exists."""
+        if record not in self._entries:
+            self._entries[record] = self._name(record)
+        return self._entries[record]
+
+    def _name(self, record: Record) -> Path:
         names = [str(path.absolute()) for path in _files(record)]
         digest = hashlib.sha256("\0".join([self.fingerprint, *names]).encode("utf-8", "replace"))
         name = digest.hexdigest()[:40]

@@ -138,7 +138,7 @@ def jitter(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
     turn = np.eye(3)
     turn[1:, 1:] = draws.saturation * np.array([[cosine, -sine], [sine, cosine]])
     gain = draws.brightness * draws.contrast
-    grey = float(image[::4, ::4].mean(axis=(0, 1)) @ YIQ[0])
+    grey = float(YIQ[0] @ cv2.mean(image[::4])[:3])  # every fourth row tells it well enough
     offset = np.full((3, 1), draws.brightness * (1 - draws.contrast) * grey)
     changed: NDArray[np.uint8] = cv2.transform(image, np.hstack([gain * RGB @ turn @ YIQ, offset]))
     return changed
@@ -193,10 +193,15 @@ def _place(
 ) -> NDArray[np.uint8]:
     if plane.shape[:2] == size:
         return np.require(plane, requirements=["C", "W", "O"])
-    whole = np.empty((*size, *plane.shape[2:]), np.uint8)
-    whole[...] = fill
-    whole[at] = plane
-    return whole
+    import cv2
+
+    rows, columns = at
+    below, beside = size[0] - rows.stop, size[1] - columns.stop
+    value = fill if isinstance(fill, tuple) else (fill,)
+    placed: NDArray[np.uint8] = cv2.copyMakeBorder(
+        plane, rows.start, below, columns.start, beside, cv2.BORDER_CONSTANT, value=value
+    )
+    return placed
 
 
 def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
