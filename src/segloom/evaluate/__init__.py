@@ -1,1 +1,5 @@
-"""Placeholder."""
+"""Measuring a trained network on a split."""
+
+from segloom.evaluate.run import Evaluation, Progress, evaluate
+
+__all__ = ["Evaluation", "Progress", "evaluate"]

@@ -1,0 +1,107 @@
+"""What one image contributes to an evaluation: integers, so that images simply add.
+
+Axes: K classes, S size buckets, T boundary tolerances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.config.evaluation import EvalConfig
+from segloom.metrics import count_boundary, count_confusion, count_sizes
+from segloom.metrics.boundary import NUM_BOUNDARY_COUNTS, tolerance_pixels
+from segloom.metrics.size_buckets import NUM_SIZE_COUNTS
+
+__all__ = ["ImageCounts", "count_image"]
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Counts of one image, int64."""
+
+    id: str
+    """Name of the sample."""
+    confusion: NDArray[np.int64]
+    """``(K, K)``; rows truth, columns prediction."""
+    size: NDArray[np.int64]
+    """``(K, S, 5)``, see `segloom.metrics.count_sizes`."""
+    boundary: NDArray[np.int64]
+    """``(T, K, 7)``, see `segloom.metrics.count_boundary`."""
+    distances: tuple[int, ...]
+    """Every boundary tolerance in pixels of this image."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give values for JSON; most counts are 0, so only the others are kept, by flat index."""
+        return {
+            "id": self.id,
+            "confusion": _to_pairs(self.confusion),
+            "size": _to_pairs(self.size),
+            "boundary": _to_pairs(self.boundary),
+            "distances": list(self.distances),
+        }
+
+    @classmethod
+    def from_json(cls, values: Any, num_classes: int, config: EvalConfig) -> ImageCounts:
+        """Read what `to_json` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError, IndexError: It is something else.
+        """
+        num_sizes, num_tolerances = len(config.size_limits) + 1, len(config.boundary_tolerances)
+        distances = tuple(int(distance) for distance in values["distances"])
+        if len(distances) != num_tolerances:
+            raise ValueError(f"{num_tolerances} tolerances but {len(distances)} distances")
+        return cls(
+            id=str(values["id"]),
+            confusion=_from_pairs(values["confusion"], (num_classes, num_classes)),
+            size=_from_pairs(values["size"], (num_classes, num_sizes, NUM_SIZE_COUNTS)),
+            boundary=_from_pairs(
+                values["boundary"], (num_tolerances, num_classes, NUM_BOUNDARY_COUNTS)
+            ),
+            distances=distances,
+        )
+
+
+def count_image(
+    name: str,
+    prediction: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    num_classes: int,
+    config: EvalConfig,
+) -> ImageCounts:
+    """Count everything that ``config`` asks for in one image, uint8 ``(H, W)`` each.
+
+    Raises:
+        DataError: See `segloom.metrics.confusion.check_labels`.
+    """
+    limits, tolerances = config.size_limits, config.boundary_tolerances
+    sizes: NDArray[np.int64] = np.zeros((num_classes, 1, NUM_SIZE_COUNTS), np.int64)
+    if limits:
+        sizes = count_sizes(prediction, truth, num_classes, limits)
+    return ImageCounts(
+        id=name,
+        confusion=count_confusion(prediction, truth, num_classes),
+        size=sizes,
+        boundary=count_boundary(prediction, truth, num_classes, tolerances),
+        distances=tuple(tolerance_pixels(truth.shape[0], truth.shape[1], t) for t in tolerances),
+    )
+
+
+def _to_pairs(counts: NDArray[np.int64]) -> list[list[int]]:
+    flat = counts.ravel()
+    places = np.flatnonzero(flat)
+    return [places.tolist(), flat[places].tolist()]
+
+
+def _from_pairs(pairs: Sequence[Sequence[int]], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    places, values = pairs
+    counts = np.zeros(shape, np.int64)
+    if len(places) != len(values) or any(place < 0 for place in places):
+        raise ValueError("places and counts do not belong together")
+    counts.ravel()[np.array(places, np.int64)] = np.array(values, np.int64)
+    return counts
