@@ -7,6 +7,7 @@ Numbers that are missing, null or not finite are None.
 from __future__ import annotations
 
 import csv
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,13 +213,17 @@ def _read_metrics(path: Path, directory: RunDirectory, split: str) -> Metrics:
     if not path.is_file():
         raise DataError(f"{path} is missing; measure the run first with {again}.")
     try:
-        metrics = Metrics.model_validate_json(path.read_bytes())
+        # File names that are not UTF-8 come as lone surrogates, which pydantic refuses.
+        text = json.dumps(json.loads(path.read_bytes()), ensure_ascii=False)
+        metrics = Metrics.model_validate_json(text.encode("utf-8", "replace"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataError(
             f"{path} cannot be read: {where}: {first['msg']}; write it anew with {again}."
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read: {error}; write it anew with {again}.") from None
     if metrics.version != VERSION:
         raise DataError(
             f"{path} has version {metrics.version}, but this segloom reads version {VERSION}; "
