@@ -1,1 +1,15 @@
-"""Placeholder."""
+"""From a network and an image to scores, labels and files."""
+
+from segloom.inference.files import PredictedFile, predict_files
+from segloom.inference.graph import InferenceGraph
+from segloom.inference.optimize import bfloat16_is_fast, optimize
+from segloom.inference.predictor import Predictor
+
+__all__ = [
+    "InferenceGraph",
+    "PredictedFile",
+    "Predictor",
+    "bfloat16_is_fast",
+    "optimize",
+    "predict_files",
+]

@@ -32,9 +32,9 @@ def label_scores(scores: Tensor) -> Tensor:
     Returns:
         uint8 ``(B, H, W)``, contiguous; the lowest id where scores are equal.
     """
-    # With the classes of a pixel side by side in memory, argmax runs about four times as fast.
+    # With the classes of a pixel side by side in memory this runs about four times as fast.
     side_by_side = scores.permute(0, 2, 3, 1).contiguous()
-    return side_by_side.argmax(dim=-1).to(torch.uint8)
+    return side_by_side.max(dim=-1).indices.to(torch.uint8)  # max is faster than argmax alone
 
 
 class InferenceGraph(nn.Module):

@@ -17,14 +17,14 @@ from segloom.errors import ConfigError
 from segloom.inference.fold import fold_batch_norms
 from segloom.models.model import SegmentationModel
 
-__all__ = ["choose_device", "cpu_has_bf16", "optimize"]
+__all__ = ["bfloat16_is_fast", "choose_device", "optimize"]
 
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Processor flags, as Linux names them: x86 and, last, ARM."""
 
 
 @cache
-def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def bfloat16_is_fast(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Tell whether the processor multiplies bfloat16 itself; False where that is not known.
 
     `torch.backends.cpu.get_cpu_capability` does not tell: it names AVX512 with and without it.
@@ -75,7 +75,7 @@ def _check_bf16(device: torch.device) -> None:
     if device.type == "cuda":
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        has_bf16 = cpu_has_bf16()
+        has_bf16 = bfloat16_is_fast()
     if not has_bf16:
         raise ConfigError(
             f"inference.precision is bf16, but this {device.type} has no bfloat16 instructions, "

@@ -1,0 +1,65 @@
+"""Averaging a network's probabilities over zooms and mirror images of a picture.
+
+Axes: B batch, C image channels, K classes, H W image size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["average_views"]
+
+
+def average_views(
+    image: Tensor,
+    logits: Callable[[Tensor], Tensor],
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+) -> Tensor:
+    """Average the softmax probabilities of zoomed and left-right mirrored views.
+
+    Logits are zoomed back before the softmax, bilinearly.
+
+    Args:
+        image: uint8 ``(B, C, H, W)``.
+        logits: Turns such an image of any size into float ``(B, K, h, w)`` of its size.
+        scales: Zooms; 0.5 shows the network an image of half the height and width.
+        flip: Take the mirror image of every zoom as well.
+
+    Returns:
+        float32 ``(B, K, H, W)``, summing to 1 over K.
+    """
+    views = _probabilities_of_views(image, logits, scales, flip)
+    total = next(views)
+    for probabilities in views:
+        total.add_(probabilities)
+    return total.div_(len(scales) * (2 if flip else 1))
+
+
+def _probabilities_of_views(
+    image: Tensor, logits: Callable[[Tensor], Tensor], scales: Sequence[float], flip: bool
+) -> Iterator[Tensor]:
+    size = image.shape[-2:]
+    for scale in scales:
+        zoomed = _zoom(image, scale)
+        for mirrored in (False, True) if flip else (False,):
+            scores = logits(zoomed.flip(-1)).flip(-1) if mirrored else logits(zoomed)
+            if scores.shape[-2:] != size:
+                scores = F.interpolate(scores.float(), size, mode="bilinear", align_corners=False)
+            yield scores.float().softmax(dim=1)
+
+
+def _zoom(image: Tensor, scale: float) -> Tensor:
+    """Resize uint8 ``(B, C, H, W)``, smoothed where it shrinks, to at least one pixel."""
+    if scale == 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[-2:])
+    zoomed = F.interpolate(
+        image.float(), (height, width), mode="bilinear", align_corners=False, antialias=True
+    )
+    return zoomed.round().clamp_(0, 255).to(torch.uint8)
