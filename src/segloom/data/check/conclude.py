@@ -1,0 +1,310 @@
+"""From what label files hold to what it means, said as options of the configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from segloom.data.camvid import CAMVID, COLORS
+from segloom.data.check.contents import Contents
+from segloom.types import IGNORE_INDEX
+
+__all__ = ["Finding", "Meaning", "conclude"]
+
+CITYSCAPES = {
+    "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70),
+    "wall": (102, 102, 156), "fence": (190, 153, 153), "pole": (153, 153, 153),
+    "traffic light": (250, 170, 30), "traffic sign": (220, 220, 0),
+    "vegetation": (107, 142, 35), "terrain": (152, 251, 152), "sky": (70, 130, 180),
+    "person": (220, 20, 60), "rider": (255, 0, 0), "car": (0, 0, 142), "truck": (0, 0, 70),
+    "bus": (0, 60, 100), "train": (0, 80, 100), "motorcycle": (0, 0, 230),
+    "bicycle": (119, 11, 32),
+}  # fmt: skip
+"""Colours of the 19 classes of Cityscapes that are evaluated."""
+
+MAX_CLASSES = 255
+MAX_COLORS = 256
+"""More colours than this are those of photographs or of lossy files."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that the user should know."""
+
+    level: str
+    """``problem``: the data must be mended; ``note``: the options take care of it."""
+    kind: str
+    """A short fixed name, such as ``off-by-one``."""
+    message: str
+    """One or two sentences."""
+    files: tuple[str, ...] = ()
+    """Files, or sentences about files."""
+
+
+@dataclass
+class Meaning:
+    """What the stored values mean."""
+
+    storage: str
+    """In words: class ids, colours, ..."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of `DataConfig` that say so."""
+    findings: list[Finding] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    """Stored value to class name, for the table."""
+
+
+def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
+    """Say what label values mean and which options make them usable.
+
+    Args:
+        contents: What the files hold.
+        classes: Names of the classes if they are known, in the order of their ids.
+    """
+    if contents.colors:
+        return _colors(contents, classes)
+    if not contents.values:
+        return Meaning("nothing readable")
+    values = sorted(contents.values)
+    is_bits = set(contents.kinds) == {"bit"}
+    if contents.num_lossy and len(values) > 2:
+        return _lossy_grey(contents, classes)
+    two = {0, 255} if max(values) < 256 else {0, 65535}
+    if is_bits or (set(values) <= two and len(classes) in (0, 2) and max(values) > 0):
+        return _binary(contents, classes)
+    if contents.has_many_values or len([v for v in values if v != IGNORE_INDEX]) > MAX_CLASSES:
+        meaning = Meaning("grey values without steps")
+        message = (
+            f"label maps hold more than {MAX_CLASSES} different values, so they are pictures or "
+            "soft masks, not label maps; export class ids."
+        )
+        meaning.findings.append(Finding("problem", "not-labels", message))
+        return meaning
+    return _ids(contents, classes)
+
+
+def _binary(contents: Contents, classes: Sequence[str]) -> Meaning:
+    names = list(classes) if len(classes) == 2 else ["background", "foreground"]
+    options = {"mask_format": "binary", "classes": names}
+    meaning = Meaning("two values, dark and bright", options)
+    bright = 1 if set(contents.kinds) == {"bit"} else max(contents.values)
+    meaning.names = {0: names[0], bright: names[1]}
+    note = f"the label maps hold 0 and {bright}: {bright} is read as class 1, not as void."
+    meaning.findings.append(Finding("note", "binary", note))
+    return meaning
+
+
+def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
+    near, total = contents.near_binary
+    if total and near / total > 0.9 and len(classes) in (0, 2):
+        meaning = _binary(contents, classes)
+        meaning.names = {}
+        note = (
+            f"{contents.num_lossy} label maps are JPEG files, whose compression made "
+            f"{len(contents.values)} values out of two; they are cut at 127, and their outlines "
+            "are a little rough. Export label maps as PNG if you can."
+        )
+        meaning.findings = [Finding("note", "jpeg-binary", note)]
+        return meaning
+    meaning = Meaning("grey values changed by JPEG")
+    message = (
+        f"{contents.num_lossy} label maps are JPEG files, whose compression mixes neighbouring "
+        "class ids into wrong ones; export them again as PNG."
+    )
+    meaning.findings.append(Finding("problem", "jpeg-labels", message))
+    return meaning
+
+
+def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
+    values = [value for value in sorted(contents.values) if value != IGNORE_INDEX]
+    meaning = Meaning("palette indices" if contents.kinds["palette"] else "class ids")
+    if not values:
+        message = "every label pixel is 255, so nothing is labelled; export the label maps again."
+        meaning.findings.append(Finding("problem", "all-void", message))
+        return meaning
+    meaning.options["mask_format"] = "index"
+    if classes:
+        _declared(meaning, values, list(classes))
+    else:
+        _guessed(meaning, values, contents)
+    _note_palette(meaning, contents)
+    ids = meaning.options.get("label_map") or {str(value): value for value in values}
+    names = meaning.options["classes"]
+    voids = {*meaning.options.get("ignore_values", ()), IGNORE_INDEX}
+    for value in contents.values:
+        class_id = IGNORE_INDEX if value in voids else ids.get(str(value), IGNORE_INDEX)
+        meaning.names[value] = names[class_id] if class_id < len(names) else "(void)"
+    return meaning
+
+
+def _declared(meaning: Meaning, values: list[int], classes: list[str]) -> None:
+    count = len(classes)
+    meaning.options["classes"] = classes
+    outside = [value for value in values if value >= count]
+    if outside == [count] and 0 not in values:
+        _shift(meaning, count)
+    elif outside:
+        meaning.options["ignore_values"] = outside
+        message = (
+            f"values outside the {count} classes: {_listed(outside)}; as the lines below stand "
+            "they become void. If they are classes, name them."
+        )
+        meaning.findings.append(Finding("problem", "outside", message))
+
+
+def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
+    highest, count = values[-1], len(values)
+    if values == list(range(1, count + 1)):
+        meaning.options["classes"] = _numbered(values)
+        _shift(meaning, count)
+        return
+    zeros, core = contents.zero
+    is_outline = zeros > 0 and core < 0.3 * zeros and count > 2
+    if values[0] == 0 and is_outline and values == list(range(count)):
+        meaning.options["classes"] = _numbered(values[1:])
+        _shift(meaning, count - 1, void_zero=True)
+        return
+    if highest + 1 <= 2 * count + 2 and highest < MAX_CLASSES:
+        meaning.options["classes"] = _numbered(range(highest + 1))
+        unused = sorted(set(range(highest + 1)) - set(values))
+        if unused:
+            message = f"the ids {_listed(unused)} never occur; they keep their places."
+            meaning.findings.append(Finding("note", "unused-ids", message))
+        return
+    meaning.options["classes"] = _numbered(values)
+    meaning.options["label_map"] = {str(value): place for place, value in enumerate(values)}
+    message = f"the values {_listed(values)} have gaps; data.label_map numbers them from 0."
+    meaning.findings.append(Finding("note", "gaps", message))
+
+
+def _shift(meaning: Meaning, count: int, *, void_zero: bool = False) -> None:
+    label_map = {str(value + 1): value for value in range(count)}
+    message = f"the ids go from 1 to {count} and 0 is never used; data.label_map shifts them to 0."
+    if void_zero:
+        label_map = {"0": IGNORE_INDEX, **label_map}
+        message = (
+            f"the ids go from 1 to {count}, and 0 only draws outlines, so it is taken for void; "
+            "data.label_map shifts the rest. If 0 is a class, leave data.label_map out and name it."
+        )
+    meaning.options["label_map"] = label_map
+    meaning.findings.append(Finding("note", "off-by-one", message))
+
+
+def _note_palette(meaning: Meaning, contents: Contents) -> None:
+    if not contents.palettes:
+        return
+    if len(contents.palettes) > 1:
+        message = (
+            f"the label maps have {len(contents.palettes)} different palettes; the indices are "
+            "read, so check that one index means the same class in every file."
+        )
+        meaning.findings.append(Finding("problem", "palettes", message))
+        return
+    colors = np.frombuffer(next(iter(contents.palettes)), np.uint8).reshape(256, 3)
+    label_map = meaning.options.get("label_map")
+    count = len(meaning.options["classes"])
+    stored = {class_id: int(value) for value, class_id in (label_map or {}).items()}
+    shown = [colors[stored.get(class_id, class_id)].tolist() for class_id in range(count)]
+    if len({tuple(color) for color in shown}) == count:
+        meaning.options["palette"] = shown
+    note = "the label maps have a palette; its indices are the ids, its colours only for pictures."
+    meaning.findings.append(Finding("note", "palette", note))
+
+
+def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
+    """Label maps stored as RGB; grey ones among them count as colours too."""
+    meaning = Meaning("RGB colours")
+    if contents.kinds["grey"] or contents.kinds["palette"] or contents.kinds["bit"]:
+        grey = sum(contents.kinds.values()) - contents.kinds["color"]
+        message = (
+            f"{contents.kinds['color']} label maps hold colours and {grey} hold grey values or "
+            "indices; files of one colour such as all black are fine, others should be exported "
+            "alike."
+        )
+        meaning.findings.append(Finding("note", "mixed-kinds", message))
+    codes = Counter({value * 0x010101: n.pixels for value, n in contents.values.items()})
+    codes.update({code: n.pixels for code, n in contents.colors.items()})
+    if contents.num_lossy or contents.has_many_values or len(codes) > MAX_COLORS:
+        why = "are JPEG files" if contents.num_lossy else f"hold over {MAX_COLORS} colours"
+        message = f"label maps in colour {why}, so no colour can be trusted; export them as PNG."
+        meaning.findings.append(Finding("problem", "jpeg-labels", message))
+        return meaning
+    ordered = sorted(codes, key=lambda code: (code != 0, -codes[code]))
+    colors = [(code >> 16, code >> 8 & 255, code & 255) for code in ordered]
+    meaning.options["mask_format"] = "color"
+    known = _known_palette(colors)
+    if known and len(classes) in (0, len(known["classes"])):
+        meaning.options.update(known)
+        if classes:
+            meaning.options["classes"] = list(classes)
+    elif classes and len(classes) != len(colors):
+        message = (
+            f"{len(classes)} classes are named but the label maps hold {len(colors)} colours: "
+            f"{_listed(colors)}; put data.palette into the order of the classes, and send the "
+            "other colours to 255 with data.label_map."
+        )
+        meaning.findings.append(Finding("problem", "outside", message))
+        colors_used, rest = colors[: len(classes)], colors[len(classes) :]
+        meaning.options.update(classes=list(classes), palette=[list(c) for c in colors_used])
+        if rest:
+            meaning.options["label_map"] = {_spell(c): IGNORE_INDEX for c in rest}
+    else:
+        names = list(classes) or [f"color_{r}_{g}_{b}" for r, g, b in colors]
+        meaning.options.update(classes=names, palette=[list(color) for color in colors])
+        message = f"{len(colors)} colours, listed below by their share; name them in data.classes."
+        meaning.findings.append(Finding("note", "colors", message))
+    _name_colors(meaning, ordered)
+    return meaning
+
+
+def _name_colors(meaning: Meaning, codes: list[int]) -> None:
+    names, palette = meaning.options["classes"], meaning.options["palette"]
+    label_map = meaning.options.get("label_map", {})
+    for code in codes:
+        color = (code >> 16, code >> 8 & 255, code & 255)
+        class_id = label_map.get(_spell(color), IGNORE_INDEX)
+        if list(color) in palette:
+            class_id = palette.index(list(color))
+        meaning.names[code] = names[class_id] if class_id < len(names) else "(void)"
+
+
+def _known_palette(colors: list[tuple[int, int, int]]) -> dict[str, Any] | None:
+    """Recognise the colours of CamVid or Cityscapes; black is void in both."""
+    found = set(colors) - {(0, 0, 0)}
+    black = {"0,0,0": IGNORE_INDEX}
+    if len(found) < 3:
+        return None
+    if found <= set(CITYSCAPES.values()):
+        palette = [list(color) for color in CITYSCAPES.values()]
+        return {"classes": list(CITYSCAPES), "palette": palette, "label_map": black}
+    original = {color: name for color, name in COLORS.values() if name is not None}
+    if found <= set(original) | set(CAMVID.palette):
+        merged = {
+            _spell(color): CAMVID.classes.index(name)
+            for color, name in original.items()
+            if color not in CAMVID.palette
+        }
+        palette = [list(color) for color in CAMVID.palette]
+        return {
+            "classes": list(CAMVID.classes),
+            "palette": palette,
+            "label_map": {**black, **merged},
+        }
+    return None
+
+
+def _numbered(values: Iterable[int]) -> list[str]:
+    return [f"class_{value}" for value in values]
+
+
+def _spell(color: tuple[int, int, int]) -> str:
+    return ",".join(map(str, color))
+
+
+def _listed(items: Sequence[object], most: int = 12) -> str:
+    shown = ", ".join(str(item) for item in items[:most])
+    return shown + (f" and {len(items) - most} more" if len(items) > most else "")

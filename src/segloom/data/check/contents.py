@@ -1,0 +1,158 @@
+"""Reading every pair of a data set and counting what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.data.label_files import StoredLabels, read_labels
+from segloom.errors import DataError
+from segloom.images import read_image
+
+__all__ = ["Contents", "Pair", "ValueCount", "read_contents"]
+
+MAX_VALUES = 4096
+"""Different values that are counted; label maps with more are none."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image with its label map."""
+
+    split: str
+    """Empty if the folders are not divided."""
+    image: Path
+    mask: Path
+
+
+@dataclass
+class ValueCount:
+    """How often a stored value occurs."""
+
+    pixels: int = 0
+    files: int = 0
+
+
+@dataclass
+class Contents:
+    """What all files together hold."""
+
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Height and width of the images, with their numbers."""
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Of the label files: bit, grey, palette or color."""
+    values: dict[int, ValueCount] = field(default_factory=dict)
+    """Stored values of the label files that hold no colours."""
+    colors: dict[int, ValueCount] = field(default_factory=dict)
+    """Colours ``red << 16 | green << 8 | blue`` of the label files that hold colours."""
+    has_many_values: bool = False
+    num_lossy: int = 0
+    """Label files in a format that changes values (JPEG)."""
+    palettes: Counter[bytes] = field(default_factory=Counter)
+    """Palettes of the label files, 768 bytes each."""
+    zero: list[int] = field(default_factory=lambda: [0, 0])
+    """Pixels of value 0, and those of them further than 2 pixels from any other value."""
+    near_binary: list[int] = field(default_factory=lambda: [0, 0])
+    """Grey pixels near black or white, and all."""
+    damaged: list[str] = field(default_factory=list)
+    """One sentence per file that cannot be read."""
+    mismatched: list[str] = field(default_factory=list)
+    """One sentence per pair whose sizes differ."""
+    hashes: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
+    """Digest of an image file to the splits and files that have it."""
+    num_read: int = 0
+    """Pairs of which both files could be read."""
+
+
+def read_contents(
+    pairs: Sequence[Pair], progress: Callable[[int, int], None] | None = None
+) -> Contents:
+    """Read pairs, never stopping at one that cannot be read.
+
+    Args:
+        pairs: Files.
+        progress: Called after each pair with the number done and the number of all.
+    """
+    contents = Contents()
+    for number, pair in enumerate(pairs, 1):
+        _read_pair(contents, pair)
+        if progress:
+            progress(number, len(pairs))
+    return contents
+
+
+def _read_pair(contents: Contents, pair: Pair) -> None:
+    shape = None
+    try:
+        shape = read_image(pair.image).shape[:2]
+        contents.sizes[shape] += 1
+        digest = hashlib.sha256(pair.image.read_bytes()).hexdigest()
+        contents.hashes.setdefault(digest, []).append((pair.split, pair.image))
+    except (DataError, OSError) as error:
+        contents.damaged.append(str(error))
+    try:
+        stored = read_labels(pair.mask)
+    except DataError as error:
+        contents.damaged.append(str(error))
+        return
+    _count(contents, stored)
+    if shape is None:
+        return
+    contents.num_read += 1
+    if stored.pixels.shape[:2] != shape:
+        contents.mismatched.append(
+            f"{pair.mask} is {_by(stored.pixels.shape)} but its image {pair.image} is {_by(shape)}"
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _count(contents: Contents, stored: StoredLabels) -> None:
+    contents.kinds[stored.kind] += 1
+    contents.num_lossy += stored.is_lossy
+    if stored.colors is not None:
+        contents.palettes[stored.colors.tobytes()] += 1
+    codes = _codes(stored)
+    values, counts = np.unique(codes, return_counts=True)
+    if stored.kind in ("grey", "bit"):
+        near = (values < 40) | (values > 215)
+        contents.near_binary[0] += int(counts[near].sum())
+        contents.near_binary[1] += int(counts.sum())
+    if len(values) > MAX_VALUES:
+        contents.has_many_values = True
+        keep = np.argsort(-counts)[:MAX_VALUES]
+        values, counts = values[keep], counts[keep]
+    found = contents.colors if stored.kind == "color" else contents.values
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        if value not in found and len(found) >= MAX_VALUES:
+            contents.has_many_values = True
+            continue
+        entry = found.setdefault(value, ValueCount())
+        entry.pixels += count
+        entry.files += 1
+    _count_zero(contents, codes)
+
+
+def _codes(stored: StoredLabels) -> NDArray[np.integer]:
+    if stored.kind != "color":
+        return stored.pixels
+    weights = np.array([1 << 16, 1 << 8, 1], np.int32)
+    codes: NDArray[np.int32] = stored.pixels.astype(np.int32) @ weights
+    return codes
+
+
+def _count_zero(contents: Contents, codes: NDArray[np.integer]) -> None:
+    """Tell areas of value 0 from outlines of value 0, which mean void."""
+    import cv2
+
+    zero = (codes == 0).astype(np.uint8)
+    contents.zero[0] += int(zero.sum())
+    contents.zero[1] += int(cv2.erode(zero, np.ones((5, 5), np.uint8)).sum())

@@ -1,0 +1,261 @@
+"""Finding out where images and label maps lie in a folder that nobody has described.
+
+A layout is said in the words of the folder reader's options, so what is found can be used as it is:
+images/masks, img/label, X + Xannot, leftImg8bit/gtFine, trainx/trainy, one folder with x and
+x_mask, each divided into splits or not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from segloom.data.folder import SPLIT_NAMES
+from segloom.data.label_files import read_labels
+from segloom.errors import DataError
+from segloom.images import IMAGE_ENDINGS
+
+__all__ = ["Layout", "Tree", "find_layout", "scan"]
+
+MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "seg", "target", "truth")
+IMAGE_WORDS = ("image", "img", "rgb", "photo", "picture", "input", "leftimg", "jpeg", "stills")
+ROLES = frozenset(
+    {"x", "y", "annot", "annotations", "images", "image", "img", "imgs"}
+    | {"masks", "mask", "labels", "label", "gt"}
+)
+"""What may follow a split's name without a separator, as in trainannot."""
+
+MAX_TEMPLATES = 80
+"""Folders that are compared; beyond, only those with most images."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where pairs lie, in the words of `DataConfig`."""
+
+    images: str
+    masks: str
+    image_ending: str = ""
+    mask_ending: str = ""
+    splits: tuple[str, ...] = ()
+    """The splits that have folders of their own; none if all share one."""
+
+
+@dataclass
+class Tree:
+    """The image files below a folder."""
+
+    root: Path
+    stems: dict[str, list[str]] = field(default_factory=dict)
+    """Folder, relative with ``/``, to the stems of all image files below it."""
+    samples: dict[str, list[Path]] = field(default_factory=dict)
+    """Folder to all image files below it, in order."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Endings of files that are no images, with their numbers."""
+    num_images: int = 0
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One set of folders that may hold images or label maps."""
+
+    template: str
+    folders: tuple[tuple[str, str], ...]
+    """Pairs of split (empty if not divided) and folder."""
+
+    @property
+    def splits(self) -> frozenset[str]:
+        return frozenset(split for split, _ in self.folders)
+
+
+def scan(root: Path) -> Tree:
+    """List the image files below a folder; hidden files and folders are left out."""
+    tree = Tree(root)
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        inside = Path(folder).relative_to(root)
+        images = []
+        for name in sorted(files):
+            suffix = Path(name).suffix.lower()
+            if name.startswith("."):
+                continue
+            if suffix in IMAGE_ENDINGS:
+                images.append(Path(folder, name))
+            else:
+                tree.others[suffix or "no ending"] += 1
+        tree.num_images += len(images)
+        for ancestor in (inside, *inside.parents) if images else ():
+            tree.stems.setdefault(ancestor.as_posix(), []).extend(path.stem for path in images)
+            tree.samples.setdefault(ancestor.as_posix(), []).extend(images)
+    return tree
+
+
+def find_layout(tree: Tree) -> Layout | None:
+    """Choose the layout that pairs most images with something that looks like label maps."""
+    sides = _sides(tree)
+    best: tuple[float, Layout] | None = None
+    for score, layout in _candidates(tree, sides):
+        if best is None or score > best[0]:
+            best = (score, layout)
+    return best[1] if best else None
+
+
+def _sides(tree: Tree) -> list[_Side]:
+    groups: dict[str, dict[str, str]] = {}
+    for folder in tree.stems:
+        groups.setdefault(folder, {})[""] = folder
+        template, split = _template(folder)
+        if split:
+            groups.setdefault(template, {}).setdefault(split, folder)
+    sides = [_Side(template, tuple(sorted(found.items()))) for template, found in groups.items()]
+    sides.sort(key=lambda side: -sum(len(tree.stems[folder]) for _, folder in side.folders))
+    return sides[:MAX_TEMPLATES]
+
+
+def _template(folder: str) -> tuple[str, str]:
+    """Replace a split's name in a path: ``("data/{split}annot", "train")``, or no split."""
+    parts, split, name = [], "", ""
+    for part in PurePosixPath(folder).parts:
+        found = _split_in(part)
+        if found and (not name or found[1] == name):
+            (split, name), part = found, part.replace(found[1], "{split}", 1)
+        parts.append(part)
+    return "/".join(parts), split
+
+
+def _split_in(part: str) -> tuple[str, str] | None:
+    names = [(name, split) for split, all_names in SPLIT_NAMES.items() for name in all_names]
+    for name, split in sorted(names, key=lambda pair: -len(pair[0])):
+        rest = part[len(name) :]
+        if part.startswith(name) and (not rest or not rest[0].isalpha() or rest.lower() in ROLES):
+            return split, name
+        if re.search(rf"[^A-Za-z0-9]{name}$", part):
+            return split, name
+    return None
+
+
+def _candidates(tree: Tree, sides: list[_Side]) -> Iterator[tuple[float, Layout]]:
+    for images in sides:
+        yield from _one_folder(tree, images)
+        for masks in sides:
+            common = images.splits & masks.splits
+            if images is masks or not common or _nested(images.template, masks.template):
+                continue
+            yield from _two_folders(tree, images, masks, common)
+
+
+def _nested(first: str, second: str) -> bool:
+    one, two = PurePosixPath(first), PurePosixPath(second)
+    return one in two.parents or two in one.parents
+
+
+def _two_folders(
+    tree: Tree, images: _Side, masks: _Side, common: frozenset[str]
+) -> Iterator[tuple[float, Layout]]:
+    image_stems = {split: tree.stems[f] for split, f in images.folders if split in common}
+    mask_stems = {split: tree.stems[f] for split, f in masks.folders if split in common}
+    best = (0, 0, "", "")
+    for image_ending in _endings(image_stems.values()):
+        for mask_ending in _endings(mask_stems.values()):
+            matched = sum(
+                len(_cut(image_stems[split], image_ending) & _cut(mask_stems[split], mask_ending))
+                for split in common
+            )
+            best = max(best, (matched, -len(image_ending + mask_ending), image_ending, mask_ending))
+    matched, _, image_ending, mask_ending = best
+    if matched:
+        photo = 1 - 0.3 * _likeness(tree, images, image_ending)  # microscopy has few greys too
+        label = _likeness(tree, masks, mask_ending)
+        score = matched * photo * label * _names(images.template, masks.template)
+        score *= 1.01 if "" not in common else 1.0  # divided by folders says more
+        score *= 1 - 0.001 * len(PurePosixPath(images.template).parts)
+        splits = tuple(split for split in SPLIT_NAMES if split in common)
+        yield score, Layout(images.template, masks.template, image_ending, mask_ending, splits)
+
+
+def _one_folder(tree: Tree, side: _Side) -> Iterator[tuple[float, Layout]]:
+    """Images and label maps side by side, told apart by the ends of their names."""
+    tails: Counter[str] = Counter()
+    stems = {split: set(tree.stems[folder]) for split, folder in side.folders}
+    for names in stems.values():
+        tails.update(tail for name in names for tail in _tails(name))
+    frequent = [tail for tail, number in tails.most_common(8) if number >= 1]
+    for mask_ending in frequent:
+        for image_ending in ("", *frequent):
+            if image_ending == mask_ending:
+                continue
+            matched = sum(
+                len(_cut(names, image_ending) & _cut(names, mask_ending))
+                for names in stems.values()
+            )
+            if matched and matched >= 0.3 * sum(map(len, stems.values())):
+                score = matched * _likeness(tree, side, mask_ending) * _names("", mask_ending)
+                splits = tuple(split for split in SPLIT_NAMES if split in side.splits)
+                layout = Layout(side.template, side.template, image_ending, mask_ending, splits)
+                yield score * (1.01 if splits else 1.0), layout
+
+
+def _tails(stem: str) -> list[str]:
+    """Every end of a stem that begins with a separator: ``["_gt_color", "_color"]``."""
+    return [stem[found.start() :] for found in re.finditer(r"[_\-.]", stem) if found.start()]
+
+
+def _endings(groups: Iterable[list[str]]) -> list[str]:
+    """Ends that all stems share, and none."""
+    stems = [stem for group in groups for stem in group]
+    if len(stems) < 2:
+        return ["", *(_tails(stems[0]) if stems else [])]
+    first, last = min(stem[::-1] for stem in stems), max(stem[::-1] for stem in stems)
+    length = next(
+        (i for i, (one, two) in enumerate(zip(first, last, strict=False)) if one != two),
+        min(len(first), len(last)),
+    )
+    shared = first[:length][::-1]  # what the least and the greatest share, all share
+    starts = [found.start() for found in re.finditer(r"[_\-.]", shared)]
+    return ["", *(shared[start:] for start in starts)]
+
+
+def _cut(stems: Iterable[str], ending: str) -> set[str]:
+    """Stems without an ending; those that lack it are left out."""
+    return {stem.removesuffix(ending) for stem in stems if stem.endswith(ending) and stem != ending}
+
+
+def _names(images: str, masks: str) -> float:
+    """How well names fit the roles; 1 says nothing."""
+    image, mask = images.lower(), masks.lower()
+    score = 1.25 if any(word in mask for word in MASK_WORDS) else 1.0
+    score *= 1.1 if any(word in image for word in IMAGE_WORDS) else 1.0
+    score *= 0.7 if any(word in image for word in MASK_WORDS) else 1.0
+    score *= 1.05 if "trainid" in mask or "labelid" in mask else 1.0
+    return score
+
+
+def _likeness(tree: Tree, side: _Side, ending: str) -> float:
+    """How much the files of one side look like label maps: 0.05 (a photograph) to 1."""
+    files = [path for _, folder in side.folders for path in tree.samples[folder]]
+    files = [path for path in files if path.stem.endswith(ending)]
+    looks = [_look(path) for path in files[:: max(1, len(files) // 5)][:5]]
+    return float(np.mean(looks)) if looks else 0.5
+
+
+@lru_cache(maxsize=4096)
+def _look(path: Path) -> float:
+    try:
+        stored = read_labels(path)
+    except DataError:
+        return 0.5
+    if stored.kind == "color":
+        codes = stored.pixels.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+        return 0.9 if len(np.unique(codes)) <= 64 else 0.05
+    values, counts = np.unique(stored.pixels, return_counts=True)
+    if len(values) <= 64:
+        return 1.0
+    extreme = counts[(values < 40) | (values > 215)].sum() / counts.sum()
+    return 0.8 if extreme > 0.9 else 0.05
