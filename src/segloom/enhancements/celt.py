@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
+from segloom.ops.patches import from_patches, num_patches, to_patches
 from segloom.types import ModelShape
 
 __all__ = ["Celt", "CeltConfig", "rename_reference_key"]
@@ -169,41 +170,33 @@ class Celt(Enhancement):
 
     def attend(self, source: Tensor, feature: Tensor) -> Tensor:
         """Relate ``(B, C, H_s, W_s)`` with ``(B, C', h, w)``: non-negative ``(B, 1, H_s, W_s)``."""
-        source_tokens = self._tokens(self.source_embed(source))  # (B, D, rows, columns)
-        feature_tokens = self._tokens(self.feature_embed(feature))
-        up, down = self.relate(source_tokens, feature_tokens)
+        up, down = self.relate(self.source_embed(source), self.feature_embed(feature))
         # The two linear layers and the product are all linear in `up`: o = up M + c, M is D x D.
         weight = self.reduce.weight @ self.expand.weight  # (D, G)
         bias = F.linear(self.expand.bias, self.reduce.weight, self.reduce.bias)
-        mixing = down.transpose(1, 2) @ weight.t()  # (B, D, D)
-        patches = up @ mixing + bias  # (B, S, D)
-        height, width = source.shape[-2:]
-        rows, columns = source_tokens.shape[-2:]
-        patches = patches.transpose(1, 2).reshape(-1, self.patch**2, rows, columns)
-        drawn = F.pixel_shuffle(patches, self.patch)
-        if self.is_parity:
-            missing = (0, width - columns * self.patch, 0, height - rows * self.patch)
-            return F.relu(F.pad(drawn, missing))
-        return F.relu(drawn[..., :height, :width])
+        patches = up @ (down.transpose(1, 2) @ weight.t()) + bias  # (B, S, D)
+        size = (source.shape[-2], source.shape[-1])
+        drawn = from_patches(patches.unsqueeze(1), size, self.patch, self._remainder)
+        return F.relu(drawn)
 
     def relate(self, source: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Run both transformers.
 
         Args:
-            source: Tokens of the source, ``(B, D, rows, columns)``.
-            feature: Tokens of the level, ``(B, D, rows', columns')``.
+            source: Embedded source, ``(B, 1, H_s, W_s)``.
+            feature: Embedded level, ``(B, 1, h, w)``.
 
         Returns:
             ``up`` ``(B, S, D)`` and ``down`` ``(B, G, D)``; their inner products are the relation.
         """
-        sources, targets = source.flatten(2).transpose(1, 2), feature.flatten(2).transpose(1, 2)
+        sources, targets = self._tokens(source), self._tokens(feature)
         down = self.down(sources, targets)  # (B, T, D)
         up = self.up(targets, sources)  # (B, S, D)
-        rows, columns = feature.shape[-2:]
+        rows, columns = self._grid(feature)
         if not self.is_parity:
             area = down.reshape(-1, rows, columns, down.shape[-1])
-            across = _area_weights(columns, self.grid, down)
             along = _area_weights(rows, self.grid, down)
+            across = _area_weights(columns, self.grid, down)
             down = torch.einsum("gr,brcd,ec->bged", along, area, across).flatten(1, 2)
         elif rows * columns != self.grid**2:
             raise ConfigError(
@@ -212,18 +205,20 @@ class Celt(Enhancement):
             )
         return up, down
 
-    def _tokens(self, plane: Tensor) -> Tensor:
-        """Cut ``(B, 1, H, W)`` into patches: ``(B, D, rows, columns)``, pixels row by row."""
+    @property
+    def _remainder(self) -> Literal["pad", "drop"]:
+        return "drop" if self.is_parity else "pad"
+
+    def _grid(self, plane: Tensor) -> tuple[int, int]:
+        """Count the patches of a map in each direction."""
         height, width = plane.shape[-2:]
-        patch = self.patch
-        if self.is_parity:
-            plane = plane[..., : height // patch * patch, : width // patch * patch]
-        else:
-            bottom = (height + patch - 1) // patch * patch - height
-            right = (width + patch - 1) // patch * patch - width
-            plane = F.pad(plane, (0, right, 0, bottom), mode="replicate")
-        tokens = F.pixel_unshuffle(plane, patch)
-        return tokens + _sine_positions(tokens) if self.has_position else tokens
+        patch, remainder = self.patch, self._remainder
+        return num_patches(height, patch, remainder), num_patches(width, patch, remainder)
+
+    def _tokens(self, plane: Tensor) -> Tensor:
+        """Cut ``(B, 1, H, W)`` into patches ``(B, S, D)``, with their places if asked for."""
+        tokens = to_patches(plane, self.patch, self._remainder).squeeze(1)
+        return tokens + _sine_positions(*self._grid(plane), tokens) if self.has_position else tokens
 
 
 class CrossTransformer(nn.Module):
@@ -307,19 +302,19 @@ def _area_weights(size: int, cells: int, like: Tensor) -> Tensor:
     return (overlap.clamp(min=0) * cells / size).to(like.dtype)
 
 
-def _sine_positions(tokens: Tensor) -> Tensor:
-    """Sine and cosine of row and column, ``(1, D, rows, columns)``, half of the channels each.
+def _sine_positions(rows: int, columns: int, like: Tensor) -> Tensor:
+    """Sine and cosine of row and column, ``(1, rows * columns, D)``, a quarter of D for each.
 
     Source: Vaswani et al., "Attention is all you need" (2017), section 3.5.
     """
-    width, rows, columns = tokens.shape[1:]
+    width = like.shape[-1]
     count = math.ceil(width / 4)
-    rates = 10000.0 ** (-torch.arange(count, device=tokens.device) / count)
-    down = torch.arange(rows, device=tokens.device)[None, :, None] * rates[:, None, None]
-    right = torch.arange(columns, device=tokens.device)[None, None, :] * rates[:, None, None]
+    rates = 10000.0 ** (-torch.arange(count, device=like.device) / count)
+    down = (torch.arange(rows, device=like.device)[:, None] * rates)[:, None, :]
+    right = (torch.arange(columns, device=like.device)[:, None] * rates)[None, :, :]
     parts = [down.sin(), down.cos(), right.sin(), right.cos()]
-    planes = torch.cat([part.expand(count, rows, columns) for part in parts])[:width]
-    return planes.unsqueeze(0).to(tokens.dtype)
+    places = torch.cat([part.expand(rows, columns, count) for part in parts], dim=-1)
+    return places[..., :width].reshape(1, rows * columns, width).to(like.dtype)
 
 
 _CELT = "enhancements.celt."

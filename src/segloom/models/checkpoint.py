@@ -19,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,7 +95,7 @@ def save_pretrained(
         "_segloom": {
             "version": FORMAT_VERSION,
             "enhancements": spec["enhancements"],
-            "normalization": {"mean": list(mean), "std": list(std)},
+            "normalization": {"mean": _shortest(mean), "std": _shortest(std)},
             "labels": None if labels is None else asdict(labels),
             "metrics": dict(metrics or {}),
         },
@@ -222,6 +223,11 @@ OWN_KEYS = {
     "enhancements",
 }
 """Arguments of `create_model` that are no options of the architecture."""
+
+
+def _shortest(values: tuple[float, ...]) -> list[float]:
+    """Write float32 values with no more digits than it takes to read them back bit-equal."""
+    return [float(str(np.float32(value))) for value in values]
 
 
 def _is_hub_name(text: str) -> bool:
