@@ -136,7 +136,7 @@ def evaluate(
     return Evaluation(folder, metrics)
 
 
-_DATA_FIELDS = ("name", "root", "label_map", "mask_format", "ignore_values", "classes")
+_DATA_FIELDS = ("name", "root", "label_map", "mask_format", "ignore_values", "classes", "palette")
 """Options that change what a file means; which files are read is in the fingerprint anyway."""
 
 

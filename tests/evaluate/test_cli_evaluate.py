@@ -1,0 +1,62 @@
+"""`segloom eval` through the program's entry: printing, defaults from the run, exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from segloom.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def run(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    shutil.copytree(trained, folder)
+    return folder
+
+
+def test_tables_and_the_report_are_written(run, capsys):
+    assert main(["eval", str(run), "--montages", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "mIoU" in out
+    assert "95 % interval" in out
+    assert "thing" in out
+    assert "60-199 px" in out
+    assert "Void pixels" in out
+    report = run / "eval" / "test" / "report.html"
+    assert f"report: {report}" in out
+    assert report.stat().st_size > 1000
+    assert err.splitlines()[0] == "measuring 5 images"
+    assert err.splitlines()[-1] == "measured 5 of 5 images"
+
+
+def test_json_is_the_metrics_and_flags_go_over_the_runs_own(run, capsys):
+    words = ["eval", str(run), "--json", "--inference.flip", "True", "--inference.scales", "0.75"]
+    assert main([*words, "1", "--bootstrap", "0"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["inference"]["flip"] is True
+    assert metrics["inference"]["scales"] == [0.75, 1.0]
+    assert metrics["size"]["limits"] == [60, 200]  # of the run's config.yaml
+    assert metrics["intervals"] == {}
+    assert metrics["report"] == str(run / "eval" / "test" / "report.html")
+
+
+def test_missing_split_is_a_sentence_and_exit_code_2(run, capsys):
+    assert main(["eval", str(run), "--split", "val"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("segloom: ")
+    assert "val" in err
+
+
+def test_folder_without_a_run_is_exit_code_2(tmp_path, capsys):
+    assert main(["eval", str(tmp_path)]) == 2
+    assert "neither a run nor a model directory" in capsys.readouterr().err
+
+
+def test_unknown_flag_is_exit_code_2(run, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["eval", str(run), "--splitt", "test"])
+    assert error.value.code == 2
+    assert "--split" in capsys.readouterr().err
