@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom import pictures
-from segloom.errors import ConfigError, DataError
+from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path
 from segloom.images import read_image
 from segloom.inference.predictor import Predictor
@@ -73,14 +73,14 @@ def predict_files(
         montage: Write image, classes and overlay side by side with a legend.
         probabilities: Write a compressed NumPy archive with ``probabilities`` float16
             ``(K, H, W)`` and ``classes``.
-        skip_existing: Pass over images whose results are all there.
+        skip_existing: Pass over images whose results are all there and not older than the image.
 
     Yields:
         One entry per file, in order.
 
     Raises:
         ConfigError: Nothing is to be written.
-        OSError: The results cannot be written: no other image would fare better.
+        SegloomError: The results cannot be written; no other image would fare better.
     """
     chosen = {
         "label": label,
@@ -115,8 +115,9 @@ def result_names(files: Sequence[Path]) -> list[str]:
     # Same folders and same stem: street.jpg beside street.png.
     for index in _repeated(names):
         names[index] += f"_{files[index].suffix.removeprefix('.')}"
-    for number, index in enumerate(_repeated(names), start=1):
-        names[index] += f"_{number}"
+    while repeated := _repeated(names):
+        for number, index in enumerate(repeated, start=1):
+            names[index] += f"_{number}"
     return names
 
 
@@ -137,7 +138,7 @@ def _predict_file(
     skip_existing: bool,
 ) -> PredictedFile:
     targets = {kind: out / f"{name}{ENDINGS[kind]}" for kind in kinds}
-    if skip_existing and all(path.is_file() for path in targets.values()):
+    if skip_existing and _are_up_to_date(targets.values(), file):
         return PredictedFile(file, written=targets, skipped=True)
     try:
         image = read_image(file)
@@ -149,13 +150,26 @@ def _predict_file(
         height, width = image.shape[:2]
         reason = f"{file} has {height} x {width} pixels, too many for this machine's memory."
         return PredictedFile(file, size=(height, width), error=reason)
-    _write(predictor, targets, image, labels, values)
+    try:
+        _write(predictor, targets, image, labels, values)
+    except OSError as error:
+        raise SegloomError(
+            f"cannot write to {out} ({error}); free space there or choose another folder."
+        ) from error
     return PredictedFile(
         file,
         size=(image.shape[0], image.shape[1]),
         written=targets,
         shares=_shares(labels, predictor.labels.classes),
     )
+
+
+def _are_up_to_date(results: Iterable[Path], image: Path) -> bool:
+    try:
+        made = image.stat().st_mtime
+        return all(path.stat().st_mtime >= made for path in results)
+    except OSError:
+        return False
 
 
 def _labels(

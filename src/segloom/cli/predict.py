@@ -1,0 +1,150 @@
+"""``segloom predict RUN IMAGE|FOLDER|GLOB... --out DIR``: label images."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from segloom.config.evaluation import InferenceConfig
+
+if TYPE_CHECKING:
+    from segloom.inference import PredictedFile
+
+__all__ = ["PredictOptions", "run"]
+
+
+@dataclass
+class PredictOptions:
+    """Label images with a trained network; a file that cannot be read stops nothing."""
+
+    run: Positional[Path]
+    """A run (its best checkpoint is taken) or a model directory."""
+    sources: Positional[tuple[str, ...]]
+    """Images, folders (searched to the bottom) and globs such as "frames/*.jpg"."""
+    out: Path = Path("predictions")
+    """Folder of the results; street.jpg gives street_label.png and so on."""
+    label: bool = True
+    """Write NAME_label.png: class ids as grey values."""
+    palette: bool = True
+    """Write NAME_palette.png: class ids that show as the classes' colours."""
+    overlay: bool = True
+    """Write NAME_overlay.png: the image tinted with the classes' colours."""
+    montage: bool = False
+    """Write NAME_montage.png: image, classes and overlay side by side with a legend."""
+    probabilities: bool = False
+    """Write NAME_probabilities.npz: float16 (classes, height, width)."""
+    skip_existing: bool = False
+    """Pass over images whose results are all there, to go on after a stop."""
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    json: bool = False
+    """Print a JSON object with one entry per image instead of lines."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Predict, say what became of every file, and return 1 if one of them failed."""
+    from segloom.cli.options import parse
+
+    options = parse(PredictOptions, words, verb="predict")
+    files = _files(options)
+
+    from segloom.inference import Predictor, predict_files
+
+    predictor = Predictor.from_path(options.run, options.inference)
+    start = time.perf_counter()
+    results = predict_files(
+        predictor,
+        files,
+        options.out,
+        label=options.label,
+        palette=options.palette,
+        overlay=options.overlay,
+        montage=options.montage,
+        probabilities=options.probabilities,
+        skip_existing=options.skip_existing,
+    )
+    done = list(_shown(results, len(files), lines=not options.json))
+    failed = [result for result in done if result.error]
+    if options.json:
+        print(json.dumps(_summary(done, predictor.labels.classes), indent=2))
+    else:
+        _print_end(done, options.out, time.perf_counter() - start)
+    for result in failed:
+        print(f"segloom: {result.error}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _files(options: PredictOptions) -> list[Path]:
+    """Find the images, leaving out what lies in the folder of the results."""
+    from segloom.errors import ConfigError, DataError
+    from segloom.images import image_files
+
+    if not options.sources:
+        raise ConfigError("name at least one image, folder or glob after the run.")
+    out = options.out.resolve()
+    files = image_files(options.sources)
+    files = [file for file in files if not file.resolve().is_relative_to(out)]
+    if not files:
+        raise DataError(
+            f"all images lie in {options.out}, the folder of the results; choose another --out."
+        )
+    return files
+
+
+def _shown(results: Iterator[PredictedFile], total: int, *, lines: bool) -> Iterator[PredictedFile]:
+    """Pass results on: behind a bar on a terminal, with a line for each otherwise."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(results, "predicting", total=total, console=Console(stderr=True))
+        return
+    start = time.perf_counter()
+    for number, result in enumerate(results, start=1):
+        if lines:
+            seconds, start = time.perf_counter() - start, time.perf_counter()
+            print(f"{number}/{total}  {result.image}  {_fate(result)}  {seconds:.2f} s", flush=True)
+        yield result
+
+
+def _fate(result: PredictedFile) -> str:
+    if result.error:
+        return "failed"
+    if result.skipped:
+        return "skipped"
+    height, width = result.size or (0, 0)
+    largest = sorted(result.shares.items(), key=lambda item: -item[1])[:3]
+    return f"{height}x{width}  " + ", ".join(f"{name} {share:.0%}" for name, share in largest)
+
+
+def _print_end(done: Sequence[PredictedFile], out: Path, seconds: float) -> None:
+    failed = sum(result.error is not None for result in done)
+    skipped = sum(result.skipped for result in done)
+    parts = [f"{len(done) - failed - skipped} predicted"]
+    parts += [f"{skipped} skipped"] if skipped else []
+    parts += [f"{failed} failed"] if failed else []
+    print(f"{', '.join(parts)} in {seconds:.1f} s; results in {out}")
+
+
+def _summary(done: Sequence[PredictedFile], classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "classes": list(classes),
+        "failed": sum(result.error is not None for result in done),
+        "files": [
+            {
+                "image": str(result.image),
+                "size": result.size,
+                "written": {kind: str(path) for kind, path in result.written.items()},
+                "shares": result.shares,
+                "skipped": result.skipped,
+                "error": result.error,
+            }
+            for result in done
+        ],
+    }
