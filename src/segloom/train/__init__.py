@@ -1,1 +1,28 @@
-"""Placeholder."""
+"""Training: from a configuration to a run directory with the best and the last network.
+
+Importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segloom.train.fit import RunResult, TrainingStopped, train
+    from segloom.train.step import TrainingStep
+
+__all__ = ["RunResult", "TrainingStep", "TrainingStopped", "train"]
+
+_HOMES = {
+    "RunResult": "segloom.train.fit",
+    "TrainingStep": "segloom.train.step",
+    "TrainingStopped": "segloom.train.fit",
+    "train": "segloom.train.fit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

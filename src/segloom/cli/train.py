@@ -1,0 +1,81 @@
+"""``segloom train RECIPE``: train a network from a packaged recipe or a YAML file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from segloom.config import RunConfig
+from segloom.config.load import dump_config, list_recipes, load_run_config
+from segloom.errors import ConfigError
+
+__all__ = ["resolve", "run"]
+
+USAGE = """\
+usage: segloom train RECIPE [--SECTION.OPTION VALUE ...] [--print-config] [--json]
+
+  RECIPE          one of {recipes}, or a YAML file (a run's config.yaml too)
+  --print-config  print the whole resolved configuration and stop
+  --json          print the result as JSON
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Train, or print the configuration; 130 if a signal stopped the training."""
+    words = list(words)
+    prints_config, prints_json = _take(words, "--print-config"), _take(words, "--json")
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE.format(recipes=", ".join(list_recipes())))
+        if not words:
+            raise ConfigError("name a recipe, for example `segloom train demo`.")
+    config = resolve(words)
+    if prints_config:
+        print(dump_config(config), end="")
+        return 0
+    from segloom.train import TrainingStopped, train
+
+    try:
+        result = train(config, show_progress=True)
+    except TrainingStopped as stopped:
+        print(f"segloom: {stopped}", file=sys.stderr)
+        return 130
+    if prints_json:
+        print(json.dumps({**asdict(result), "path": str(result.path)}))
+        return 0
+    state = "was finished already" if result.was_finished else "is trained"
+    score = "-" if result.miou is None else f"{result.miou:.4f} (epoch {result.best_epoch})"
+    print(f"{result.path} {state}: {result.epochs} epochs, validation mIoU {score}")
+    print(f"next: segloom eval {result.path}")
+    return 0
+
+
+def resolve(words: Sequence[str]) -> RunConfig:
+    """Load the recipe that the first word names and apply the options after it.
+
+    Raises:
+        UnknownNameError: There is no such recipe.
+        ConfigError: An option is out of range.
+    """
+    from segloom.cli.options import parse
+    from segloom.train.directory import default_run_directory
+
+    if words[0] in ("-h", "--help"):
+        return parse(RunConfig, words, verb="train RECIPE", default=RunConfig())
+    recipe, *options = words
+    loaded = load_run_config(recipe)
+    config = parse(RunConfig, options, verb=f"train {recipe}", default=loaded)
+    if config.train.out is None:
+        out = default_run_directory(Path(recipe).stem, config)
+        train_config = config.train.model_copy(update={"out": out})
+        config = config.model_copy(update={"train": train_config})
+    return config
+
+
+def _take(words: list[str], flag: str) -> bool:
+    """Remove a flag and say whether it was there."""
+    was_there = flag in words
+    words[:] = [word for word in words if word != flag]
+    return was_there
