@@ -1,0 +1,108 @@
+"""Lists of samples in the forms that people write."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from segloom.config.data import DataConfig
+from segloom.data.lists import read, read_list
+from segloom.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.jpg", "b c.jpg", "a.png", "b c.png", "e.png"):
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    return tmp_path
+
+
+def names(folder, text, root=None, encoding="utf-8"):
+    path = folder / "list.csv"
+    path.write_text(text, encoding=encoding)
+    return [
+        tuple(None if file is None else file.name for file in (r.image, r.mask, r.edge))
+        for r in read_list(path, root)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.jpg,a.png\n",
+        "a.jpg a.png",
+        "a.jpg\ta.png\n\n",
+        "a.jpg;a.png",
+        "# note\n  a.jpg ,  a.png , \r\n",
+        "image,label\na.jpg,a.png\n",
+        "mask;image\na.png;a.jpg\n",
+        "Label Image\na.png a.jpg\n",
+        '"a.jpg","a.png"',
+    ],
+)
+def test_two_columns_with_any_divider_and_header(folder, text):
+    assert names(folder, text) == [("a.jpg", "a.png", None)]
+
+
+def test_three_columns_give_edges_and_paths_may_hold_spaces(folder):
+    text = "image,edge,label\na.jpg,e.png,a.png\nb c.jpg,e.png,b c.png\n"
+    assert names(folder, text) == [
+        ("a.jpg", "a.png", "e.png"),
+        ("b c.jpg", "b c.png", "e.png"),
+    ]
+    assert names(folder, "a.jpg,a.png,e.png\nb c.jpg,b c.png") == [
+        ("a.jpg", "a.png", "e.png"),
+        ("b c.jpg", "b c.png", None),
+    ]
+
+
+def test_a_byte_order_mark_does_not_hide_the_header(folder):
+    assert names(folder, "image,label\na.jpg,a.png", encoding="utf-8-sig")
+
+
+def test_paths_start_from_the_list_or_the_root_or_are_absolute(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("lists")
+    assert names(elsewhere, "a.jpg,a.png", folder) == [("a.jpg", "a.png", None)]
+    assert names(elsewhere, f"{folder}/a.jpg,{folder}/a.png")
+    with pytest.raises(DataError, match=r"line 1: there is no file .*a\.jpg; write paths relative"):
+        names(elsewhere, "a.jpg,a.png")
+
+
+def test_equal_stems_get_names_of_their_own(folder):
+    (folder / "x").mkdir()
+    Image.new("L", (2, 2)).save(folder / "x" / "a.jpg")
+    path = folder / "list.txt"
+    path.write_text("a.jpg a.png\nx/a.jpg a.png\n")
+    first, second = (record.id for record in read_list(path))
+    assert first != second
+    assert second.endswith("x__a")
+    assert "/" not in second
+
+
+def test_faulty_lines_are_named(folder):
+    with pytest.raises(DataError, match=r"list\.csv, line 3: expected .* found 1: b\.jpg"):
+        names(folder, "a.jpg,a.png\n\nb.jpg\n")
+    with pytest.raises(DataError, match="found 4"):
+        names(folder, "a,b,c,d")
+    with pytest.raises(DataError, match="names no sample"):
+        names(folder, "image,label\n")
+    with pytest.raises(DataError, match="names no sample"):
+        names(folder, "\n# nothing\n")
+    with pytest.raises(DataError, match=r"a\.jpg twice"):
+        names(folder, "a.jpg,a.png\na.jpg,a.png\n")
+    with pytest.raises(DataError, match="line 2: no column for the image or for the label map"):
+        names(folder, "image,edge\na.jpg,e.png\n")
+
+
+def test_files_that_are_no_lists_are_refused(folder):
+    with pytest.raises(DataError, match=r"gone\.txt cannot be read"):
+        read_list(folder / "gone.txt")
+    (folder / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="no UTF-8 text"):
+        read_list(folder / "bytes.txt")
+
+
+def test_a_split_without_list_is_refused_with_the_option(folder):
+    config = DataConfig(name="list", lists={"train": folder / "train.txt"})
+    with pytest.raises(DataError, match=r"'val' \(there are lists for train\).*data\.lists: {val:"):
+        read(config, "val")
