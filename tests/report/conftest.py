@@ -34,7 +34,13 @@ def make_metrics(names: list[str]) -> dict[str, Any]:
         "classes": names,
         "palette": [list(color) for color in default_palette(count)],
         "scores": SCORES,
-        "intervals": {"mIoU": [0.6012, 0.6456], f"IoU.{names[0]}": [0.4321, 0.5678]},
+        "intervals": {
+            "mIoU": [0.6012, 0.6456],
+            f"IoU.{names[0]}": [0.4321, 0.5678],
+            "IoU.size < 256 px": [0.2, 0.25],
+            "bF@0.0075": [0.51, 0.53],
+        },
+        "bootstrap": {"resamples": 2000, "confidence": 0.95, "unit": "image"},
         "per_class": [*per_class, {"name": names[-1], **absent, "pixels": 0.0}],
         "confusion": confusion.tolist(),
         "size": {

@@ -15,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segloom.files import write_text
+from segloom.pictures import ERROR_LEGEND
 from segloom.report import sections
 from segloom.report.plots import short_number
 from segloom.report.read import Record, read_record
@@ -62,7 +63,7 @@ def render(record: Record) -> str:
         measured_on=measured_on,
         scores=sections.score_list(record),
         facts=sections.facts(record),
-        resamples=record.option("eval", "bootstrap"),
+        error_colors=[(name, sections.css_color(color)) for name, color in ERROR_LEGEND],
         classes=sections.class_rows(record),
         confusion=sections.confusion_rows(record),
         confusions=sections.frequent_confusions(record),

@@ -129,6 +129,12 @@ class Model(_Part):
     num_parameters: int | None = None
 
 
+class Bootstrap(_Part):
+    """How the intervals came about."""
+
+    resamples: int = 0
+
+
 class Metrics(_Part):
     """The whole of metrics.json."""
 
@@ -139,6 +145,7 @@ class Metrics(_Part):
     palette: list[Annotated[list[int], Field(min_length=3, max_length=3)]]
     scores: dict[str, Number]
     intervals: dict[str, tuple[Number, Number] | None] = Field(default_factory=dict)
+    bootstrap: Bootstrap | None = None
     per_class: list[ClassScores] = Field(default_factory=list)
     confusion: list[list[int]] = Field(default_factory=list)
     size: Size | None = None
@@ -159,7 +166,7 @@ class Metrics(_Part):
         return self
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """Find the 95 % interval of a score, for example ``mIoU`` or ``IoU.road``."""
+        """Find the 95 % interval of a score: ``mIoU``, ``IoU.road``, ``bF@0.02``, ..."""
         low, high = self.intervals.get(name) or (None, None)
         return None if low is None or high is None else (low, high)
 

@@ -24,6 +24,7 @@ __all__ = [
     "class_rows",
     "command_lines",
     "confusion_rows",
+    "css_color",
     "facts",
     "figures",
     "frequent_confusions",
@@ -181,7 +182,7 @@ def class_rows(record: Record) -> list[ClassRow]:
     return [
         ClassRow(
             name=scores.name,
-            color=_hex(colors.get(scores.name, (128, 128, 128))),
+            color=css_color(colors.get(scores.name, (128, 128, 128))),
             pixels=scores.pixels,
             iou=scores.IoU,
             interval=metrics.interval(f"IoU.{scores.name}"),
@@ -193,7 +194,8 @@ def class_rows(record: Record) -> list[ClassRow]:
     ]
 
 
-def _hex(color: Sequence[int]) -> str:
+def css_color(color: Sequence[int]) -> str:
+    """Write an RGB colour, 0 to 255, as ``#rrggbb``."""
     return "#" + "".join(f"{min(max(value, 0), 255):02x}" for value in color)
 
 
