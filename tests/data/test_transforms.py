@@ -152,6 +152,19 @@ def test_images_longer_than_opencv_can_warp_are_rotated():
     assert (view.mask == 1).any()
 
 
+@pytest.mark.parametrize("zoom", [1 / 3, 3.0])
+@pytest.mark.parametrize("step", range(7, 13))
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_borders_of_labels_lie_on_borders_of_the_image_to_the_pixel(zoom, step, is_turned):
+    mask = np.zeros((30, 30), np.uint8)
+    (mask.T if is_turned else mask)[step:] = 1
+    planes = Planes(np.repeat(mask[..., None] * 255, 3, axis=2), mask)
+    view = JointTransform(STILL, (90, 90)).apply(planes, Draws(zoom=zoom))
+    seen = view.mask != 255
+    assert seen.sum() == round(30 * zoom) ** 2
+    np.testing.assert_array_equal((view.image[..., 0] > 127)[seen], view.mask[seen] == 1)
+
+
 def test_jitter_changes_the_image_alone():
     planes = blocks(40, 40, 0)
     config = STILL.model_copy(update={"jitter": 0.5})
