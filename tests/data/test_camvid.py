@@ -91,6 +91,21 @@ def test_void_of_segnet_is_void_unless_the_user_makes_it_a_class(shared):
     assert not (decoder.decode(mask) == 255).any()
 
 
+def test_more_values_can_be_made_void_and_a_label_map_says_it_all(tmp_path):
+    for folder in ("train", "trainannot"):
+        (tmp_path / folder).mkdir()
+        Image.frombytes("L", (3, 1), bytes([0, 3, 11])).save(tmp_path / folder / "a.png")
+
+    def ids(**options):
+        config = DataConfig(name="camvid", root=tmp_path, **options)
+        source, _, decoder = read_labelled_source(config, "train")
+        return decoder.decode(source.records[0].mask).tolist()
+
+    assert ids() == [[0, 3, 255]]
+    assert ids(ignore_values=(3,)) == [[0, 255, 255]]
+    assert ids(label_map={"0": 1, "3": 1, "11": 2}) == [[1, 1, 2]]
+
+
 def test_a_folder_without_camvid_is_refused_with_what_was_looked_for(tmp_path):
     with pytest.raises(DataError, match=r"holds no CamVid: .*trainannot.*data download camvid"):
         read(DataConfig(root=tmp_path), "train")

@@ -57,6 +57,13 @@ def test_endings_of_stems_can_be_told_so_that_one_folder_holds_both(tmp_path):
     assert ids(tmp_path, "train", **options, mask_ending="_label") == ["b"]
 
 
+@pytest.mark.parametrize(("images", "masks"), [("all", "all/masks"), ("all/images", "all")])
+def test_one_folder_may_lie_in_the_other(tmp_path, images, masks):
+    touch(tmp_path / images / "a.jpg", tmp_path / masks / "a.png")
+    (record,) = pair_folders(tmp_path / images, tmp_path / masks)
+    assert (record.image.name, record.mask.name) == ("a.jpg", "a.png")
+
+
 def test_other_names_of_a_split_are_tried(tmp_path):
     touch(tmp_path / "validationx/a.png", tmp_path / "validationy/a.png")
     assert ids(tmp_path, "val", images="{split}x", masks="{split}y") == ["a"]

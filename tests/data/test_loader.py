@@ -84,6 +84,7 @@ def test_order_and_views_change_with_the_epoch_and_repeat_with_the_seed(dataset)
     assert not same(batches(build_loader(dataset, batch_size=4, shuffle=True, seed=2)), first)
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # Python 3.12, 3.13
 def test_worker_processes_change_nothing(dataset):
     first = batches(build_loader(dataset, batch_size=4, shuffle=True, seed=1))
     loader = build_loader(dataset, batch_size=4, shuffle=True, seed=1, workers=2)

@@ -157,8 +157,10 @@ def pair_folders(
     """
     found = find_images(images, image_ending)
     labels = find_images(masks, mask_ending)
-    if masks == images:
-        found = {key: path for key, path in found.items() if path not in set(labels.values())}
+    if images.is_relative_to(masks) and images != masks:
+        labels = {key: path for key, path in labels.items() if not path.is_relative_to(images)}
+    label_files = set(labels.values())  # one folder may lie in the other, or be the other
+    found = {key: path for key, path in found.items() if path not in label_files}
     if not found:
         raise DataError(
             f"{images} holds no image{f' that ends with {image_ending}' if image_ending else ''}; "

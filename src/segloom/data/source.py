@@ -103,7 +103,9 @@ def settle_labels(
         if mask_format != "binary":
             raise DataError(_ask_for_classes(masks))
         classes = ("background", "foreground")
-    label_map = config.label_map or source.label_map
+    if config.label_map:  # it lists every value, those that mean void too
+        source = replace(source, label_map=config.label_map, ignore_values=())
+    label_map = source.label_map
     palette = config.palette or (own.palette if own else ())
     if mask_format == "color" and not palette and not label_map:
         raise ConfigError(
@@ -115,7 +117,7 @@ def settle_labels(
         mask_format,
         palette=palette if mask_format == "color" else (),
         label_map=label_map,
-        ignore_values=config.ignore_values or source.ignore_values,
+        ignore_values=(*source.ignore_values, *config.ignore_values),
     )
     return LabelSet(classes, palette or _palette(len(classes), label_map)), decoder
 
