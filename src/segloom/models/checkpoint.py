@@ -38,6 +38,7 @@ from segloom.types import LabelSet
 __all__ = [
     "SavedModel",
     "from_pretrained",
+    "load_tensors",
     "load_weights",
     "push_to_hub",
     "read_saved",
@@ -125,7 +126,7 @@ def from_pretrained(source: Path | str, **changes: Any) -> SegmentationModel:
         model = create_model(**{**saved.spec, **changes, "encoder_weights": None})
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"the network of {source} cannot be built: {error}") from error
-    _fill(model, read_state_dict(saved.weights), str(saved.weights), allow_new=False)
+    load_tensors(model, read_state_dict(saved.weights), str(saved.weights))
     mean, std = saved.normalization
     model.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
     model.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
@@ -174,7 +175,7 @@ def load_weights(model: SegmentationModel, file: Path | str) -> None:
     Raises:
         CheckpointError: The file cannot be read or does not fit.
     """
-    _fill(model, read_state_dict(Path(file)), str(file), allow_new=True)
+    load_tensors(model, read_state_dict(Path(file)), str(file), allow_new=True)
 
 
 def push_to_hub(
@@ -277,9 +278,20 @@ IGNORED_OPTIONS = {"encoder_weights", "activation", "aux_params"}
 """SMP's arguments that do not change the network whose logits are wanted."""
 
 
-def _fill(
-    model: SegmentationModel, tensors: dict[str, Tensor], source: str, *, allow_new: bool
+def load_tensors(
+    model: SegmentationModel, tensors: Mapping[str, Tensor], source: str, *, allow_new: bool = False
 ) -> None:
+    """Fill a network from tensors under our names or SMP's, completely.
+
+    Args:
+        model: The network.
+        tensors: By name; a classification head of SMP is passed over.
+        source: Where they come from, for the message.
+        allow_new: Whether the enhancements may be missing; they then stay as they are.
+
+    Raises:
+        CheckpointError: Something is missing, unknown or of another shape.
+    """
     own = model.state_dict()
     tensors = {_current_key(name): value for name, value in tensors.items()}
     given = {k: v for k, v in tensors.items() if not k.startswith("classification_head.")}

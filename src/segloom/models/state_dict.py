@@ -97,10 +97,11 @@ def _read_torch(path: Path) -> Any:
             raise _damaged(path, error) from error
         raise CheckpointError(
             f"{path} holds pickled objects such as a whole model, and opening those can run any "
-            "code; in the program that made it run `torch.save(model.state_dict(), "
-            "'weights.pth')` and give that file."
+            "code; if you trust it, run `torch.save(torch.load(FILE, weights_only=False)"
+            ".state_dict(), 'weights.pth')` in the folder of the program that made it, and give "
+            "weights.pth."
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # a damaged or hostile pickle can raise anything
         raise _damaged(path, error) from error
 
 

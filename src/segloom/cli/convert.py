@@ -1,0 +1,77 @@
+"""``segloom convert FILE --out DIR``: read a checkpoint of the original programs or of SMP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+__all__ = ["ConvertOptions", "run"]
+
+
+@dataclass
+class ConvertOptions:
+    """Turn a checkpoint of the original AFMA or CELT program, or of plain SMP, into a model."""
+
+    file: Positional[Path]
+    """State dict (.pth, .safetensors); a pickled model is refused, since it can run code."""
+    out: Path
+    """Model directory to write, for `segloom predict` and `from_pretrained`."""
+    architecture: str | None = None
+    """Only where the names in the file do not tell it."""
+    encoder_name: str | None = None
+    """Only for other encoders than ResNets."""
+    classes: int | None = None
+    """Number of classes, to be checked against the file; it is read from there."""
+    level: int | None = None
+    """AFMA's level (att_depth), where two levels have as many channels."""
+    mode: Literal["parity", "default"] = "parity"
+    """parity acts as the original; default lifts its limits, with its weights."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes; the originals' twelve CamVid classes if left out."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Arguments of the architecture that differ from SMP's defaults, as pairs."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Convert and say what the file was."""
+    from segloom.cli.options import parse
+
+    options = parse(ConvertOptions, words, verb="convert")
+
+    from segloom.models.convert import convert
+
+    result = convert(
+        options.file,
+        options.out,
+        architecture=options.architecture,
+        encoder_name=options.encoder_name,
+        classes=options.classes,
+        level=options.level,
+        mode=options.mode,
+        class_names=options.class_names,
+        options=_values(options.options),
+    )
+    if options.json:
+        print(json.dumps({**asdict(result), "directory": str(result.directory)}))
+        return 0
+    method = f" with {result.method}" if result.method else ""
+    method += f" at level {result.level}" if result.level is not None else ""
+    print(
+        f"{options.file}: {result.architecture} on {result.encoder_name}{method}, "
+        f"{result.classes} classes, {result.num_tensors} tensors -> {result.directory}"
+    )
+    return 0
+
+
+def _values(pairs: dict[str, str]) -> dict[str, Any]:
+    """Read the values as YAML scalars and lists, so that numbers keep their type."""
+    import yaml
+
+    return {key: yaml.safe_load(value) for key, value in pairs.items()}

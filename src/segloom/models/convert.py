@@ -1,0 +1,225 @@
+"""Reading checkpoints of the original AFMA and CELT programs, and of plain SMP.
+
+Both programs carry copies of eight decoders of an old SMP. Their layers and names are today's SMP's
+but for the points below, so their weights fit a network of ours without loss:
+
+- the head is called differently, and DeepLabV3's layers too;
+- AFMA's Unet++ has a 1x1 head; it becomes the middle of SMP's 3x3 with zeros around it;
+- AFMA's PSPNet runs all five stages of a dilated ResNet-50 or deeper, as timm's ResNet with
+  ``output_stride=8`` does; CELT's runs them undilated and up-samples by 32.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from segloom.enhancements import afma, celt
+from segloom.errors import CheckpointError, ConfigError
+from segloom.models.build import create_model
+from segloom.models.checkpoint import load_tensors, save_pretrained
+from segloom.models.inspection import CheckpointSource, inspect_checkpoint
+from segloom.models.model import SegmentationModel
+from segloom.models.state_dict import read_state_dict
+from segloom.types import LabelSet
+
+__all__ = ["CAMVID_12", "Conversion", "convert", "rebuild"]
+
+CAMVID_12 = LabelSet(
+    (
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "signsymbol",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+        "unlabelled",
+    ),
+    (
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+        (0, 0, 0),
+    ),
+)
+"""The classes of both programs; they train void as a class of its own."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a checkpoint turned out to be."""
+
+    directory: Path
+    """The model directory that was written."""
+    method: str | None
+    """``afma``, ``celt``, or None for a plain network."""
+    architecture: str
+    encoder_name: str
+    classes: int
+    level: int | None
+    """Encoder level of the enhancement."""
+    num_tensors: int
+    """Tensors that were taken over."""
+
+
+def convert(
+    file: Path | str,
+    out: Path | str,
+    *,
+    architecture: str | None = None,
+    encoder_name: str | None = None,
+    classes: int | None = None,
+    level: int | None = None,
+    mode: Literal["parity", "default"] = "parity",
+    class_names: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Conversion:
+    """Turn a state dict into a model directory, complete or not at all.
+
+    Method, architecture, ResNet and class count are read off the tensors' names and shapes; the
+    arguments are for what these cannot tell.
+
+    Args:
+        file: State dict of the original AFMA or CELT program, or of plain SMP (.pth,
+            .safetensors); a pickled model is refused.
+        out: Directory to write.
+        architecture: For plain networks that cannot be told from their names.
+        encoder_name: For plain networks on another encoder than a ResNet.
+        classes: Number of classes; only checked.
+        level: AFMA's level, where two levels of the encoder have as many channels.
+        mode: ``parity`` acts as the original does; ``default`` lifts its limits, with its weights.
+        class_names: Names of the classes; the originals' twelve CamVid classes by default.
+        options: Arguments of the architecture, by SMP's names, that differ from its defaults.
+
+    Raises:
+        CheckpointError: The file cannot be read, is unknown, or does not fit.
+    """
+    tensors = read_state_dict(Path(file))
+    source = inspect_checkpoint(
+        tensors, str(file), architecture=architecture, encoder_name=encoder_name, level=level
+    )
+    if classes is not None and classes != source.classes:
+        raise CheckpointError(f"{file} has {source.classes} classes, not {classes}.")
+    labels = _labels(class_names, source)
+    model = rebuild(tensors, source, str(file), mode=mode, options=options)
+    save_pretrained(model.eval(), out, labels)
+    return Conversion(
+        Path(out),
+        source.method,
+        source.architecture,
+        source.encoder_name,
+        source.classes,
+        source.enhancement.get("level"),
+        len(tensors),
+    )
+
+
+def rebuild(
+    tensors: Mapping[str, Tensor],
+    source: CheckpointSource,
+    file: str,
+    *,
+    mode: Literal["parity", "default"] = "parity",
+    options: Mapping[str, Any] | None = None,
+) -> SegmentationModel:
+    """Build the network of a state dict and fill it.
+
+    Args:
+        tensors: The state dict, under the names of its program.
+        source: What `inspect_checkpoint` says of it.
+        file: Where it comes from, for the messages.
+        mode: As for `convert`.
+        options: As for `convert`.
+
+    Raises:
+        CheckpointError: The network cannot be built, or the tensors do not fit it.
+    """
+    enhancements = [{source.method: {**source.enhancement, "mode": mode}}] if source.method else []
+    try:
+        model = create_model(
+            source.architecture,
+            encoder_name=source.encoder_name,
+            in_channels=source.in_channels,
+            classes=source.classes,
+            enhancements=enhancements,
+            **{**source.options, **(options or {})},
+        )
+    except ConfigError as error:
+        raise CheckpointError(f"the network of {file} cannot be built: {error}") from error
+    load_tensors(model, _rename(tensors, source, model), file)
+    return model
+
+
+AFMA_DECODER = {
+    "decoder.ASPP.": "decoder.aspp.",
+    "decoder.conv2d.": "decoder.conv.",
+    "decoder.batchNorm2d.": "decoder.bn.",
+}
+
+
+def _rename(
+    tensors: Mapping[str, Tensor], source: CheckpointSource, model: SegmentationModel
+) -> dict[str, Tensor]:
+    rename: dict[str | None, Callable[[str], str]] = {
+        "afma": _rename_afma,
+        "celt": celt.rename_reference_key,
+    }
+    to_ours = rename.get(source.method, str)
+    renamed = {to_ours(key): value for key, value in tensors.items()}
+    if source.encoder_name.startswith("tu-"):
+        renamed = {
+            re.sub(r"^encoder\.(?!model\.)", "encoder.model.", key): value
+            for key, value in renamed.items()
+        }
+    head = "segmentation_head.0.weight"
+    kernel = model.get_parameter(head).shape[-1] if head in renamed else 0
+    if head in renamed and renamed[head].shape[-1] == 1 and kernel == 3:
+        renamed[head] = F.pad(renamed[head], (1, 1, 1, 1))
+    return renamed
+
+
+def _rename_afma(key: str) -> str:
+    for old, new in AFMA_DECODER.items():
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return afma.rename_reference_key(key)
+
+
+def _labels(class_names: Sequence[str], source: CheckpointSource) -> LabelSet | None:
+    if not class_names:
+        is_original = source.method is not None and source.classes == len(CAMVID_12.classes)
+        return CAMVID_12 if is_original else None
+    if len(class_names) != source.classes:
+        raise CheckpointError(
+            f"{len(class_names)} class names for a network with {source.classes} classes."
+        )
+    return LabelSet(tuple(class_names), tuple(_colour(n) for n in range(len(class_names))))
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    """Colour of a class without one: the bit-reversal scheme of PASCAL VOC's palette."""
+    number += 1  # VOC's 0 is black, which void has
+    colour = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            colour[channel] |= (number >> (3 * bit + channel) & 1) << (7 - bit)
+    return colour[0], colour[1], colour[2]
