@@ -1,7 +1,8 @@
 """Making a network fast for inference without changing its answers.
 
-A copy of the network is folded (`fold_batch_norms`), laid out channels-last, in which convolutions
-run 1.4 to 1.7 times as fast on a CPU, and cast to the precision that is asked for.
+A copy of the network is folded (`fold_batch_norms`), gets blocks with fewer operations
+(`speed_up_blocks`), is laid out channels-last, in which convolutions run faster on a CPU, and is
+cast to the precision that is asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from segloom.errors import ConfigError
 from segloom.inference.fold import fold_batch_norms
 from segloom.models.model import SegmentationModel
+from segloom.smp_blocks import speed_up_blocks
 
 __all__ = ["bfloat16_is_fast", "choose_device", "optimize"]
 
@@ -65,6 +67,8 @@ def optimize(
     """
     copy: SegmentationModel = deepcopy(model).eval().requires_grad_(requires_grad=False)
     fold_batch_norms(copy)
+    image = torch.zeros(1, copy.shape.image_channels, 64, 64).to(next(copy.parameters()))
+    speed_up_blocks(copy, lambda: copy(image), merge_upsampling=device.type == "cpu")
     if precision == "bf16":
         _check_bf16(device)
         copy = copy.to(torch.bfloat16)

@@ -1,0 +1,168 @@
+"""The one file that names blocks inside segmentation-models-pytorch (SMP) 0.6.
+
+`speed_up_blocks` swaps decoder blocks of a finished network for ones that give the same result up
+to rounding with fewer operations. For inference only: the swapped blocks have other parameters.
+
+Axes: B batch, D channels, h w size of the coarse map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["SumInTurn", "UpsampledConvolution", "speed_up_blocks", "upsampling_kernel"]
+
+
+class SumInTurn(nn.Module):
+    """Adds maps one by one; SMP stacks them first, which copies all of them."""
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """Add maps of one shape."""
+        total = maps[0] + maps[1] if len(maps) > 1 else maps[0]
+        for other in maps[2:]:
+            total = total + other
+        return total
+
+
+def upsampling_kernel(weight: Tensor) -> Tensor:
+    """Merge "repeat every pixel 2 x 2, then convolve 3 x 3" into one transposed convolution.
+
+    The transposed convolution has stride 2 and padding 1. A repeated pixel meets several taps of
+    the kernel with the same value, so those taps can be added beforehand: 16 taps spread over
+    four outputs do the work of 36.
+
+    Args:
+        weight: ``(D_out, D_in, 3, 3)`` of a convolution with padding 1.
+
+    Returns:
+        ``(D_in, D_out, 4, 4)``.
+    """
+    flipped = weight.transpose(0, 1).flip(-2, -1)
+    merged = F.pad(flipped, (0, 1, 0, 1)) + F.pad(flipped, (1, 0, 0, 1))
+    return merged + F.pad(flipped, (0, 1, 1, 0)) + F.pad(flipped, (1, 0, 1, 0))
+
+
+class UpsampledConvolution(nn.Module):
+    """A convolution of ``cat(upsampled x, skip)`` that makes neither the upsampling nor the cat.
+
+    Args:
+        convolution: 3 x 3, padding 1; its first input channels are those of ``x``.
+        coarse_channels: How many those are.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, coarse_channels: int) -> None:
+        super().__init__()
+        weight = convolution.weight.detach()
+        bias = convolution.bias
+        kernel = upsampling_kernel(weight[:, :coarse_channels])
+        self.coarse_weight = nn.Parameter(kernel, requires_grad=False)
+        self.skip_weight = nn.Parameter(weight[:, coarse_channels:].clone(), requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+
+    def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Map ``(B, D, h, w)`` and ``(B, S, 2h, 2w)`` to ``(B, D_out, 2h, 2w)``."""
+        coarse = F.conv_transpose2d(x, self.coarse_weight, self.bias, stride=2, padding=1)
+        return coarse if skip is None else coarse.add_(F.conv2d(skip, self.skip_weight, padding=1))
+
+
+class UpsampledBlock(nn.Module):
+    """Stands for a decoder block of Unet, Unet++ or MAnet without attention over its input."""
+
+    def __init__(self, block: Any, coarse_channels: int) -> None:
+        super().__init__()
+        convolution, *rest = block.conv1
+        self.upsampled = UpsampledConvolution(convolution, coarse_channels)
+        self.rest = nn.Sequential(*rest, block.conv2, getattr(block, "attention2", nn.Identity()))
+
+    def forward(self, x: Tensor, *sizes_and_skip: Any, **named: Any) -> Tensor:
+        """Take what SMP's block takes: the coarse map, for Unet a size, and perhaps a skip."""
+        values = [*sizes_and_skip, *named.values()]
+        skip = next((value for value in values if isinstance(value, Tensor)), None)
+        decoded: Tensor = self.rest(self.upsampled(x, skip))
+        return decoded
+
+
+def speed_up_blocks(
+    model: nn.Module, run: Callable[[], object], *, merge_upsampling: bool = True
+) -> int:
+    """Swap, in place, the blocks of a network in evaluation mode that have a faster equal.
+
+    Args:
+        model: The network.
+        run: Runs the network once on a small image; a block is swapped only if it was seen to
+            double the size of its input, which dilated encoders do not need everywhere.
+        merge_upsampling: Also merge upsampling into the convolution after it. That is faster on a
+            CPU; a GPU has fewer good kernels for transposed convolutions.
+
+    Returns:
+        The number of blocks swapped.
+    """
+    from segmentation_models_pytorch.decoders.fpn.decoder import MergeBlock
+
+    swaps: dict[str, nn.Module] = {
+        name: SumInTurn()
+        for name, module in model.named_modules()
+        if isinstance(module, MergeBlock) and module.policy == "add"
+    }
+    if merge_upsampling:
+        swaps |= _upsampled_blocks(model, run)
+    for name, module in swaps.items():
+        model.set_submodule(name, module)
+    return len(swaps)
+
+
+def _upsampled_blocks(model: nn.Module, run: Callable[[], object]) -> dict[str, nn.Module]:
+    from segmentation_models_pytorch.decoders.manet.decoder import DecoderBlock as ManetBlock
+    from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoderBlock
+    from segmentation_models_pytorch.decoders.unetplusplus.decoder import (
+        DecoderBlock as NestedBlock,
+    )
+
+    kinds = (UnetDecoderBlock, NestedBlock, ManetBlock)
+    blocks = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, kinds) and _can_merge(module)
+    }
+    seen: dict[str, set[tuple[Any, ...]]] = {name: set() for name in blocks}
+
+    def watch(name: str) -> Callable[..., None]:
+        def note(_: nn.Module, inputs: Any, named: Any, output: Tensor) -> None:
+            coarse = inputs[0] if inputs else next(iter(named.values()))
+            doubled = output.shape[-2:] == tuple(2 * side for side in coarse.shape[-2:])
+            seen[name].add((coarse.shape[1], doubled))
+
+        return note
+
+    handles = [
+        module.register_forward_hook(watch(name), with_kwargs=True)
+        for name, module in blocks.items()
+    ]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {
+        name: UpsampledBlock(block, next(iter(seen[name]))[0])
+        for name, block in blocks.items()
+        if len(seen[name]) == 1 and next(iter(seen[name]))[1]
+    }
+
+
+def _can_merge(block: Any) -> bool:
+    convolution = block.conv1[0] if block.conv1 is not None else None
+    attention = getattr(getattr(block, "attention1", None), "attention", nn.Identity())
+    return (
+        block.interpolation_mode == "nearest"
+        and isinstance(attention, nn.Identity)
+        and isinstance(convolution, nn.Conv2d)
+        and convolution.kernel_size == (3, 3)
+        and convolution.groups == 1
+    )
