@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
+from segloom.data.cache import default_cache_dir
 from segloom.data.camvid import CAMVID
 from segloom.data.scenes.scene import make_scene
 from segloom.data.scenes.style import SPLITS
@@ -49,14 +49,9 @@ def generator_key() -> str:
 
 def scenes_folder(config: DataConfig) -> Path:
     """Folder of the scenes: below ``config.root``, ``config.cache_dir`` or the user's cache."""
-    home = config.root or config.cache_dir or _user_cache()
+    home = config.root or config.cache_dir or default_cache_dir().parent
     height, width = config.scene_size
     return home.expanduser() / "scenes" / f"{height}x{width}-{generator_key()}"
-
-
-def _user_cache() -> Path:
-    """The user's cache folder: $XDG_CACHE_HOME/segloom, else ~/.cache/segloom."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "segloom"
 
 
 def read(config: DataConfig, split: str) -> DatasetSource:
