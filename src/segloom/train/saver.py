@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -58,21 +59,13 @@ class Saver(Hook):
         self.epochs = 0
         self.is_finished = False
         self.stop = False
-        self._handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals, in place of Lightning, which would stop at once."""
+        """Listen to signals, in place of Lightning; `training_settings` gives them back."""
         self.epochs = trainer.max_epochs or 0
-        try:
-            self._handlers = {name: signal.signal(name, self._on_signal) for name in stop_signals()}
-        except ValueError:  # not the main thread: signals go elsewhere
-            self._handlers = {}
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
-        for name, handler in self._handlers.items():
-            signal.signal(name, handler)
-        self._handlers = {}
+        if current_thread() is main_thread():  # elsewhere Python lets nobody listen
+            for name in stop_signals():
+                signal.signal(name, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.stop:  # the second one does what it would have done without us

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from segloom.config.training import TrainConfig
 from segloom.train.hook import Hook
+from segloom.train.processes import stop_signals
 
 __all__ = ["build_trainer", "training_settings", "uses_gpu"]
 
@@ -58,7 +61,8 @@ def build_trainer(config: TrainConfig, callbacks: list[Hook], clip: float | None
 
 @contextmanager
 def training_settings(config: TrainConfig) -> Iterator[None]:
-    """Set torch's global switches for a training, and give them back afterwards."""
+    """Set torch's switches for a training; give them and the signals back afterwards."""
+    handlers = {name: signal.getsignal(name) for name in stop_signals()}
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
@@ -74,6 +78,9 @@ def training_settings(config: TrainConfig) -> Iterator[None]:
         with _quiet_lightning():
             yield
     finally:
+        if current_thread() is main_thread():
+            for name, handler in handlers.items():
+                signal.signal(name, handler)
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
         torch.use_deterministic_algorithms(deterministic)

@@ -1,0 +1,78 @@
+"""A tiny data set and a configuration that trains on it in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segloom.config import RunConfig
+
+SIZE = 32
+
+
+def write_images(root: Path, counts: dict[str, int]) -> None:
+    """Write squares (class 1) on a noisy ground (class 0), with two rows of void."""
+    rng = np.random.default_rng(0)
+    for split, count in counts.items():
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for index in range(count):
+            mask = np.zeros((SIZE, SIZE), np.uint8)
+            top, left = rng.integers(0, SIZE // 2, 2)
+            mask[top : top + SIZE // 2, left : left + SIZE // 2] = 1
+            mask[:2] = 255
+            image = rng.integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
+            image += (mask == 1)[..., None].astype(np.uint8) * 120
+            Image.fromarray(image).save(root / split / "images" / f"{index}.png")
+            Image.fromarray(mask).save(root / split / "masks" / f"{index}.png")
+
+
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine training and three validation images."""
+    root = tmp_path_factory.mktemp("squares")
+    write_images(root / "data", {"train": 9, "val": 3})
+    return root
+
+
+@pytest.fixture
+def tiny(squares: Path, tmp_path: Path) -> Callable[..., RunConfig]:
+    """Build a configuration: four steps of two images an epoch; options by dotted name."""
+
+    def build(**options: Any) -> RunConfig:
+        values: dict[str, Any] = {
+            "data.root": squares / "data",
+            "data.cache_dir": squares / "cache",
+            "data.classes": ("ground", "square"),
+            "data.batch_size": 2,
+            "model.architecture": "fpn",
+            "model.encoder_name": "tu-test_resnet",
+            "optim.lr": 3e-3,
+            "train.out": tmp_path / "run",
+            "train.epochs": 2,
+            "train.accelerator": "cpu",
+            "train.tensorboard": False,
+            **{name.replace("__", "."): value for name, value in options.items()},
+        }
+        sections: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            section, _, field = name.partition(".")
+            sections.setdefault(section, {})[field] = value
+        return RunConfig.model_validate(sections)
+
+    return build
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Sums do not depend on how many threads an earlier test left."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
