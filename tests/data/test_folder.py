@@ -40,6 +40,13 @@ def test_same_stems_in_different_folders_are_told_apart(tmp_path):
     assert all(r.image.parent.name == r.mask.parent.name for r in records)
 
 
+def test_names_stay_unique_even_where_joined_folders_collide(tmp_path):
+    for key in ("x/1", "y/1", "x__1"):
+        touch(tmp_path / f"i/{key}.png", tmp_path / f"m/{key}.png")
+    found = [record.id for record in pair_folders(tmp_path / "i", tmp_path / "m")]
+    assert len(set(found)) == 3
+
+
 def test_label_maps_may_lie_in_other_folders_if_the_stem_is_clear(tmp_path):
     touch(tmp_path / "images/deep/a.png", tmp_path / "masks/a.png")
     (record,) = pair_folders(tmp_path / "images", tmp_path / "masks")

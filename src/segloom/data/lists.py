@@ -9,6 +9,7 @@ that begin with # do not count. Paths are relative to the list or to the root of
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,9 +73,12 @@ def read_list(path: Path, root: Path | None = None) -> tuple[Record, ...]:
     if not rows:
         raise DataError(f"the list {path} names no sample; give a line 'image,label' for each.")
     records = [_record(row, order or ("image", "mask", "edge"), path, root) for row in rows]
+    repeated = [image for image, count in Counter(r.image for r in records).items() if count > 1]
+    if repeated:
+        raise DataError(
+            f"the list {path} names the image {repeated[0]} twice; keep one line of it."
+        )
     names = unique_ids([record.image.with_suffix("") for record in records])
-    if len(set(names)) < len(names):
-        raise DataError(f"the list {path} names the image {_first_repeated(records)} twice.")
     return tuple(
         Record(name, record.image, record.mask, record.edge)
         for name, record in zip(names, records, strict=True)
@@ -137,12 +141,3 @@ def _find(name: str, line: int, path: Path, root: Path | None) -> Path:
         f"{path}, line {line}: there is no file {' nor '.join(map(str, dict.fromkeys(tried)))}; "
         "write paths relative to the list or to data.root."
     )
-
-
-def _first_repeated(records: list[Record]) -> Path:
-    seen: set[Path] = set()
-    for record in records:
-        if record.image in seen:
-            return record.image
-        seen.add(record.image)
-    return records[0].image

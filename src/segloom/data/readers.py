@@ -63,7 +63,8 @@ def read_labelled_source(
     """
     source = read_source(config, split)
     evidence = source
-    if split != "train":
+    is_known = config.mask_format != "auto" or source.mask_format is not None
+    if split != "train" and not is_known:
         try:
             evidence = read_source(config, "train")
         except DataError:

@@ -67,12 +67,18 @@ def unique_ids(keys: list[Path]) -> list[str]:
     """Name samples by the stem of their file; by their whole path where stems repeat.
 
     Args:
-        keys: Paths relative to the data set, without ending. No name holds a folder separator.
+        keys: Paths without ending, each another one.
+
+    Returns:
+        Names in the same order, each once and without a folder separator.
     """
     stems = [key.name for key in keys]
     if len(set(stems)) == len(stems):
         return stems
-    return ["__".join(part for part in key.parts if part not in ("/", "..")) for key in keys]
+    names = ["__".join(part for part in key.parts if part not in ("/", "..")) for key in keys]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{number:06}_{name}" for number, name in enumerate(names)]
 
 
 def settle_labels(
