@@ -7,6 +7,7 @@ from segloom.models.architectures import (
     list_encoders,
 )
 from segloom.models.build import build_model, create_model
+from segloom.models.checkpoint import from_pretrained, save_pretrained
 from segloom.models.model import SegmentationModel
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "SegmentationModel",
     "build_model",
     "create_model",
+    "from_pretrained",
     "list_architectures",
     "list_encoders",
+    "save_pretrained",
 ]
