@@ -17,6 +17,9 @@ from torch import Tensor
 
 __all__ = ["average_values", "count_non_zero", "materialize", "squared_error"]
 
+BLOCK = 2**22
+"""Entries of the relation that exist at a time while non-zero ones are counted: 16 MiB."""
+
 EPSILON = 1e-5
 """Added to the number of non-zero entries of a row; released AFMA code."""
 
@@ -53,11 +56,7 @@ def average_values(left: Tensor, right: Tensor, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def count_non_zero(left: Tensor, right: Tensor) -> Tensor:
-    """Count the non-zero entries in each row of the relation, exactly, without the relation.
-
-    An entry is zero only if its two patches have no active feature in common. Usually some feature
-    is active in every column, and then each row that has it meets all of them; only the rows that
-    are left are compared column by column.
+    """Count the non-zero entries in each row of the relation, exactly, block by block.
 
     Args:
         left: ``(B, K or 1, N, Q)``, non-negative.
@@ -66,30 +65,22 @@ def count_non_zero(left: Tensor, right: Tensor) -> Tensor:
     Returns:
         ``(B, K, N, 1)`` in the dtype of ``left``.
     """
-    columns = (right > 0).to(right.dtype)
-    if torch.compiler.is_compiling() or left.device.type != "cpu":
-        # No branch on values: it would break a graph, and make a GPU wait.
+    batch, classes, num_columns, _ = right.shape
+    # The number of blocks of a traced program may not depend on its sizes: there it is one a class.
+    size = left.shape[2]
+    if not torch.compiler.is_compiling():
+        size = max(1, BLOCK // max(1, batch * num_columns))
+    counts = []
+    for k in range(classes):
+        columns = (right[:, k] > 0).to(right.dtype).transpose(-1, -2)
+        blocks = left[:, min(k, left.shape[1] - 1)].split(size, dim=-2)
+        # Products of what is active, not of its strength: small ones might underflow to zero.
         meetings = [
-            _compare(left[:, min(k, left.shape[1] - 1)], columns[:, k])
-            for k in range(columns.shape[1])
+            torch.linalg.vector_norm((block > 0).to(block.dtype) @ columns, 0, dim=-1)
+            for block in blocks
         ]
-        return torch.stack(meetings, dim=1)
-    live = columns.amax(-1, keepdim=True)  # (B, K, M, 1)
-    everywhere = (columns - live + 1).amin(-2, keepdim=True)  # 1 where no live column lacks it
-    meets_all = (left @ everywhere.transpose(-1, -2)).gt(0)  # (B, K, N, 1)
-    counts = meets_all * live.sum(-2, keepdim=True)
-    undecided = (~meets_all & left.amax(-1, keepdim=True).gt(0)).squeeze(-1)
-    left = left.expand(-1, columns.shape[1], -1, -1)
-    for item, k in undecided.any(-1).nonzero().tolist():
-        chosen = undecided[item, k]
-        counts[item, k, chosen] = _compare(left[item, k, chosen], columns[item, k])
-    return counts
-
-
-def _compare(left: Tensor, columns: Tensor) -> Tensor:
-    """Count, for each row of ``(..., N, Q)``, the columns ``(..., M, Q)`` that it meets."""
-    rows = (left > 0).to(columns.dtype)
-    return (rows @ columns.transpose(-1, -2)).gt(0).sum(-1, keepdim=True).to(columns.dtype)
+        counts.append(torch.cat(meetings, dim=-1))
+    return torch.stack(counts, dim=1).unsqueeze(-1)
 
 
 def squared_error(
