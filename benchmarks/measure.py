@@ -97,31 +97,37 @@ def interleave(
             time, which is steadier on a machine that others use too.
 
     Returns:
-        Per variant ``{"median_s", "best_s", "samples_s"}``, in seconds.
+        Per variant ``{"median_s", "best_s", "cpu_median_s", "samples_s"}``, in seconds; the third
+        is processor time of all threads, whatever the clock.
     """
     for function in variants.values():
         for _ in range(warmup):
             function()
     samples: dict[str, list[float]] = {name: [] for name in variants}
+    processor: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, function in variants.items():
             gc.collect()
-            start = clock()
+            start, start_processor = clock(), time.process_time()
             function()
             samples[name].append(clock() - start)
+            processor[name].append(time.process_time() - start_processor)
     return {
         name: {
             "median_s": round(statistics.median(times), 6),
             "best_s": round(min(times), 6),
+            "cpu_median_s": round(statistics.median(processor[name]), 6),
             "samples_s": [round(seconds, 6) for seconds in times],
         }
         for name, times in samples.items()
     }
 
 
-def median_ratio(timings: Mapping[str, Mapping[str, Any]], slow: str, fast: str) -> float:
+def median_ratio(
+    timings: Mapping[str, Mapping[str, Any]], slow: str, fast: str, key: str = "median_s"
+) -> float:
     """Say how many times faster ``fast`` is than ``slow``, by the medians of `interleave`."""
-    return round(float(timings[slow]["median_s"]) / float(timings[fast]["median_s"]), 3)
+    return round(float(timings[slow][key]) / float(timings[fast][key]), 3)
 
 
 def peak_growth(function: Callable[[], object]) -> int:

@@ -73,7 +73,7 @@ def count_non_zero(left: Tensor, right: Tensor) -> Tensor:
     counts = []
     for k in range(classes):
         columns = (right[:, k] > 0).to(right.dtype).transpose(-1, -2)
-        blocks = left[:, min(k, left.shape[1] - 1)].split(size, dim=-2)
+        blocks = torch.split(left[:, min(k, left.shape[1] - 1)], size, dim=-2)
         # Products of what is active, not of its strength: small ones might underflow to zero.
         meetings = [
             torch.linalg.vector_norm((block > 0).to(block.dtype) @ columns, 0, dim=-1)
