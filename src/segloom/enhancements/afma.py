@@ -250,15 +250,17 @@ def attention_loss(
         Scalar; 0 with zero gradients if no pixel is labelled.
     """
     with torch.autocast(signal.image.device.type, enabled=False):
+        image, feature = _precise(signal.image), _precise(signal.feature)
         gold = gold_attention(
             target,
-            signal.feature.shape[1],
+            feature.shape[1],
             patch=patch,
             stride=stride,
             ignore_index=ignore_index,
             parity=parity,
+            dtype=image.dtype,
         )
-        return squared_error(signal.image, signal.feature, *gold)
+        return squared_error(image, feature, *gold)
 
 
 @torch.no_grad()
@@ -270,8 +272,9 @@ def gold_attention(
     stride: int,
     ignore_index: int = IGNORE_INDEX,
     parity: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> GoldAttention:
-    """Make the gold relation of a label map; arguments as in `attention_loss`.
+    """Make the gold relation of a label map, in ``dtype``; arguments as in `attention_loss`.
 
     An entry of it says in how many of the Q places an image patch and a feature patch have the
     class both, the feature patch by its share.
@@ -280,15 +283,16 @@ def gold_attention(
     # With one class the channel is the object, label 1, and 0 is the background.
     ids = torch.arange(num_classes, device=target.device).view(-1, 1, 1) + (num_classes == 1)
     labelled = target.unsqueeze(1) != ignore_index  # (B, 1, H, W)
-    classes = ((target.unsqueeze(1) == ids) & labelled).float()  # (B, K, H, W)
+    classes = ((target.unsqueeze(1) == ids) & labelled).to(dtype)  # (B, K, H, W)
     pooled = F.avg_pool2d(classes, stride)
     if parity:
         image, feature = (to_patches(part, patch, remainder) for part in (classes, pooled))
         return GoldAttention(image, feature, None, None)
-    cover = F.avg_pool2d(labelled.float(), stride)
+    known = labelled.to(dtype)
+    cover = F.avg_pool2d(known, stride)
     pooled = pooled / cover.clamp(min=0.5 / stride**2)  # share among the labelled pixels
     image, feature, image_weight, feature_weight = (
-        to_patches(part, patch, remainder) for part in (classes, pooled, labelled.float(), cover)
+        to_patches(part, patch, remainder) for part in (classes, pooled, known, cover)
     )
     return GoldAttention(
         image,
