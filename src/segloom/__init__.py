@@ -23,6 +23,9 @@ if TYPE_CHECKING:
         from_pretrained,
         list_architectures,
         list_encoders,
+        load_weights,
+        push_to_hub,
+        save_pretrained,
     )
     from segloom.report import write_report
     from segloom.train import train
@@ -47,6 +50,9 @@ _HOMES = {
     "list_enhancements": "segloom.enhancements",
     "list_losses": "segloom.losses",
     "load_run_config": "segloom.config.load",
+    "load_weights": "segloom.models",
+    "push_to_hub": "segloom.models",
+    "save_pretrained": "segloom.models",
     "train": "segloom.train",
     "write_report": "segloom.report",
 }
@@ -70,6 +76,9 @@ __all__ = [
     "list_enhancements",
     "list_losses",
     "load_run_config",
+    "load_weights",
+    "push_to_hub",
+    "save_pretrained",
     "train",
     "write_report",
 ]

@@ -7,7 +7,12 @@ from segloom.models.architectures import (
     list_encoders,
 )
 from segloom.models.build import build_model, create_model
-from segloom.models.checkpoint import from_pretrained, save_pretrained
+from segloom.models.checkpoint import (
+    from_pretrained,
+    load_weights,
+    push_to_hub,
+    save_pretrained,
+)
 from segloom.models.model import SegmentationModel
 
 __all__ = [
@@ -19,5 +24,7 @@ __all__ = [
     "from_pretrained",
     "list_architectures",
     "list_encoders",
+    "load_weights",
+    "push_to_hub",
     "save_pretrained",
 ]

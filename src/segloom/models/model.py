@@ -111,7 +111,9 @@ class SegmentationModel(nn.Module):
         logits = self.segmentation_head(decoded)
         for name, part in parts:
             logits = part.correct(logits, signals[name])
-        return Prediction(logits[..., :height, :width], signals)
+        # A negative padding crops; a slice would write a guard on the size into an export.
+        surplus = (0, width - logits.shape[-1], 0, height - logits.shape[-2])
+        return Prediction(F.pad(logits, surplus), signals)
 
     def auxiliary_losses(self, prediction: Prediction, target: Tensor) -> dict[str, Tensor]:
         """Compute the enhancements' own losses, not weighted, by name.

@@ -1,0 +1,101 @@
+"""Every command and every Python example in the documentation runs as it is written.
+
+Commands run one after another, as a reader would type them, on a few small generated images;
+trainings get options that make them short.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segloom.cli.main import main
+from segloom.data.scenes import make_scene
+from segloom.pictures import write_image, write_label_png
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+SHORT = (
+    "--model.encoder-name tu-test_resnet --model.encoder-weights None --train.epochs 1 "
+    "--data.crop 64 64 --data.batch-size 2 --train.precision fp32 --data.num-scenes 4 2 2 "
+    "--data.scene-size 64 96 --train.overwrite True"
+)
+FOREIGN = {"pip", "pre-commit", "python", "torchrun"}
+"""Programs that are not ours and are not run."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory):
+    root = tmp_path_factory.mktemp("camvid")
+    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+        for index in range(count):
+            image, mask = make_scene(0, split, index, size=(64, 96))
+            write_image(root / split / f"{split}{index}.png", image)
+            mask = np.where(mask == 255, 11, mask).astype(np.uint8)
+            write_label_png(root / f"{split}annot" / f"{split}{index}.png", mask)
+    return root
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folder")
+    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+        for index in range(count):
+            image, mask = make_scene(0, split, index, size=(64, 96))
+            write_image(root / split / "images" / f"{index}.png", image)
+            write_label_png(root / split / "masks" / f"{index}.png", (mask == 3).astype(np.uint8))
+    return root
+
+
+def prepare(words: list[str], camvid: Path, folder: Path) -> list[str]:
+    """Put real paths and short trainings into a command of the documentation."""
+    root = camvid if any("camvid" in word for word in words) else folder
+    words = [re.sub(r"\bDIR\b", str(root), word) for word in words]
+    if words[0] == "train" and "--print-config" not in words:
+        words += shlex.split(SHORT)
+        if words[1] == "folder":
+            words += ["--data.classes", "other", "road"]
+    return words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_run_as_written(page, camvid, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for program, *words in commands(page):
+        if program == "make":
+            assert words[0] in targets
+        elif program == "segloom":
+            assert main(prepare(words, camvid, folder)) == 0, capsys.readouterr().err
+        else:
+            assert program in FOREIGN, f"{page.name} shows an unknown program: {program}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples_run_as_written(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in blocks(page, "python"):
+        exec(compile(code, str(page), "exec"), names)
+
+
+def test_the_readme_is_among_the_pages_and_shows_the_two_commands():
+    shown = [" ".join(words) for words in commands(ROOT / "README.md")]
+    assert shown[:2] == ["make demo", "make test"]
