@@ -23,7 +23,7 @@ from segloom.errors import DataError
 __all__ = ["Patience", "fetch", "part_of"]
 
 BLOCK = 1 << 18
-"""Bytes read at a time."""
+"""Bytes read at a time, at most."""
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP answers after which asking again may help."""
 
@@ -199,7 +199,7 @@ def _store(
             part.write_bytes(b"")
             _mark_of(part).write_text(mark, encoding="utf-8")
     with part.open("ab" if have else "wb") as file:
-        while block := answer.read(BLOCK):
+        while block := answer.read1(BLOCK):  # what is there now: silence must not lose it
             have += len(block)
             if have > max_bytes:
                 raise DataError(_too_large(answer.url, max_bytes))
