@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -23,26 +25,29 @@ def widen_first_convolution(encoder: nn.Module, extra_channels: int) -> None:
 
 
 def freeze_unused(encoder: nn.Module, in_channels: int) -> None:
-    """Stop training of stages that are built but never run.
+    """Stop training of parts that are built but never run.
 
-    SMP's PSPNet takes three of five stages; the others would fail distributed training, which
-    waits for every gradient, and would be counted and decayed for nothing.
+    SMP's PSPNet takes three of five stages, and DPT leaves out its transformer's classifier. Such
+    parts would fail distributed training, which waits for every gradient, and would be counted
+    and decayed for nothing.
     """
-    depth = getattr(encoder, "_depth", 5)
-    if depth >= 5 or not hasattr(encoder, "get_stages"):
+    if getattr(encoder, "_depth", 0) >= 5:  # all stages run, and timm cuts off the rest
         return
-    used = {id(parameter) for parameter in _run_parameters(encoder, in_channels)}
-    for parameter in encoder.parameters():
-        parameter.requires_grad_(id(parameter) in used)
-
-
-def _run_parameters(encoder: nn.Module, in_channels: int) -> list[nn.Parameter]:
     parameters = list(encoder.parameters())
     was_training = encoder.training
     encoder.eval()  # running statistics must not see this image
     with torch.enable_grad():
-        features = encoder(torch.zeros(1, in_channels, 64, 64))
-        total = sum(feature.sum() for feature in features[1:])
+        encoded = encoder(torch.zeros(1, in_channels, *_small_size(encoder)))
+        features = encoded[0] if isinstance(encoded, tuple) else encoded
+        total = torch.stack([map_.sum() for map_ in features if map_.requires_grad]).sum()
     gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     encoder.train(was_training)
-    return [p for p, gradient in zip(parameters, gradients, strict=True) if gradient is not None]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
+
+
+def _small_size(encoder: Any) -> tuple[int, int]:
+    """Choose a small image size that the encoder takes, in pixels."""
+    if getattr(encoder, "is_fixed_input_size", False):
+        return tuple(encoder.input_size[-2:])
+    return (4 * encoder.output_stride,) * 2
