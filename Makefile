@@ -3,6 +3,8 @@
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+# One process per core with one thread each; more threads than cores wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 STAMP := $(VENV)/.ready
 
 .PHONY: help setup demo test test-all lint bench clean
@@ -24,10 +26,10 @@ demo: setup  ## Train, evaluate and draw a network with an enhancement on genera
 	@echo "Open runs/demo/eval/test/report.html"
 
 test: setup  ## Run the tests (under 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup  ## Run every test, the slow ones too
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 lint: setup  ## Style, docstrings, types and the layer rule
 	$(BIN)/ruff check .

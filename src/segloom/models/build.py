@@ -62,7 +62,7 @@ def create_model(
     kind = find_architecture(architecture)
     encoder_name = find_encoder(encoder_name)
     parts = _named(enhancements)
-    network = build_smp(
+    network: Any = build_smp(
         kind,
         encoder_name=encoder_name,
         in_channels=in_channels,
@@ -72,17 +72,17 @@ def create_model(
     encoder, decoder = network.encoder, network.decoder
     normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
-    widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))  # type: ignore[arg-type]
-    freeze_unused(encoder, in_channels)  # type: ignore[arg-type]
+    widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))
+    freeze_unused(encoder, in_channels)
     shape = _shape(network, in_channels, classes)
     built = {
         name: part.build(shape) if isinstance(part, EnhancementConfig) else part
         for name, part in parts.items()
     }
     model = SegmentationModel(
-        encoder,  # type: ignore[arg-type]
-        decoder,  # type: ignore[arg-type]
-        network.segmentation_head,  # type: ignore[arg-type]
+        encoder,
+        decoder,
+        network.segmentation_head,
         built,
         shape=shape,
         multiple=lcm(
