@@ -52,10 +52,11 @@ def run(words: Sequence[str]) -> int:
     from segloom.cli.options import parse
 
     options = parse(PredictOptions, words, verb="predict")
-    files = _files(options)
+    files = _find(options)  # a wrong name is told before torch is loaded
 
     from segloom.inference import Predictor, predict_files
 
+    files = _without_results(files, options.out)
     predictor = Predictor.from_path(options.run, options.inference)
     start = time.perf_counter()
     results = predict_files(
@@ -80,21 +81,29 @@ def run(words: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _files(options: PredictOptions) -> list[Path]:
-    """Find the images, leaving out what lies in the folder of the results."""
-    from segloom.errors import ConfigError, DataError
+def _find(options: PredictOptions) -> list[Path]:
+    from segloom.errors import ConfigError
     from segloom.images import image_files
 
     if not options.sources:
         raise ConfigError("name at least one image, folder or glob after the run.")
-    out = options.out.resolve()
-    files = image_files(options.sources)
-    files = [file for file in files if not file.resolve().is_relative_to(out)]
-    if not files:
-        raise DataError(
-            f"all images lie in {options.out}, the folder of the results; choose another --out."
-        )
-    return files
+    return image_files(options.sources)
+
+
+def _without_results(files: Sequence[Path], out: Path) -> list[Path]:
+    """Leave out what an earlier prediction wrote, where results and images share a folder."""
+    from segloom.errors import DataError
+    from segloom.inference.files import ENDINGS
+
+    endings = tuple(ENDINGS.values())
+    kept = [
+        file
+        for file in files
+        if not (file.name.endswith(endings) and file.resolve().parent == out.resolve())
+    ]
+    if not kept:
+        raise DataError(f"{out} holds only results of earlier predictions; name the images.")
+    return kept
 
 
 def _shown(results: Iterator[PredictedFile], total: int, *, lines: bool) -> Iterator[PredictedFile]:

@@ -2,7 +2,7 @@
 
 from segloom.inference.files import PredictedFile, predict_files
 from segloom.inference.graph import InferenceGraph
-from segloom.inference.optimize import bfloat16_is_fast, optimize
+from segloom.inference.optimize import bfloat16_is_fast
 from segloom.inference.predictor import Predictor
 
 __all__ = [
@@ -10,6 +10,5 @@ __all__ = [
     "PredictedFile",
     "Predictor",
     "bfloat16_is_fast",
-    "optimize",
     "predict_files",
 ]

@@ -4,7 +4,8 @@ Every window is weighted with a Gaussian that falls off from its centre (F. Isen
 "nnU-Net", Nature Methods 2021, sliding-window inference; the same standard deviation, an eighth of
 the window). Differences: the weights of the windows over a pixel sum to 1, so nothing is divided
 at the end; beyond three standard deviations, where a window has seen little of a pixel's
-surroundings, it counts only where no other window does; and rows are given out as soon as no
+surroundings, it counts only where no other window does; towards the border of the image, where
+nothing is left to see, it does not fall off; and rows are given out as soon as no
 later window touches them, so that memory grows with the window and the width of the image, not
 with its height.
 
@@ -45,13 +46,16 @@ def window_weights(size: int, window: int, starts: list[int]) -> Tensor:
         float32 ``(len(starts), window)``; over the windows that cover a pixel they sum to 1.
     """
     offset = (torch.arange(window, dtype=torch.float64) + 0.5) / window - 0.5
-    distance = offset / SIGMA
+    distance = (offset / SIGMA).expand(len(starts), window).clone()
+    distance[0].clamp_(min=0)  # the border of the image is no edge of a window: all is seen
+    distance[-1].clamp_(max=0)
     gauss = torch.exp(-0.5 * distance.square())
     gauss = torch.where(distance.abs() <= CUT, gauss, gauss * TAIL)
     total = torch.zeros(size, dtype=torch.float64)
-    for start in starts:
-        total[start : start + window] += gauss
-    return torch.stack([gauss / total[start : start + window] for start in starts]).float()
+    for start, weights in zip(starts, gauss, strict=True):
+        total[start : start + window] += weights
+    shares = [total[start : start + window] for start in starts]
+    return (gauss / torch.stack(shares)).float()
 
 
 def blend_windows(

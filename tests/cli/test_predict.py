@@ -1,0 +1,115 @@
+"""``segloom predict`` labels what it can, says what it could not, and returns the right code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segloom.cli.main import main
+from segloom.models import create_model
+from segloom.models.checkpoint import save_pretrained
+from segloom.types import LabelSet
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run")
+    model = create_model("fpn", encoder_name="tu-test_resnet", classes=2)
+    labels = LabelSet(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+    save_pretrained(model, path / "checkpoints" / "best", labels)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for name in ("a.png", "left/b.png", "right/b.png"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return tmp_path / "images"
+
+
+def test_folder_is_labelled(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", str(run), str(images), "--out", str(out)]) == 0
+    assert "3 predicted in" in capsys.readouterr().out
+    names = {path.name for path in out.glob("*_label.png")}
+    assert names == {"a_label.png", "left-b_label.png", "right-b_label.png"}
+    assert len(list(out.iterdir())) == 9
+
+
+def test_damaged_file_gives_code_1_and_its_name_at_the_end(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "bad.png").write_text("no image")
+    assert main(["predict", str(run), str(images), "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    assert "3 predicted, 1 failed" in output.out
+    (line,) = output.err.strip().splitlines()
+    assert line.startswith("segloom: ")
+    assert "bad.png is not an image of a known format" in line
+
+
+def test_json_has_an_entry_per_file(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "bad.png").touch()
+    words = ["predict", str(run), str(images / "*.png"), "--out", str(tmp_path / "out"), "--json"]
+    assert main([*words, "--no-overlay", "--probabilities", "True", "--inference.flip"]) == 1
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["classes"] == ["road", "car"]
+    assert summary["failed"] == 1
+    good, bad = summary["files"]
+    assert good["size"] == [40, 48]
+    assert set(good["written"]) == {"label", "palette", "probabilities"}
+    assert sum(good["shares"].values()) == pytest.approx(1)
+    assert "bad.png is empty" in bad["error"]
+
+
+@pytest.mark.parametrize("folder", [".", "out"])
+def test_earlier_results_are_not_predicted(
+    run: Path, images: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(run), str(images), "--out", str(images / folder)]
+    assert main([*words, "--montage"]) == 0
+    assert main([*words, "--skip-existing"]) == 0
+    assert "0 predicted, 3 skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ([], "name at least one image"),
+        (["missing.png"], "missing.png does not exist"),
+        (["*.nothing"], "holds no image"),
+    ],
+)
+def test_nothing_to_predict_is_a_usage_error(
+    run: Path, sources: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", str(run), *sources]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_only_earlier_results_is_a_usage_error(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", str(run), str(images), "--out", str(out)]) == 0
+    assert main(["predict", str(run), str(out), "--out", str(out)]) == 2
+    assert "results of earlier predictions; name the images" in capsys.readouterr().err
+
+
+def test_missing_run_is_a_usage_error(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", str(tmp_path / "empty"), str(images)]) == 2
+    assert "neither a run nor a model directory" in capsys.readouterr().err
