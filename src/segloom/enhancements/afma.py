@@ -176,7 +176,7 @@ class Afma(Enhancement):
             # Two linear layers with nothing between them are one.
             weight = _precise(self.reduce.weight) @ _precise(self.expand.weight)
             tokens = to_patches(_precise(embedding), self.patch, self._remainder)
-            return F.relu(F.linear(tokens, weight * scale))
+            return F.linear(tokens, weight * scale).relu_()
 
     def correct(self, logits: Tensor, signal: AfmaSignal) -> Tensor:
         """Scale the logits ``(B, K, H, W)`` by one plus what the related patches predict.

@@ -17,8 +17,8 @@ from torch import Tensor
 
 __all__ = ["average_values", "count_non_zero", "materialize", "squared_error"]
 
-BLOCK = 2**22
-"""Entries of the relation that exist at a time while non-zero ones are counted: 16 MiB."""
+BLOCK = 2**20
+"""Entries of the relation that exist at a time while non-zero ones are counted: 4 MiB."""
 
 EPSILON = 1e-5
 """Added to the number of non-zero entries of a row; released AFMA code."""
@@ -69,16 +69,14 @@ def count_non_zero(left: Tensor, right: Tensor) -> Tensor:
     # The number of blocks of a traced program may not depend on its sizes: there it is one a class.
     size = left.shape[2]
     if not torch.compiler.is_compiling():
-        size = max(1, BLOCK // max(1, batch * num_columns))
+        entries = BLOCK if left.device.type == "cpu" else 64 * BLOCK  # fewer launches on a GPU
+        size = max(1, entries // max(1, batch * num_columns))
     counts = []
     for k in range(classes):
-        columns = (right[:, k] > 0).to(right.dtype).transpose(-1, -2)
+        columns = right[:, k].sign().transpose(-1, -2)
         blocks = torch.split(left[:, min(k, left.shape[1] - 1)], size, dim=-2)
         # Products of what is active, not of its strength: small ones might underflow to zero.
-        meetings = [
-            torch.linalg.vector_norm((block > 0).to(block.dtype) @ columns, 0, dim=-1)
-            for block in blocks
-        ]
+        meetings = [torch.linalg.vector_norm(block.sign() @ columns, 0, dim=-1) for block in blocks]
         counts.append(torch.cat(meetings, dim=-1))
     return torch.stack(counts, dim=1).unsqueeze(-1)
 
