@@ -16,6 +16,9 @@ from segloom.train.environment import command_line, describe_environment
 
 __all__ = ["default_run_directory", "prepare_run", "read_state", "write_description"]
 
+DESCRIPTION = {"command.txt", "config.yaml", "environment.json", "log.txt"}
+"""Files that stand before the first epoch; alone they are nothing that could be lost."""
+
 FREE_TO_CHANGE = {
     "data.root",
     "data.workers",
@@ -51,7 +54,7 @@ def prepare_run(config: RunConfig, path: Path) -> RunDirectory:
         raise ConfigError("train.resume and train.overwrite exclude each other; give one.")
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file; choose another folder with train.out.")
-    occupied = path.is_dir() and any(path.iterdir())
+    occupied = path.is_dir() and not _never_trained(path)
     if config.train.resume:
         if not run.config.is_file():
             raise ConfigError(f"{path} holds no run to resume; leave train.resume out to start it.")
@@ -66,6 +69,11 @@ def prepare_run(config: RunConfig, path: Path) -> RunDirectory:
             raise ConfigError(f"{path} holds files but no run; empty it yourself, to be safe.")
         shutil.rmtree(path)
     return run
+
+
+def _never_trained(path: Path) -> bool:
+    """Tell whether a folder holds at most the description of a run that failed at its start."""
+    return {entry.name for entry in path.iterdir()} <= DESCRIPTION
 
 
 def write_description(config: RunConfig, run: RunDirectory) -> None:
