@@ -32,6 +32,8 @@ ROLES = frozenset(
 )
 """What may follow a split's name without a separator, as in trainannot."""
 
+BEST_FACTOR = 1.6
+"""More than all that a pair of folders is credited with for its looks and names."""
 MAX_TEMPLATES = 80
 """Folders that are compared; beyond, only those with most images."""
 
@@ -100,11 +102,16 @@ def scan(root: Path) -> Tree:
 def find_layout(tree: Tree) -> Layout | None:
     """Choose the layout that pairs most images with something that looks like label maps."""
     sides = _sides(tree)
-    best: tuple[float, Layout] | None = None
-    for score, layout in _candidates(tree, sides):
-        if best is None or score > best[0]:
-            best = (score, layout)
-    return best[1] if best else None
+    best: tuple[float, Layout | None] = (0.0, None)
+    for images in sides:
+        for score, layout in _one_folder(tree, images):
+            best = max(best, (score, layout), key=lambda found: found[0])
+        for masks in sides:
+            if _most(tree, images, masks) * BEST_FACTOR <= best[0]:
+                continue  # so that a tree of many folders does not take long
+            for score, layout in _two_folders(tree, images, masks):
+                best = max(best, (score, layout), key=lambda found: found[0])
+    return best[1]
 
 
 def _sides(tree: Tree) -> list[_Side]:
@@ -141,14 +148,16 @@ def _split_in(part: str) -> tuple[str, str] | None:
     return None
 
 
-def _candidates(tree: Tree, sides: list[_Side]) -> Iterator[tuple[float, Layout]]:
-    for images in sides:
-        yield from _one_folder(tree, images)
-        for masks in sides:
-            common = images.splits & masks.splits
-            if images is masks or not common or _nested(images.template, masks.template):
-                continue
-            yield from _two_folders(tree, images, masks, common)
+def _most(tree: Tree, images: _Side, masks: _Side) -> int:
+    """The most pairs that two sides can have; 0 if they do not go together."""
+    common = images.splits & masks.splits
+    if images is masks or not common or _nested(images.template, masks.template):
+        return 0
+    numbers = [
+        {split: len(tree.stems[folder]) for split, folder in side.folders}
+        for side in (images, masks)
+    ]
+    return sum(min(numbers[0][split], numbers[1][split]) for split in common)
 
 
 def _nested(first: str, second: str) -> bool:
@@ -156,9 +165,8 @@ def _nested(first: str, second: str) -> bool:
     return one in two.parents or two in one.parents
 
 
-def _two_folders(
-    tree: Tree, images: _Side, masks: _Side, common: frozenset[str]
-) -> Iterator[tuple[float, Layout]]:
+def _two_folders(tree: Tree, images: _Side, masks: _Side) -> Iterator[tuple[float, Layout]]:
+    common = images.splits & masks.splits
     image_stems = {split: tree.stems[f] for split, f in images.folders if split in common}
     mask_stems = {split: tree.stems[f] for split, f in masks.folders if split in common}
     best = (0, 0, "", "")

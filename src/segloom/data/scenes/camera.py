@@ -51,13 +51,12 @@ class Camera:
 
     def project(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
         """Image points ``(N, 2)``, columns u and v, of world points given by their coordinates."""
-        wide, up, deep = np.broadcast_arrays(
-            np.asarray(x, np.float64), np.asarray(y, np.float64), np.asarray(z, np.float64)
-        )
-        depth = np.maximum(deep, NEAR)
-        points = np.empty((*depth.shape, 2))
-        points[..., 0] = self.middle + self.focal * (wide + self.sideways(depth)) / depth
-        points[..., 1] = self.horizon + self.focal * (self.eye - up) / depth
+        wide, up = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        depth = np.maximum(np.asarray(z, np.float64), NEAR)
+        u = self.middle + self.focal * (wide + self.sideways(depth)) / depth
+        v = self.horizon + self.focal * (self.eye - up) / depth
+        points = np.empty((*np.broadcast(u, v).shape, 2))
+        points[..., 0], points[..., 1] = u, v
         return points
 
     def ground(self) -> tuple[int, NDArray[np.float32], NDArray[np.float32]]:

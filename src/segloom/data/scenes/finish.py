@@ -28,7 +28,8 @@ def expose(image: NDArray[np.uint8], style: Style, rng: np.random.Generator) -> 
     gamma = float(np.exp(rng.normal(0, 0.16)))
     levels = np.arange(256)[:, None] / 255 * gain
     table = (np.clip(levels, 0, 1) ** gamma).astype(np.float32)
-    photo = cv2.LUT(image, table[:, None, :])
+    sigma = float(rng.uniform(0.35, 0.85)) * max(width / 320, 0.6)
+    photo = cv2.LUT(cv2.GaussianBlur(image, (0, 0), sigma), table[:, None, :])
     saturation = float(rng.uniform(0.45, 1.05))
     mix = np.eye(3) * saturation + (1 - saturation) / 3
     photo = np.maximum(cv2.transform(photo, mix.astype(np.float32)), 0)
@@ -37,8 +38,6 @@ def expose(image: NDArray[np.uint8], style: Style, rng: np.random.Generator) -> 
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
     stains *= 1 - float(rng.uniform(0.02, 0.2)) * (rows**2 + columns**2) / 2
     photo *= stains[..., None]
-    sigma = float(rng.uniform(0.35, 0.85)) * max(width / 320, 0.6)
-    photo = cv2.GaussianBlur(photo, (0, 0), sigma)
     noise = rng.standard_normal((height, width, 3), np.float32)
     read, shot = float(rng.uniform(0.004, 0.016)), float(rng.uniform(0.0, 0.03))
     noise *= np.float32(read) + np.float32(shot) * cv2.sqrt(photo)

@@ -61,12 +61,15 @@ def cut(
     """
     import cv2
 
-    top, left = rng.integers(0, TILE, 2).tolist()
     rows, columns = int(np.ceil(height * zoom)) + 1, int(np.ceil(width * zoom)) + 1
-    window = tile.take(range(top, top + rows), axis=0, mode="wrap")
-    window = window.take(range(left, left + columns), axis=1, mode="wrap")
+    top = int(rng.integers(max(TILE - rows, 0) + 1))
+    left = int(rng.integers(max(TILE - columns, 0) + 1))
+    window = tile[top : top + rows, left : left + columns]
+    if rows > TILE or columns > TILE:
+        window = np.take(tile, range(top, top + rows), axis=0, mode="wrap")
+        window = np.take(window, range(left, left + columns), axis=1, mode="wrap")
     if zoom == 1:
-        return window[:height, :width]
+        return window[:height, :width].copy()
     resized: NDArray[np.float32] = cv2.resize(
         window, (width, height), interpolation=cv2.INTER_LINEAR
     )

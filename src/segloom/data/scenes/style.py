@@ -132,6 +132,6 @@ def draw_style(rng: np.random.Generator, split: str) -> Style:
         cars=int(rng.poisson(drive.cars)),
         sun_side=int(rng.choice([-1, 1])),
         contrast={"overcast": 0.12, "sunny": 0.5, "dusk": 0.25, "haze": 0.1}[weather],
-        exposure=float(rng.uniform(*drive.exposure)) * (0.72 if weather == "dusk" else 1.0),
+        exposure=max(rng.uniform(*drive.exposure) * (0.72 if weather == "dusk" else 1.0), 0.45),
         sight={"overcast": 190.0, "sunny": 260.0, "dusk": 170.0, "haze": 75.0}[weather],
     )

@@ -90,7 +90,8 @@ def paint_vehicle(
     upper += [(front - slant, roof * s, car.height) for s in (-1, 1)]
     dark = tuple(0.62 * part for part in car.colour)
     glass = tuple(0.35 * part for part in style.sky)
-    _wheels(canvas, body, z, far=True)
+    if scale > 6:
+        _wheels(canvas, body, z, far=True)
     canvas.hull(body.points(upper), dark, z, CAR)
     canvas.hull(body.points(lower), dark, z, CAR)
     right_seen = _faces(camera, car, across=0.5)
@@ -161,7 +162,7 @@ def _wheels(
                 for a in angle
             ]
             canvas.polygon(body.points(ring), (24, 24, 26), z, CAR)
-            if not far:
+            if not far and radius * body.camera.scale(z) > 1.5:
                 rim = [(along + (a - along) * 0.5, b, 0.16 + h * 0.5) for a, b, h in ring]
                 canvas.polygon(body.points(rim), (132, 134, 138), z)
 
