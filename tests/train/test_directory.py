@@ -1,4 +1,4 @@
-"""A run directory is never overwritten by accident, and a failed start leaves nothing in the way."""
+"""A run directory is never overwritten by accident; a failed start leaves nothing in the way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_trained_run_is_refused_unless_told_otherwise(tmp_path):
     run = prepare_run(config(), tmp_path / "run")
     write_description(config(), run)
     (run.path / "metrics.csv").touch()
-    with pytest.raises(ConfigError, match="is not empty; add --train.resume"):
+    with pytest.raises(ConfigError, match=r"is not empty; add --train.resume"):
         prepare_run(config(), run.path)
     assert prepare_run(config(resume=True), run.path) == run
     prepare_run(config(overwrite=True), run.path)
@@ -34,7 +34,7 @@ def test_a_start_that_failed_does_not_block_the_next(tmp_path):
 @pytest.mark.parametrize("changes", [{}, {"overwrite": True}])
 def test_a_folder_with_other_files_is_left_alone(tmp_path, changes):
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(ConfigError, match="is not empty|holds files but no run"):
+    with pytest.raises(ConfigError, match=r"is not empty|holds files but no run"):
         prepare_run(config(**changes), tmp_path)
     assert (tmp_path / "thesis.tex").exists()
 
