@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,31 @@ def test_unknown_flag_is_exit_code_2(run, capsys):
         main(["eval", str(run), "--splitt", "test"])
     assert error.value.code == 2
     assert "--split" in capsys.readouterr().err
+
+
+def test_interrupt_says_how_to_go_on_and_is_exit_code_130(run, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segloom.inference.Predictor.label_map", stop)
+    assert main(["eval", str(run), "--inference.overlap", "0.25"]) == 130
+    err = capsys.readouterr().err
+    assert "the same command goes on from here" in err
+    assert "segloom: stopped" in err
+
+
+def test_bar_is_shown_on_a_terminal(run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["eval", str(run), "--montages", "0", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "5/5" in err
+    json.loads(out)
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys\nfrom segloom.cli.main import main\n"
+        "try:\n    main(['eval', '--help'])\nexcept SystemExit:\n    pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -49,8 +49,12 @@ def run(words: Sequence[str]) -> int:
     from segloom.report import write_report
 
     data = None if options.data == DataConfig() else options.data
-    with _progress() as show:
-        evaluation = evaluate(options.run, options.config, data, on_progress=show)
+    try:
+        with _progress() as show:
+            evaluation = evaluate(options.run, options.config, data, on_progress=show)
+    except KeyboardInterrupt:
+        print("what is measured is kept: the same command goes on from here", file=sys.stderr)
+        raise
     report = write_report(options.run, options.config.split)
     if options.json:
         print(json.dumps({**evaluation.metrics, "report": str(report)}, indent=2))
@@ -135,7 +139,7 @@ def _print_tables(evaluation: Evaluation) -> None:
             for name in ("bIoU", "bF"):
                 interval = _interval(evaluation, f"{name}@{row['tolerance']:g}")
                 cells += [_percent(row[name]), interval]
-            table.add_row(f"{row['tolerance']:.2%} ({row['pixels']} px)", *cells)
+            table.add_row(f"{100 * row['tolerance']:.3g} % ({row['pixels']} px)", *cells)
         console.print(table)
     for name, value in evaluation.scores.items():
         interval = _interval(evaluation, name)
