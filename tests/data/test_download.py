@@ -267,7 +267,9 @@ def test_a_place_that_cannot_be_written_is_said(server, tmp_path):
 def test_ctrl_c_leaves_a_part_to_go_on_from(server, tmp_path):
     server.stalls, server.cut = True, [300_000]
     code = (
-        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        f"import signal, sys; sys.path[:0] = {sys.path!r}\n"
+        # A shell that starts the tests in the background lets its children ignore SIGINT.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from segloom.data.download.fetch import fetch\n"
         f"path = Path({str(tmp_path / 'set.zip')!r})\n"

@@ -85,6 +85,7 @@ def test_order_and_views_change_with_the_epoch_and_repeat_with_the_seed(dataset)
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # Python 3.12, 3.13
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
 def test_worker_processes_change_nothing(dataset):
     first = batches(build_loader(dataset, batch_size=4, shuffle=True, seed=1))
     loader = build_loader(dataset, batch_size=4, shuffle=True, seed=1, workers=2)
