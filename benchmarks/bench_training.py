@@ -7,8 +7,9 @@ changes it, two loader workers, float32 in rows, AdamW, SMP's Dice loss and SMP'
 every batch. Ours is the public `train` (bfloat16, channels last, mapped cache, no workers), with
 the same network, loss, batch, crop and images, its cache empty at the start, its checkpoints and
 history written. Each run is a fresh process; the two take turns. Timed is the call itself, without
-imports; the wall and processor time of the whole process are reported too. Memory is the peak of the proportional set size (pages
-that processes share are divided among them) of the process and its children.
+imports; the wall and processor time of the whole process are reported too. Memory is the peak of
+the proportional set size (pages that processes share are divided among them) of the process and
+its children.
 
 Without ``--root`` the images are generated scenes of CamVid's size. Goal: twice as fast, at no
 more memory.

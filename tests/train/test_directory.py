@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from segloom.config import RunConfig, TrainConfig
+from segloom.config.load import read_config
 from segloom.errors import ConfigError
 from segloom.train.directory import default_run_directory, prepare_run, write_description
+from segloom.train.environment import resume_command
 
 
 def config(**changes):
@@ -61,3 +65,18 @@ def test_the_default_directory_names_what_is_trained():
     model = RunConfig().model.model_copy(update={"enhancements": ("afma:level=2", "celt")})
     named = RunConfig(model=model)
     assert str(default_run_directory("camvid", named)) == "runs/camvid-unet-resnet18-afma-celt"
+
+
+def test_the_description_reads_back_and_forgets_how_it_was_started(tmp_path):
+    run = prepare_run(config(), tmp_path / "run")
+    write_description(config(overwrite=True), run)
+    write_description(config(resume=True), run)
+    assert read_config(run.config) == config(out=run.path)
+    assert len((run.path / "command.txt").read_text().splitlines()) == 2
+    facts = json.loads((run.path / "environment.json").read_text())
+    assert facts["packages"]["torch"]
+    assert facts["threads"] >= 1
+
+
+def test_a_command_to_resume_survives_spaces_in_a_path(tmp_path):
+    assert resume_command(tmp_path / "my run").endswith("my run/config.yaml' --train.resume")

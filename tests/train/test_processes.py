@@ -7,10 +7,6 @@ so equality is shown where it can hold: a network that normalises each image alo
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +17,9 @@ from safetensors.torch import load_file
 
 from segloom.config import RunConfig
 from segloom.data import build_dataset
-from segloom.errors import ConfigError, DataError, TrainingError
 from segloom.metrics import ConfusionMatrix, scores
 from segloom.models.checkpoint import from_pretrained
 from segloom.train import train
-from segloom.train.processes import run_processes
 
 # Layer norm in the encoder, no normalisation in the decoder, no dropout; plain SGD, since Adam
 # magnifies the rounding of near-zero gradients.
