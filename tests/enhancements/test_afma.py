@@ -244,7 +244,7 @@ def inputs(batch: int, height: int, width: int) -> tuple[Tensor, ...]:
     )
 
 
-@pytest.mark.parametrize("mode", ["default", "parity"])
+@pytest.mark.parametrize("mode", ["default", pytest.param("parity", marks=pytest.mark.slow)])
 def test_compiles_into_one_graph(mode: str) -> None:
     step = Step(make_afma(mode=mode))
     compiled = torch.compile(step, fullgraph=True, backend="eager")
@@ -254,7 +254,7 @@ def test_compiles_into_one_graph(mode: str) -> None:
             torch.testing.assert_close(actual, expected)
 
 
-@pytest.mark.parametrize("mode", ["default", "parity"])
+@pytest.mark.parametrize("mode", ["default", pytest.param("parity", marks=pytest.mark.slow)])
 def test_exports_with_any_batch_and_size(mode: str) -> None:
     step = Step(make_afma(mode=mode))
     free = torch.export.Dim.DYNAMIC
