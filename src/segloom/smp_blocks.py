@@ -57,17 +57,31 @@ class UpsampledConvolution(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d, coarse_channels: int) -> None:
         super().__init__()
-        weight = convolution.weight.detach()
-        bias = convolution.bias
-        kernel = upsampling_kernel(weight[:, :coarse_channels])
-        self.coarse_weight = nn.Parameter(kernel, requires_grad=False)
-        self.skip_weight = nn.Parameter(weight[:, coarse_channels:].clone(), requires_grad=False)
-        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        weight, bias = convolution.weight.detach(), convolution.bias
+        self.coarse = _filled(
+            nn.ConvTranspose2d, upsampling_kernel(weight[:, :coarse_channels]), bias, stride=2
+        )
+        fine_weight = weight[:, coarse_channels:].clone()
+        self.skip = _filled(nn.Conv2d, fine_weight, None) if fine_weight.numel() else None
 
     def forward(self, x: Tensor, skip: Tensor | None) -> Tensor:
         """Map ``(B, D, h, w)`` and ``(B, S, 2h, 2w)`` to ``(B, D_out, 2h, 2w)``."""
-        coarse = F.conv_transpose2d(x, self.coarse_weight, self.bias, stride=2, padding=1)
-        return coarse if skip is None else coarse.add_(F.conv2d(skip, self.skip_weight, padding=1))
+        coarse: Tensor = self.coarse(x)
+        return coarse if self.skip is None else coarse.add_(self.skip(skip))
+
+
+def _filled(kind: type[Any], weight: Tensor, bias: Tensor | None, *, stride: int = 1) -> nn.Module:
+    """Make a convolution with padding 1 from its parameters."""
+    first, second = weight.shape[:2]
+    channels = (first, second) if kind is nn.ConvTranspose2d else (second, first)
+    with torch.random.fork_rng(devices=[]):  # the random state is the user's
+        module: nn.Module = kind(
+            *channels, weight.shape[-1], stride=stride, padding=1, bias=bias is not None
+        )
+    module.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        module.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return module
 
 
 class UpsampledBlock(nn.Module):

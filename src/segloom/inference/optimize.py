@@ -2,7 +2,7 @@
 
 A copy of the network is folded (`fold_batch_norms`), gets blocks with fewer operations
 (`speed_up_blocks`), is laid out channels-last, in which convolutions run faster on a CPU, and is
-cast to the precision that is asked for.
+cast to the precision that is asked for; on a CPU its weights are packed (`pack_convolutions`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 
 from segloom.errors import ConfigError
 from segloom.inference.fold import fold_batch_norms
+from segloom.inference.pack import pack_convolutions
 from segloom.models.model import SegmentationModel
 from segloom.smp_blocks import speed_up_blocks
 
@@ -72,7 +73,10 @@ def optimize(
     if precision == "bf16":
         _check_bf16(device)
         copy = copy.to(torch.bfloat16)
-    return copy.to(device).to(memory_format=torch.channels_last)
+    copy = copy.to(device).to(memory_format=torch.channels_last)
+    if device.type == "cpu":
+        pack_convolutions(copy)
+    return copy
 
 
 def _check_bf16(device: torch.device) -> None:
