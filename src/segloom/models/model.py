@@ -97,7 +97,8 @@ class SegmentationModel(nn.Module):
         height, width = image.shape[-2:]
         image = self._pad(image)
         parts: list[tuple[str, Any]] = list(self.enhancements.items())
-        prepared, signals = image, dict[str, Any]()
+        prepared = image
+        signals: dict[str, Any] = {}  # `dict[str, Any]()` would break compilation
         for name, part in parts:
             prepared, signals[name] = part.prepare(prepared)
         encoded = self.encoder(prepared)
