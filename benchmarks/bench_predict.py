@@ -1,6 +1,6 @@
 """Prediction against plain SMP eager, same weights: ``python benchmarks/bench_predict.py``.
 
-One image of 360 x 480, 12 classes unless a run says otherwise, uint8 array in, uint8 label map out:
+One image of 360 x 480, 11 classes unless a run says otherwise; uint8 array in, uint8 labels out:
 
     smp           the usual way: ``model.eval()``, ``torch.no_grad()``, float32, NCHW,
                   normalise, pad as ours does, ``model(x).argmax(1)``, crop

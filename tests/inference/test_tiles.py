@@ -46,7 +46,7 @@ def collect(image: Tensor, score, **options) -> Tensor:
     for top, scores in blend_windows(image, score, **options):
         assert top == row
         row += scores.shape[1]
-        parts.append(scores)
+        parts.append(scores.clone())
     assert row == image.shape[2]
     return torch.cat(parts, dim=1)
 

@@ -77,7 +77,7 @@ def blend_windows(
 
     Yields:
         The first row, and float32 scores ``(K, rows, W)`` from there on; together they are all
-        rows, each once. The tensor is not used again.
+        rows, each once. The tensor holds them only until the next one is asked for.
     """
     height, width = image.shape[-2:]
     rows, columns = min(window[0], height), min(window[1], width)
@@ -89,13 +89,17 @@ def blend_windows(
         row = _score_row(image, score, top, lefts, (rows, columns), batch_size)
         for left, weight, scores in zip(lefts, across, row, strict=True):
             if band.numel() == 0:
-                band = scores.new_zeros(scores.shape[0], rows, width, dtype=torch.float32)
+                # Classes last: what runs over them, above all argmax, then needs no copy.
+                band = scores.new_zeros(rows, width, scores.shape[0], dtype=torch.float32)
             # In place: no map of the whole image, no map of counts.
-            part = band[..., left : left + columns]
-            part.addcmul_(scores, (down[index][:, None] * weight).to(scores.dtype))
+            shares = (down[index][:, None] * weight)[..., None]
+            band[:, left : left + columns].addcmul_(scores.permute(1, 2, 0), shares)
         done = (tops[index + 1] if index + 1 < len(tops) else height) - top
-        yield top, band[:, :done].clone()
-        band = torch.cat([band[:, done:], torch.zeros_like(band[:, :done])], dim=1)
+        yield top, band[:done].permute(2, 0, 1)
+        for first in range(done, rows, done):  # pieces that do not overlap move up one by one
+            piece = band[first : first + done]
+            band[first - done : first - done + len(piece)] = piece
+        band[max(rows - done, 0) :] = 0
 
 
 def _score_row(
