@@ -47,7 +47,7 @@ from segloom.models import SegmentationModel
 from segloom.models.architectures import ARCHITECTURES
 from segloom.models.checkpoint import from_pretrained
 from segloom.pictures import default_palette
-from segloom.train import train
+from segloom.training import train
 from segloom.types import LabelSet
 
 NETWORKS = ("unet", "linknet", "fpn", "pspnet", "deeplabv3")

@@ -7,9 +7,10 @@ changes it, two loader workers, float32 in rows, AdamW, SMP's Dice loss and SMP'
 every batch. Ours is the public `train` (bfloat16, channels last, mapped cache, no workers), with
 the same network, loss, batch, crop and images, its cache empty at the start, its checkpoints and
 history written. Each run is a fresh process; the two take turns. Timed is the call itself, without
-imports; the wall and processor time of the whole process are reported too. Memory is the peak of
-the proportional set size (pages that processes share are divided among them) of the process and
-its children.
+imports; its processor time and the wall time of the whole process are reported too, and a busy
+machine blurs the wall times: read `load_average` in the result. Memory is the peak of the
+proportional set size (pages that processes share are divided among them) of the process and its
+children.
 
 Without ``--root`` the images are generated scenes of CamVid's size. Goal: twice as fast, at no
 more memory.
@@ -43,7 +44,7 @@ def run_ours(lists: dict[str, Path], encoder: str, folder: Path) -> dict[str, An
     """Train and validate for one epoch with the public function."""
     from segloom.config import RunConfig
     from segloom.data.camvid import CAMVID
-    from segloom.train import train
+    from segloom.training import train
 
     config = RunConfig.model_validate(
         {
@@ -153,6 +154,12 @@ def run_usual(lists: dict[str, Path], encoder: str, workers: int) -> dict[str, A
     return {"seconds": time.perf_counter() - start, "miou": float(miou)}
 
 
+def processor_seconds() -> float:
+    """Processor time of this process and of the children that have ended."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(w).ru_utime + resource.getrusage(w).ru_stime for w in who)
+
+
 def tree_memory(root: int) -> int:
     """Add up the proportional set sizes of a process and all that it started, in bytes."""
     parents = {}
@@ -179,7 +186,7 @@ def tree_memory(root: int) -> int:
 
 def measured(words: list[str]) -> dict[str, Any]:
     """Run one variant in a fresh process and watch its memory."""
-    start, peak, before = time.perf_counter(), 0, resource.getrusage(resource.RUSAGE_CHILDREN)
+    start, peak = time.perf_counter(), 0
     command = [sys.executable, __file__, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
@@ -190,13 +197,7 @@ def measured(words: list[str]) -> dict[str, Any]:
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
     outcome = json.loads(printed.strip().splitlines()[-1])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        **outcome,
-        "process_seconds": time.perf_counter() - start,
-        "processor_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "peak_mib": peak / 2**20,
-    }
+    return {**outcome, "process_seconds": time.perf_counter() - start, "peak_mib": peak / 2**20}
 
 
 def write_lists(root: Path | None, counts: dict[str, int], folder: Path) -> dict[str, Path]:
@@ -237,12 +238,21 @@ def parse() -> argparse.Namespace:
 def child(arguments: argparse.Namespace) -> None:
     """Be one run of one variant; print its outcome."""
     lists = {split: arguments.lists / f"{split}.csv" for split in ("train", "val")}
+    import segmentation_models_pytorch  # noqa: F401 - neither call pays for the imports
+    import torchvision  # noqa: F401
+
+    if arguments.variant == "segloom":
+        import lightning.pytorch  # noqa: F401
+
+        import segloom.training.fit  # noqa: F401
+
+    before = processor_seconds()
     if arguments.variant == "usual":
         outcome = run_usual(lists, arguments.encoder, arguments.workers)
     else:
         with tempfile.TemporaryDirectory() as folder:
             outcome = run_ours(lists, arguments.encoder, Path(folder))
-    print(json.dumps(outcome))
+    print(json.dumps({**outcome, "processor_seconds": processor_seconds() - before}))
 
 
 def main() -> int:

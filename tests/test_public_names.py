@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+
 import pytest
 
 import segloom
@@ -20,3 +23,9 @@ def test_every_public_name_loads(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'create_modle'"):
         segloom.create_modle  # noqa: B018
+
+
+def test_no_public_name_is_hidden_by_a_room_of_the_same_name():
+    for name in segloom.__all__:
+        import_module(segloom._HOMES[name])
+        assert not isinstance(getattr(segloom, name), ModuleType), name

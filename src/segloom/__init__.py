@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segloom.data import build_dataset
     from segloom.enhancements import Enhancement, EnhancementConfig, list_enhancements
     from segloom.errors import SegloomError
-    from segloom.evaluate import evaluate
+    from segloom.evaluation import evaluate
     from segloom.inference import InferenceGraph, Predictor
     from segloom.losses import list_losses
     from segloom.models import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         save_pretrained,
     )
     from segloom.report import write_report
-    from segloom.train import train
+    from segloom.training import train
     from segloom.types import IGNORE_INDEX, LabelSet
 
 _HOMES = {
@@ -43,7 +43,7 @@ _HOMES = {
     "SegmentationModel": "segloom.models",
     "build_dataset": "segloom.data",
     "create_model": "segloom.models",
-    "evaluate": "segloom.evaluate",
+    "evaluate": "segloom.evaluation",
     "from_pretrained": "segloom.models",
     "list_architectures": "segloom.models",
     "list_encoders": "segloom.models",
@@ -53,7 +53,7 @@ _HOMES = {
     "load_weights": "segloom.models",
     "push_to_hub": "segloom.models",
     "save_pretrained": "segloom.models",
-    "train": "segloom.train",
+    "train": "segloom.training",
     "write_report": "segloom.report",
 }
 

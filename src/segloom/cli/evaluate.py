@@ -16,7 +16,7 @@ import tyro
 from segloom.config import DataConfig, EvalConfig
 
 if TYPE_CHECKING:
-    from segloom.evaluate import Evaluation, Progress
+    from segloom.evaluation import Evaluation, Progress
 
 __all__ = ["EvaluateOptions", "run"]
 
@@ -45,7 +45,7 @@ class EvaluateOptions:
 def run(words: Sequence[str]) -> int:
     """Evaluate, print, write the report; return the exit code."""
     options = _read_options(words)
-    from segloom.evaluate import evaluate
+    from segloom.evaluation import evaluate
     from segloom.report import write_report
 
     data = None if options.data == DataConfig() else options.data

@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     if prints_config:
         print(dump_config(config), end="")
         return 0
-    from segloom.train import TrainingStopped, train
+    from segloom.training import TrainingStopped, train
 
     try:
         result = train(config, show_progress=True)
@@ -60,7 +60,7 @@ def resolve(words: Sequence[str]) -> RunConfig:
         ConfigError: An option is out of range.
     """
     from segloom.cli.options import parse
-    from segloom.train.directory import default_run_directory
+    from segloom.training.directory import default_run_directory
 
     if words[0] in ("-h", "--help"):
         return parse(RunConfig, words, verb="train RECIPE", default=RunConfig())

@@ -1,5 +1,0 @@
-"""Measuring a trained network on a split."""
-
-from segloom.evaluate.run import Evaluation, Progress, evaluate
-
-__all__ = ["Evaluation", "Progress", "evaluate"]

@@ -1,0 +1,86 @@
+"""Results of an unfinished evaluation, so that a stopped one goes on where it was.
+
+One JSON line per image, after a first line with the fingerprint of everything that the results
+depend on. A line that a kill cut short is dropped; another fingerprint starts from nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segloom.config.evaluation import EvalConfig
+from segloom.evaluation.image_counts import ImageCounts
+from segloom.files import write_text
+
+__all__ = ["Journal", "fingerprint"]
+
+FORMAT = 1
+"""Raised when the meaning of a line changes, so that old journals are not read."""
+
+
+def fingerprint(values: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    """Hash JSON values and the content of files (sha256, hexadecimal)."""
+    digest = hashlib.sha256(json.dumps([FORMAT, values], sort_keys=True, default=str).encode())
+    for name, path in sorted(files.items()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"\n{name} {content}".encode())
+    return digest.hexdigest()
+
+
+class Journal:
+    """Counts by image index, kept in a file.
+
+    Args:
+        path: The file; it is made, or taken over where its fingerprint is the same.
+        key: The fingerprint.
+        num_classes: K.
+        config: What is counted.
+    """
+
+    def __init__(self, path: Path, key: str, num_classes: int, config: EvalConfig) -> None:
+        self.path, self.key = path, key
+        self.done: dict[int, ImageCounts] = {}
+        lines = self._read(num_classes, config)
+        # Written anew, so that the next line does not continue one that was cut short.
+        write_text(path, "".join(line + "\n" for line in [self._head(), *lines]))
+
+    def append(self, index: int, counts: ImageCounts) -> None:
+        """Keep the counts of one image."""
+        self.done[index] = counts
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(index, counts) + "\n")
+
+    def remove(self) -> None:
+        """Delete the file: the evaluation is complete."""
+        self.path.unlink(missing_ok=True)
+
+    def _head(self) -> str:
+        return json.dumps({"fingerprint": self.key})
+
+    def _read(self, num_classes: int, config: EvalConfig) -> list[str]:
+        """Fill `done` from the file and return the lines that could be used."""
+        try:
+            head, *lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except (OSError, ValueError):
+            return []
+        if head != self._head():
+            return []
+        good = []
+        for line in lines:
+            try:
+                values = json.loads(line)
+                counts = ImageCounts.from_json(values, num_classes, config)
+                self.done[int(values["index"])] = counts
+            except (ValueError, TypeError, KeyError, IndexError):
+                continue
+            good.append(line)
+        return good
+
+
+def _line(index: int, counts: ImageCounts) -> str:
+    return json.dumps({"index": index, **counts.to_json()}, separators=(",", ":"))

@@ -1,0 +1,91 @@
+"""What happens around the steps of a training, in the order in which it must."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+
+from segloom.config.run import RunConfig
+from segloom.models import SegmentationModel
+from segloom.models.checkpoint import save_pretrained
+from segloom.run_directory import RunDirectory
+from segloom.training.average import WeightAverage
+from segloom.training.batches import BatchPlan
+from segloom.training.hook import Hook
+from segloom.training.processes import process_rank
+from segloom.training.progress import ProgressDisplay, describe_row
+from segloom.training.recorder import Recorder
+from segloom.training.saver import Saver
+from segloom.training.seeding import StepSeed
+from segloom.types import LabelSet
+
+__all__ = ["LastValidation", "build_callbacks"]
+
+
+class LastValidation(Hook):
+    """Validate the last epoch whatever ``train.validate_every`` says."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Shorten the interval for the last epoch."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+
+
+def build_callbacks(
+    config: RunConfig,
+    run: RunDirectory,
+    model: SegmentationModel,
+    labels: LabelSet,
+    plan: BatchPlan,
+    *,
+    show_progress: bool,
+) -> list[Hook]:
+    """Build the callbacks of a run: seeds, average, history, saving, display."""
+    display = ProgressDisplay(config.train.epochs) if show_progress else None
+    is_first = process_rank() == 0
+
+    def report(line: str) -> None:
+        with (run.path / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+
+    def on_row(row: dict[str, Any]) -> None:
+        report(describe_row(row, config.train.epochs))
+        if display is not None:
+            display.show_row(row)
+
+    def save(directory: Path, metrics: dict[str, Any]) -> None:
+        save_pretrained(model, directory, labels, metrics)
+
+    if is_first:
+        line = _describe(config, model, plan)
+        report(line)
+        if display is not None:
+            display.show(line)
+    average = WeightAverage(model, config.train.ema) if config.train.ema else None
+    recorder = Recorder(run, tensorboard=config.train.tensorboard, on_row=on_row)
+    saver = Saver(run, model, save, recorder, average=average, patience=config.train.early_stop)
+    callbacks: list[Hook | None] = [
+        StepSeed(config.train.seed),
+        LastValidation(),
+        # Before the average: it averages the processes' statistics for the validation.
+        average,
+        recorder,
+        display if is_first else None,
+        saver,
+    ]
+    return [callback for callback in callbacks if callback is not None]
+
+
+def _describe(config: RunConfig, model: SegmentationModel, plan: BatchPlan) -> str:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    names = [config.model.architecture, config.model.encoder_name, *model.enhancements]
+    line = (
+        f"{' + '.join(names)}: {parameters / 1e6:.2f} M parameters, {plan.num_steps} steps of "
+        f"{config.data.batch_size} images per epoch, {config.train.precision}"
+    )
+    if plan.drop_last:
+        line += "; the last image of every epoch, a batch of its own, is left out"
+    return line

@@ -1,0 +1,165 @@
+"""Training in several processes: starting them, and adding up what they found.
+
+Every process runs the same program on the run directory's config.yaml, so nothing is pickled and
+no script of the user is run twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch import Tensor, distributed
+
+from segloom import errors
+from segloom.errors import ConfigError, TrainingError, UnknownNameError
+
+__all__ = [
+    "STOPPED",
+    "any_process",
+    "average_over_processes",
+    "process_rank",
+    "run_processes",
+    "stop_signals",
+    "sum_over_processes",
+]
+
+RANK = "LOCAL_RANK"
+"""Environment variable with the number of a process; Lightning reads it too."""
+
+STOPPED = 130
+"""Exit code of a process that a signal stopped after it saved its state."""
+
+
+def process_rank() -> int:
+    """Return the number of this process, 0 if it is alone."""
+    return int(os.environ.get(RANK, "0"))
+
+
+def run_processes(run: Path, num_processes: int, *, show_progress: bool) -> bool:
+    """Train the run in several processes on this machine and wait for them.
+
+    Signals that stop a training are handed on to all of them.
+
+    Returns:
+        False if a signal stopped them.
+
+    Raises:
+        SegloomError: What one of them raised, or that it ended without a word.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        children = [
+            _start(run, rank, num_processes, port, Path(folder), show_progress)
+            for rank in range(num_processes)
+        ]
+        codes = _wait(children)
+        _raise_first(Path(folder), codes)
+    return STOPPED not in codes
+
+
+def _start(
+    run: Path, rank: int, num_processes: int, port: int, folder: Path, show_progress: bool
+) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "NODE_RANK": "0",
+        RANK: str(rank),
+        "WORLD_SIZE": str(num_processes),
+    }
+    words = [str(run), str(folder / f"{rank}.json"), *(["progress"] if show_progress else [])]
+    # A session of their own: Ctrl-C reaches them through this process alone, once.
+    return subprocess.Popen(
+        [sys.executable, "-m", "segloom.training.worker", *words],
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def _wait(children: list[subprocess.Popen[bytes]]) -> list[int]:
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+    previous = {number: signal.signal(number, hand_on) for number in stop_signals()}
+    try:
+        while any(child.poll() is None for child in children):
+            if any(child.poll() not in (None, 0, STOPPED) for child in children):
+                _end(children)
+            for child in children:
+                try:
+                    child.wait(timeout=0.2)
+                except subprocess.TimeoutExpired:
+                    continue
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return [child.returncode for child in children]
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    """End the others when one failed: they would wait for it for half an hour."""
+    for child in children:
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def _raise_first(folder: Path, codes: list[int]) -> None:
+    for file in sorted(folder.glob("*.json")):
+        report = json.loads(file.read_text())
+        kind = getattr(errors, report["kind"], TrainingError)
+        # The sentence is whole already; an unknown name would build it anew.
+        raise (ConfigError if kind is UnknownNameError else kind)(report["message"])
+    for rank, code in enumerate(codes):
+        if code not in (0, STOPPED):
+            raise TrainingError(
+                f"training process {rank} ended with code {code}; its own message is above."
+            )
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """Signals that stop a training after it has saved its state."""
+    return (signal.SIGINT, signal.SIGTERM)
+
+
+def _is_distributed() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Say whether the flag is set in any process; all must ask together."""
+    if not _is_distributed():
+        return flag
+    return bool(sum_over_processes(torch.tensor([float(flag)], device=device)).item())
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Add up a tensor over all processes, in place, and return it."""
+    if _is_distributed():
+        distributed.all_reduce(values)
+    return values
+
+
+def average_over_processes(values: Iterable[Tensor]) -> None:
+    """Average floating-point tensors over all processes, in place."""
+    if _is_distributed():
+        for value in values:
+            if value.is_floating_point():
+                distributed.all_reduce(value)
+                value /= distributed.get_world_size()

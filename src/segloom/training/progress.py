@@ -1,0 +1,124 @@
+"""What a person sees while a network trains: a bar on a terminal, else a line per epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Task as RichTask
+from rich.text import Text
+
+from segloom.training.hook import Hook
+
+__all__ = ["ProgressDisplay", "describe_row", "format_seconds"]
+
+
+class ProgressDisplay(Hook):
+    """Show loss, validation mIoU and the time left, on standard error.
+
+    Args:
+        epochs: Of the whole run.
+        console: Where to show it; a bar if it is a terminal.
+    """
+
+    def __init__(self, epochs: int, console: Console | None = None) -> None:
+        self.epochs = epochs
+        self.console = console or Console(stderr=True)
+        self.bar: Progress | None = None
+        self.task: Any = None
+        self.start = time.monotonic()
+        self.first_epoch = 0
+        self.score: float | None = None
+        self.best: tuple[float, int] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin; a resumed run counts its time left from what is left."""
+        self.start, self.first_epoch = time.monotonic(), trainer.current_epoch
+        if not (self.console.is_terminal and trainer.is_global_zero):
+            return
+        steps = int(trainer.num_training_batches) * self.epochs
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  mIoU {task.fields[score]}"),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+            console=self.console,
+        )
+        done = trainer.current_epoch * int(trainer.num_training_batches)
+        self.task = self.bar.add_task(
+            self._title(trainer), total=steps, completed=done, loss="-", score="-"
+        )
+        self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            place = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
+            self.bar.update(
+                self.task,
+                description=self._title(trainer),
+                completed=place,
+                loss=f"{float(outputs['total']):.3f}",
+            )
+
+    def show_row(self, row: dict[str, Any]) -> None:
+        """Show a finished epoch."""
+        score = row["val/mIoU"]
+        if score is not None and (self.best is None or score > self.best[0]):
+            self.best = (score, row["epoch"])
+        if self.bar is not None:
+            if score is not None and self.best is not None:
+                self.bar.update(self.task, score=f"{score:.3f} (best {self.best[0]:.3f})")
+            return
+        done = row["epoch"] - self.first_epoch
+        left = (time.monotonic() - self.start) / done * (self.epochs - row["epoch"])
+        line = describe_row(row, self.epochs)
+        if left > 0:
+            line += f"  {format_seconds(left)} left"
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def show(self, line: str) -> None:
+        """Show a line of text."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the terminal as it was."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _title(self, trainer: Trainer) -> str:
+        return f"epoch {min(trainer.current_epoch + 1, self.epochs)}/{self.epochs}"
+
+
+class _TimeLeft(ProgressColumn):
+    """Time left by the mean speed so far; rich's own column forgets how long a validation takes."""
+
+    def render(self, task: RichTask) -> Text:
+        started: int = task.fields.setdefault("started", int(task.completed))
+        done = task.completed - started
+        if not done or task.elapsed is None or task.total is None:
+            return Text("-:-- left")
+        return Text(f"{format_seconds(task.elapsed / done * (task.total - task.completed))} left")
+
+
+def describe_row(row: dict[str, Any], epochs: int) -> str:
+    """Write a row of the history as a line of text."""
+    score = "-" if row["val/mIoU"] is None else f"{row['val/mIoU']:.4f}"
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['train/total']:.4f}  val mIoU {score}  "
+        f"lr {row['lr']:.2e}  {row['seconds']:.1f} s"
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a duration as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,91 @@
+"""The journal: what is read back, and what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segloom.config import EvalConfig
+from segloom.evaluation.image_counts import count_image
+from segloom.evaluation.journal import Journal, fingerprint
+
+CONFIG = EvalConfig(size_limits=(4, 30))
+
+
+def counts(seed):
+    random = np.random.default_rng(seed)
+    prediction, truth = random.integers(0, 3, (2, 12, 15), dtype=np.uint8)
+    truth[random.random(truth.shape) < 0.1] = 255
+    return count_image(f"image{seed}", prediction, truth, 3, CONFIG)
+
+
+def same(first, second):
+    return (
+        first.id == second.id
+        and first.distances == second.distances
+        and all(
+            np.array_equal(getattr(first, name), getattr(second, name))
+            for name in ("confusion", "size", "boundary")
+        )
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    journal = Journal(tmp_path / "journal", "key", 3, CONFIG)
+    for index in (0, 2):
+        journal.append(index, counts(index))
+    return journal.path
+
+
+def test_counts_come_back_as_they_were(path):
+    done = Journal(path, "key", 3, CONFIG).done
+    assert list(done) == [0, 2]
+    assert all(same(done[index], counts(index)) for index in done)
+
+
+def test_line_that_a_kill_cut_short_is_dropped_and_written_again(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - 40])
+    journal = Journal(path, "key", 3, CONFIG)
+    assert list(journal.done) == [0]
+    journal.append(2, counts(2))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{}",
+        "null",
+        '{"index":1,"id":"a","confusion":[[99],[1]],"size":[[],[]],"boundary":[[],[]],"distances":[1,1]}',
+        '{"index":1,"id":"a","confusion":[[-1],[1]],"size":[[],[]],"boundary":[[],[]],"distances":[1,1]}',
+        '{"index":1,"id":"a","confusion":[[],[]],"size":[[],[]],"boundary":[[],[]],"distances":[1]}',
+        "\x00\x01",
+    ],
+)
+def test_line_that_is_no_result_is_dropped(path, line):
+    with path.open("a") as file:
+        file.write(line + "\n")
+    assert list(Journal(path, "key", 3, CONFIG).done) == [0, 2]
+
+
+def test_another_fingerprint_starts_from_nothing(path):
+    assert Journal(path, "other", 3, CONFIG).done == {}
+    assert Journal(path, "key", 3, CONFIG).done == {}
+
+
+def test_empty_file_starts_from_nothing(tmp_path):
+    (tmp_path / "journal").touch()
+    assert Journal(tmp_path / "journal", "key", 3, CONFIG).done == {}
+
+
+def test_fingerprint_sees_values_and_file_contents(tmp_path):
+    file = tmp_path / "weights"
+    file.write_bytes(b"a")
+    first = fingerprint({"x": 1}, {"weights": file})
+    assert first == fingerprint({"x": 1}, {"weights": file})
+    assert first != fingerprint({"x": 2}, {"weights": file})
+    file.write_bytes(b"b")
+    assert first != fingerprint({"x": 1}, {"weights": file})

@@ -1,0 +1,70 @@
+"""Two processes train and validate as one.
+
+Batch normalisation in training sees the images of its own process (gloo has no synchronised form),
+so equality is shown where it can hold: a network that normalises each image alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segloom.config import RunConfig
+from segloom.data import build_dataset
+from segloom.metrics import ConfusionMatrix, scores
+from segloom.models.checkpoint import from_pretrained
+from segloom.training import train
+
+# Layer norm in the encoder, no normalisation in the decoder, no dropout; plain SGD, since Adam
+# magnifies the rounding of near-zero gradients.
+PER_IMAGE = {
+    "model__architecture": "unet",
+    "model__encoder_name": "tu-test_convnext",
+    "model__options": {"decoder_use_norm": False},
+    "optim__name": "sgd",
+    "optim__lr": 0.01,
+    "train__threads": 2,
+    "train__steps_per_epoch": 4,
+}
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def validate_alone(run: Path, config: RunConfig) -> float:
+    """Score the saved network in this process."""
+    model = from_pretrained(run / "checkpoints/last")
+    confusion = ConfusionMatrix(2)
+    for sample in build_dataset(config.data, "val"):
+        with torch.no_grad():
+            logits = model(model.normalize(sample["image"][None]))
+        confusion.update(logits.argmax(1).to(torch.uint8), sample["mask"][None])
+    return float(scores(confusion.compute().numpy()).mIoU)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_weights_and_scores_of_one(
+    tiny: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    train(tiny(**PER_IMAGE, train__out=tmp_path / "one"))
+    two = tiny(**PER_IMAGE, train__out=tmp_path / "two", train__devices=2)
+    result = train(two)
+    # Three images over two processes: the same integers as from one process, to the last bit.
+    assert rows(tmp_path / "two")[-1]["val/mIoU"] == validate_alone(tmp_path / "two", two)
+    assert result.epochs == 2
+    for alone, shared in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        assert shared["step"] == alone["step"]
+        for name in ("train/total", "val/loss", "val/aAcc"):
+            assert shared[name] == pytest.approx(alone[name], rel=1e-3), name
+    weights = [
+        load_file(tmp_path / run / "checkpoints/last/model.safetensors") for run in ("one", "two")
+    ]
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-5)
