@@ -87,7 +87,12 @@ class PlainSmp:
 
 
 def trained(architecture: str, epochs: int, weights: str | None, folder: Path) -> SegmentationModel:
-    """Train a ResNet-18 network on generated scenes just long enough to have an opinion."""
+    """Train a ResNet-18 network on generated scenes just long enough to have an opinion.
+
+    One that lies in the folder already is taken.
+    """
+    if (folder / architecture / "config.yaml").is_file():
+        return from_pretrained(folder / architecture)
     config = RunConfig(
         data=scenes(),
         model=ModelConfig(
@@ -174,6 +179,7 @@ def main() -> int:
     parser.add_argument("--weights", help="encoder weights to start training from")
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--epochs", type=int, default=15, help="of 96 scenes, per network")
+    parser.add_argument("--keep", type=Path, help="folder that keeps trained networks")
     parser.add_argument("--rounds", type=int, default=11, help="measured calls of each way")
     parser.add_argument("--threads", type=int, default=0, help="0 takes torch's own number")
     arguments = parser.parse_args()
@@ -183,12 +189,13 @@ def main() -> int:
     threads = torch.get_num_threads()
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
+        kept = arguments.keep or Path(folder)
         if arguments.run:
             model = from_pretrained(arguments.run)
             networks = {model.spec["architecture"]: lambda: model}
         else:
             networks = {
-                name: (lambda n=name: trained(n, arguments.epochs, arguments.weights, Path(folder)))
+                name: (lambda n=name: trained(n, arguments.epochs, arguments.weights, kept))
                 for name in arguments.networks
             }
         for name, build in networks.items():
