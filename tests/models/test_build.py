@@ -13,7 +13,7 @@ from torch import nn
 from segloom.config.model import ModelConfig
 from segloom.enhancements import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError, UnknownNameError
-from segloom.models import ARCHITECTURES, build_model, create_model
+from segloom.models import ARCHITECTURES, SegmentationModel, build_model, create_model
 
 ENCODER = {"dpt": "tu-test_vit"}
 
@@ -208,3 +208,12 @@ def test_a_missing_level_names_those_that_exist():
 def test_unknown_options_of_an_enhancement_are_refused():
     with pytest.raises(UnknownNameError, match="did you mean 'level'"):
         create_model("unet", encoder_name="tu-test_resnet", enhancements="afma:levle=2")
+
+
+def test_a_model_saves_and_opens_itself(tmp_path):
+    model = create_model("unet", encoder_name="tu-test_resnet", classes=3, enhancements="afma")
+    model.save_pretrained(tmp_path)
+    twin = SegmentationModel.from_pretrained(tmp_path).eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(twin(image), model.eval()(image))

@@ -12,6 +12,7 @@ Axes: B batch, C image channels, K classes, H W image size.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segloom.enhancements.base import Enhancement
-from segloom.types import IGNORE_INDEX, ModelShape, Prediction
+from segloom.types import IGNORE_INDEX, LabelSet, ModelShape, Prediction
 
 __all__ = ["SegmentationModel"]
 
@@ -131,6 +132,30 @@ class SegmentationModel(nn.Module):
             if loss is not None:
                 losses[name] = loss
         return losses
+
+    def save_pretrained(
+        self,
+        directory: Path | str,
+        labels: LabelSet | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write weights, configuration and card; see `segloom.models.save_pretrained`."""
+        from segloom.models.checkpoint import save_pretrained
+
+        save_pretrained(self, directory, labels, metrics)
+
+    @staticmethod
+    def from_pretrained(source: Path | str, **changes: Any) -> SegmentationModel:
+        """Open a directory, a run or a hub model; see `segloom.models.from_pretrained`."""
+        from segloom.models.checkpoint import from_pretrained
+
+        return from_pretrained(source, **changes)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload to the hub; see `segloom.models.push_to_hub`."""
+        from segloom.models.checkpoint import push_to_hub
+
+        return push_to_hub(self, repo_id, **options)
 
     def freeze_encoder(self) -> None:
         """Keep the encoder's weights and its normalisation statistics as they are."""

@@ -1,0 +1,73 @@
+"""Enhancements of other packages are found by entry point and attach by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from segloom import enhancements
+from segloom.enhancements import (
+    Enhancement,
+    EnhancementConfig,
+    enhancement_config,
+    list_enhancements,
+)
+from segloom.errors import ConfigError
+from segloom.models import create_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignConfig(EnhancementConfig):
+    """Stands for a class in another package."""
+
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.strength < 0:
+            raise ValueError("strength must not be negative")
+
+    def build(self, shape):
+        return Foreign()
+
+
+class Foreign(Enhancement):
+    def correct(self, logits, signal):
+        return logits * 0
+
+
+@pytest.fixture
+def other_package(monkeypatch):
+    point = EntryPoint("foreign", f"{__name__}:ForeignConfig", enhancements.ENTRY_POINT_GROUP)
+
+    def entry_points(*, group):
+        return [point] if group == enhancements.ENTRY_POINT_GROUP else []
+
+    monkeypatch.setattr(enhancements, "entry_points", entry_points)
+
+
+@pytest.mark.usefixtures("other_package")
+def test_an_entry_point_attaches_by_name_with_options():
+    assert "foreign" in list_enhancements()
+    model = create_model(
+        "unet", encoder_name="tu-test_resnet", enhancements=["afma", {"foreign": {"strength": 2.0}}]
+    )
+    assert list(model.enhancements) == ["afma", "foreign"]
+    assert model.spec["enhancements"][1] == {"foreign": {"loss_weight": 1.0, "strength": 2.0}}
+
+
+@pytest.mark.usefixtures("other_package")
+def test_an_option_that_its_config_refuses_is_said_with_its_name():
+    with pytest.raises(ConfigError, match="enhancement foreign: strength must not be negative"):
+        enhancement_config("foreign", strength=-1.0)
+
+
+def test_without_the_other_package_its_name_is_unknown():
+    with pytest.raises(ConfigError, match="unknown enhancement 'foreign'"):
+        enhancement_config("foreign")
+
+
+def test_a_config_that_cannot_build_says_whose_fault_it_is():
+    with pytest.raises(NotImplementedError, match="EnhancementConfig does not say how"):
+        EnhancementConfig().build(None)
