@@ -7,6 +7,11 @@ so equality is shown where it can hold: a network that normalises each image alo
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +22,10 @@ from safetensors.torch import load_file
 
 from segloom.config import RunConfig
 from segloom.data import build_dataset
+from segloom.errors import TrainingError
 from segloom.metrics import ConfusionMatrix, scores
 from segloom.models.checkpoint import from_pretrained
-from segloom.training import train
+from segloom.training import processes, train
 
 # Layer norm in the encoder, no normalisation in the decoder, no dropout; plain SGD, since Adam
 # magnifies the rounding of near-zero gradients.
@@ -68,3 +74,26 @@ def test_two_processes_give_the_losses_weights_and_scores_of_one(
     ]
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], rtol=1e-3, atol=1e-5)
+
+
+def test_processes_that_a_signal_ends_before_they_train_are_stopped_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(processes, "_start", lambda *_: subprocess.Popen(sleeper))
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    assert not processes.run_processes(tmp_path, 2, show_progress=False)
+
+
+def test_a_process_that_ends_without_a_word_ends_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = iter(["raise SystemExit(3)", "import time; time.sleep(0.2)"])
+    monkeypatch.setattr(
+        processes,
+        "_start",
+        lambda *_: subprocess.Popen([sys.executable, "-c", next(programs)]),
+    )
+    with pytest.raises(TrainingError, match="training process 0 ended with code 3"):
+        processes.run_processes(tmp_path, 2, show_progress=False)

@@ -44,7 +44,7 @@ class TrainingStopped(KeyboardInterrupt):
 
     def __init__(self, run: Path) -> None:
         self.run, self.command = run, resume_command(run)
-        super().__init__(f"stopped; the state is saved, go on with `{self.command}`")
+        super().__init__(f"stopped; go on with `{self.command}`")
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,9 @@ def run_processes(run: Path, num_processes: int, *, show_progress: bool) -> bool
             _start(run, rank, num_processes, port, Path(folder), show_progress)
             for rank in range(num_processes)
         ]
-        codes = _wait(children)
-        _raise_first(Path(folder), codes)
-    return STOPPED not in codes
+        codes, was_signalled = _wait(children)
+        _raise_first(Path(folder), [] if was_signalled else codes)
+    return not any(codes)
 
 
 def _start(
@@ -89,8 +89,15 @@ def _start(
     )
 
 
-def _wait(children: list[subprocess.Popen[bytes]]) -> list[int]:
+def _wait(children: list[subprocess.Popen[bytes]]) -> tuple[list[int], bool]:
+    """Wait for all; return their exit codes, and whether a signal was handed on to them.
+
+    A process that has not begun to train dies of that signal, with nothing to save.
+    """
+    received: list[int] = []
+
     def hand_on(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         for child in children:
             if child.poll() is None:
                 child.send_signal(number)
@@ -98,7 +105,7 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> list[int]:
     previous = {number: signal.signal(number, hand_on) for number in stop_signals()}
     try:
         while any(child.poll() is None for child in children):
-            if any(child.poll() not in (None, 0, STOPPED) for child in children):
+            if not received and any(child.poll() not in (None, 0, STOPPED) for child in children):
                 _end(children)
             for child in children:
                 try:
@@ -108,7 +115,7 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> list[int]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return [child.returncode for child in children]
+    return [child.returncode for child in children], bool(received)
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:
