@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -111,3 +112,17 @@ def test_doctor_passes_here(capsys):
     assert main(["doctor", "--json"]) == 0
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["torchvision operators"]["ok"]
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    program = "from segloom.cli.main import main; import sys; sys.exit(main(['list', 'recipes']))"
+    done = subprocess.run(
+        f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | true; echo ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() in ("141", "0")  # 0: it had written all before the reader went
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from segloom.config.data import DataConfig
-from segloom.data.folder import find_images, hashed_split, pair_folders, read
+from segloom.data.folder import divide, find_images, hashed_split, pair_folders, read
 from segloom.errors import DataError
 
 
@@ -157,3 +157,17 @@ def test_real_sets_in_their_original_layouts_are_read(shared):
         "mask_ending": "_gtFine_labelTrainIds",
     }
     assert ids(samples / "cityscapes", "train", **cityscapes)[0] == "aachen_000000_000019"
+
+
+@pytest.mark.parametrize("number", [3, 6, 12, 40])
+def test_no_split_of_an_undivided_folder_is_empty(number):
+    for prefix in "abcdefgh":
+        names = [f"{prefix}{index}" for index in range(number)]
+        division = divide(names, (0.7, 0.1, 0.2))
+        assert set(division) == set(names)
+        assert set(division.values()) == {"train", "val", "test"}
+
+
+def test_a_split_without_a_share_stays_empty():
+    division = divide([f"a{index}" for index in range(20)], (0.8, 0.2, 0.0))
+    assert set(division.values()) == {"train", "val"}

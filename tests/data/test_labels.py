@@ -249,3 +249,10 @@ def test_a_grey_jpeg_of_two_classes_is_binary(tmp_path):
     paths = many(tmp_path, [np.kron(grey(0, 255), np.ones((16, 16), np.uint8))], "jpg")
     assert detect_format(paths, 2) == "binary"
     assert make_decoder(2, "binary").decode(paths[0])[:, 20:].all()
+
+
+def test_nothing_but_void_is_not_taken_for_a_binary_mask(tmp_path):
+    paths = [save(tmp_path / f"{i}.png", np.full((2, 3), 255, np.uint8)) for i in range(20)]
+    assert detect_format(paths) == "index"
+    mixed = save(tmp_path / "z.png", np.array([[0, 255]], np.uint8))
+    assert detect_format([*paths, mixed]) == "binary"

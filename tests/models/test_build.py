@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 
 import pytest
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from segloom import enhancements
 from segloom.config.model import ModelConfig
 from segloom.enhancements import Enhancement, EnhancementConfig
-from segloom.errors import ConfigError, UnknownNameError
+from segloom.errors import CheckpointError, ConfigError, UnknownNameError
 from segloom.models import ARCHITECTURES, SegmentationModel, build_model, create_model
 
 ENCODER = {"dpt": "tu-test_vit"}
@@ -174,7 +176,10 @@ def test_spec_builds_the_same_network_again():
         ({"encoder_name": "resnet81"}, "unknown encoder 'resnet81': did you mean"),
         ({"enhancements": "afmaa"}, "unknown enhancement 'afmaa': did you mean 'afma'?"),
         ({"enhancements": 3}, "an enhancement is a name"),
+        ({"enhancements": {"afma": True}}, "options of enhancement afma are a mapping; got True"),
         ({"classes": 0}, "classes must be 1 to 255; got 0"),
+        ({"classes": "3"}, "classes must be 1 to 255; got '3'"),
+        ({"in_channels": 0}, "in_channels must be 1 or more; got 0"),
         ({"decoder_chanels": [1]}, "did you mean 'decoder_channels'?"),
         ({"activation": "softmax"}, "option 'activation' is not taken"),
         ({"architecture": "dpt", "encoder_name": "resnet18"}, "tu-vit_small_patch16_224"),
@@ -217,3 +222,24 @@ def test_a_model_saves_and_opens_itself(tmp_path):
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(twin(image), model.eval()(image))
+
+
+def test_no_enhancements_may_be_said_as_none():
+    assert not create_model("unet", encoder_name="tu-test_resnet", enhancements=None).enhancements
+
+
+def test_a_module_is_asked_for_again_when_a_saved_model_opens(tmp_path):
+    part = Scale(2.0)
+    model = create_model("unet", encoder_name="tu-test_resnet", enhancements=part)
+    model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="enhancement scale was attached as a module"):
+        SegmentationModel.from_pretrained(tmp_path)
+
+
+def test_an_options_class_of_another_package_keeps_its_entry_point_name(monkeypatch):
+    point = EntryPoint("se_2", f"{__name__}:ScaleConfig", enhancements.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(enhancements, "entry_points", lambda group: [point])
+    part = ScaleConfig(factor=3.0)
+    model = create_model("unet", encoder_name="tu-test_resnet", enhancements=part)
+    assert list(model.enhancements) == ["se_2"]
+    assert list(create_model(**model.spec).enhancements) == ["se_2"]

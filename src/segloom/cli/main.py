@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -46,12 +47,17 @@ def main(words: Sequence[str] | None = None) -> int:
             raise UnknownNameError("command", verb, VERBS)
         module = import_module(f"segloom.cli.{MODULES.get(verb, verb)}")
         code: int = module.run(rest)
+        sys.stdout.flush()
         return code
     except SegloomError as error:
         if debug:
             raise
         print(f"segloom: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone: not an error, and nothing to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("segloom: stopped", file=sys.stderr)
         return 130

@@ -7,7 +7,7 @@ images are divided by a hash of their names, so that a new image never moves an 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from segloom.config.data import DataConfig
@@ -16,7 +16,7 @@ from segloom.errors import DataError
 from segloom.images import IMAGE_ENDINGS
 from segloom.types import Record
 
-__all__ = ["find_images", "hashed_split", "pair_folders", "read", "split_folders"]
+__all__ = ["divide", "find_images", "hashed_split", "pair_folders", "read", "split_folders"]
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -36,10 +36,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     images, masks, is_divided = split_folders(config, split)
     keep = None
     if not is_divided:
-        shares = config.split_shares
+        names = [key.as_posix() for key in find_images(images, config.image_ending)]
+        division = divide(names, config.split_shares)
 
         def keep(key: Path) -> bool:
-            return hashed_split(key.as_posix(), shares) == split
+            return division[key.as_posix()] == split
 
     records = pair_folders(
         images,
@@ -90,6 +91,33 @@ def _require(folder: Path, option: str) -> Path:
     return folder
 
 
+def divide(names: Sequence[str], shares: tuple[float, float, float]) -> dict[str, str]:
+    """Choose the split of every sample of an undivided folder.
+
+    Each goes by its own name (`hashed_split`), so that a new image moves no other. Only where that
+    would leave a split empty, as it may with a dozen images, the hashes are ranked and cut.
+
+    Args:
+        names: Names of all samples.
+        shares: Of train, val and test; they add up to 1.
+
+    Returns:
+        Name to split.
+    """
+    division = {name: hashed_split(name, shares) for name in names}
+    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    if set(wanted) <= set(division.values()) or len(names) < len(wanted):
+        return division
+    ranked = sorted(names, key=_place)
+    counts = {
+        split: max(1, round(share * len(names)))
+        for split, share in zip(SPLITS[1:], shares[1:], strict=True)
+        if share > 0
+    }
+    ends = [split for split, count in counts.items() for _ in range(count)]
+    return dict.fromkeys(ranked, "train") | dict(zip(ranked, ends, strict=False))
+
+
 def hashed_split(key: str, shares: tuple[float, float, float]) -> str:
     """Choose the split of a sample by its name alone.
 
@@ -97,11 +125,16 @@ def hashed_split(key: str, shares: tuple[float, float, float]) -> str:
         key: Name of the sample.
         shares: Of train, val and test; they add up to 1.
     """
-    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-    place = int.from_bytes(digest[:7], "big") / 256**7  # 56 bits: exact in a float, below 1
+    place = _place(key)
     if place < shares[0]:
         return "train"
     return "val" if place < shares[0] + shares[1] else "test"
+
+
+def _place(key: str) -> float:
+    """Hash a name to a number from 0 to below 1."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:7], "big") / 256**7  # 56 bits: exact in a float
 
 
 def find_images(folder: Path, ending: str = "") -> dict[Path, Path]:

@@ -206,8 +206,9 @@ def make_decoder(
 def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
     """Find out how label files store classes by looking into some of them.
 
-    Up to 16 files, evenly spread over ``paths``, are read; then, while these show nothing but
-    black (which every format may), one more at a time. The answer depends on ``paths`` alone.
+    Up to 16 files, evenly spread over ``paths``, are read; then, while these show a single value
+    (nothing but black, or nothing but void, which every format may), one more at a time. The
+    answer depends on ``paths`` alone.
 
     Args:
         paths: Label files of one data set, in a fixed order.
@@ -222,7 +223,7 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
     values: set[int] = set()
     may_be_binary = num_classes in (0, 2)
     for number, path in enumerate([*first, *(path for path in paths if path not in chosen)]):
-        if number >= len(first) and values - {0}:
+        if number >= len(first) and len(values) > 1:
             break
         stored = read_labels(path)
         if stored.kind == "color":
@@ -230,5 +231,5 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
         if may_be_binary and (stored.kind == "bit" or stored.is_lossy):
             return "binary"
         values.update(np.unique(stored.pixels).tolist())
-    shows_binary = values <= {0, 255, 65535} and bool(values - {0})
+    shows_binary = {0} < values <= {0, 255, 65535}
     return "binary" if may_be_binary and shows_binary else "index"

@@ -17,6 +17,7 @@ __all__ = [
     "Enhancement",
     "EnhancementConfig",
     "enhancement_config",
+    "known_enhancements",
     "list_enhancements",
 ]
 
@@ -31,7 +32,7 @@ ENTRY_POINT_GROUP = "segloom.enhancements"
 
 def list_enhancements() -> list[str]:
     """Name every enhancement, those of other installed packages too."""
-    return sorted(_known())
+    return sorted(known_enhancements())
 
 
 def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
@@ -41,7 +42,7 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
         UnknownNameError: No enhancement or option has this name.
         ConfigError: An option has a value that the enhancement refuses.
     """
-    known = _known()
+    known = known_enhancements()
     if name not in known:
         raise UnknownNameError("enhancement", name, known)
     module, _, attribute = known[name].partition(":")
@@ -56,6 +57,7 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
         raise ConfigError(f"enhancement {name}: {error}") from error
 
 
-def _known() -> dict[str, str]:
+def known_enhancements() -> dict[str, str]:
+    """Map every name to the ``module:class`` of its options."""
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     return {**others, **ENHANCEMENTS}

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from segloom.config.model import ModelConfig, parse_enhancement
-from segloom.enhancements import ENHANCEMENTS, enhancement_config
+from segloom.enhancements import enhancement_config, known_enhancements
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
 from segloom.models.architectures import build_smp, find_architecture, find_encoder
@@ -24,6 +24,9 @@ from segloom.models.surgery import freeze_unused, widen_first_convolution
 from segloom.types import IGNORE_INDEX, FeatureSpec, ModelShape
 
 __all__ = ["build_model", "create_model"]
+
+AS_MODULE = "given as a module"
+"""Stands in a saved spec for options that are not known."""
 
 EnhancementLike = str | Mapping[str, Mapping[str, Any]] | EnhancementConfig | Enhancement
 
@@ -35,7 +38,7 @@ def create_model(
     encoder_weights: str | None = None,
     in_channels: int = 3,
     classes: int = 1,
-    enhancements: Sequence[EnhancementLike] | EnhancementLike = (),
+    enhancements: Sequence[EnhancementLike] | EnhancementLike | None = (),
     **options: Any,
 ) -> SegmentationModel:
     """Build any architecture on any encoder with any enhancements.
@@ -57,8 +60,10 @@ def create_model(
         ConfigError: The parts do not fit each other.
         CheckpointError: The encoder weights cannot be loaded.
     """
-    if not 1 <= classes <= IGNORE_INDEX:
-        raise ConfigError(f"classes must be 1 to {IGNORE_INDEX}; got {classes}.")
+    if type(classes) is not int or not 1 <= classes <= IGNORE_INDEX:
+        raise ConfigError(f"classes must be 1 to {IGNORE_INDEX}; got {classes!r}.")
+    if type(in_channels) is not int or in_channels < 1:
+        raise ConfigError(f"in_channels must be 1 or more; got {in_channels!r}.")
     kind = find_architecture(architecture)
     encoder_name = find_encoder(encoder_name)
     parts = _named(enhancements)
@@ -98,7 +103,7 @@ def create_model(
             "in_channels": in_channels,
             "classes": classes,
             "enhancements": [
-                {name: asdict(part) if isinstance(part, EnhancementConfig) else {}}
+                {name: asdict(part) if isinstance(part, EnhancementConfig) else AS_MODULE}
                 for name, part in parts.items()
             ],
             **options,
@@ -136,9 +141,11 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
 
 
 def _named(
-    enhancements: Sequence[EnhancementLike] | EnhancementLike,
+    enhancements: Sequence[EnhancementLike] | EnhancementLike | None,
 ) -> dict[str, EnhancementConfig | Enhancement]:
     """Give every enhancement its name; the second of a kind is called ``<name>_2``."""
+    if enhancements is None:
+        return {}
     items = list(enhancements) if isinstance(enhancements, list | tuple) else [enhancements]
     pairs: list[tuple[str, EnhancementConfig | Enhancement]] = []
     for item in items:
@@ -148,7 +155,7 @@ def _named(
         elif isinstance(item, Mapping):
             # A saved name such as afma_2 is the second afma.
             pairs += [
-                (base := _base_name(name), enhancement_config(base, **(options or {})))
+                (base := _base_name(name), enhancement_config(base, **_options(name, options)))
                 for name, options in item.items()
             ]
         elif isinstance(item, EnhancementConfig | Enhancement):
@@ -164,15 +171,27 @@ def _named(
     return named
 
 
+def _options(name: str, options: Any) -> dict[str, Any]:
+    if options == AS_MODULE:
+        raise ConfigError(
+            f"enhancement {name} was attached as a module, whose options were not saved; pass the "
+            "same one as enhancements=."
+        )
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"options of enhancement {name} are a mapping; got {options!r}.")
+    return dict(options or {})
+
+
 def _base_name(name: str) -> str:
     base, separator, number = name.rpartition("_")
-    return base if separator and number.isdigit() else name
+    is_numbered = separator and number.isdigit() and name not in known_enhancements()
+    return base if is_numbered else name
 
 
 def _class_name(part: EnhancementConfig | Enhancement) -> str:
     kind = type(part)
     path = f"{kind.__module__}:{kind.__qualname__}"
-    registered = (name for name, value in ENHANCEMENTS.items() if value == path)
+    registered = (name for name, value in known_enhancements().items() if value == path)
     return next(registered, kind.__name__.removesuffix("Config").lower())
 
 

@@ -74,7 +74,7 @@ def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
     if contents.num_lossy and len(values) > 2:
         return _lossy_grey(contents, classes)
     two = {0, 255} if max(values) < 256 else {0, 65535}
-    if is_bits or (set(values) <= two and len(classes) in (0, 2) and max(values) > 0):
+    if is_bits or (set(values) == two and len(classes) in (0, 2)):
         return _binary(contents, classes)
     if contents.has_many_values or len([v for v in values if v != IGNORE_INDEX]) > MAX_CLASSES:
         meaning = Meaning("grey values without steps")
