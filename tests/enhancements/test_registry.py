@@ -71,3 +71,22 @@ def test_without_the_other_package_its_name_is_unknown():
 def test_a_config_that_cannot_build_says_whose_fault_it_is():
     with pytest.raises(NotImplementedError, match="EnhancementConfig does not say how"):
         EnhancementConfig().build(None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "two"}, r"enhancement afma: level Input should be a valid integer.*'two'"),
+        ({"level": 2.5}, r"enhancement afma: level Input should be a valid integer.*2\.5"),
+        ({"mode": "exact"}, r"enhancement afma: mode Input should be 'default' or 'parity'"),
+        ({"loss_weight": float("nan")}, r"afma: loss_weight must be 0 or more; got nan"),
+        ({"level": -1}, r"afma: level must be at least 0, not -1"),
+    ],
+)
+def test_an_option_of_a_wrong_kind_is_named_with_its_value(options, message):
+    with pytest.raises(ConfigError, match=message):
+        enhancement_config("afma", **options)
+
+
+def test_numbers_given_as_text_are_read():
+    assert enhancement_config("afma", level="2").level == 2

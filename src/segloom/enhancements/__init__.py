@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from math import isfinite
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError, UnknownNameError
@@ -52,9 +55,22 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
         if option not in fields:
             raise UnknownNameError(f"option of enhancement {name}", option, fields)
     try:
-        return config_class(**options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"enhancement {name}: {error}") from error
+        config = TypeAdapter(config_class).validate_python(options)
+    except ValidationError as error:
+        raise ConfigError(f"enhancement {name}: {_explain(error)}") from error
+    if not (isfinite(config.loss_weight) and config.loss_weight >= 0):
+        raise ConfigError(
+            f"enhancement {name}: loss_weight must be 0 or more; got {config.loss_weight}."
+        )
+    return config
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(
+        " ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
+        + ("" if problem["type"] == "value_error" else f" (got {problem['input']!r})")
+        for problem in error.errors()
+    )
 
 
 def known_enhancements() -> dict[str, str]:
