@@ -91,7 +91,7 @@ def test_an_unknown_option_ends_with_the_nearest_and_code_2(capsys):
         (["--data.cache", "False"], ["--data.no-cache"]),
         (["data.cache=False"], ["--data.no-cache"]),
         (["--json", "false"], ["--no-json"]),
-        (["a.png", "x=1.png"], ["a.png", "x=1.png"]),
+        (["a.png", "x=1.png", "frame.v=2.png"], ["a.png", "x=1.png", "frame.v=2.png"]),
     ],
 )
 def test_other_spellings_are_understood(words, expected):

@@ -17,6 +17,7 @@ from segloom.data import build_dataset
 from segloom.data.camvid import CAMVID, COLORS
 from segloom.data.check import DataReport, check
 from segloom.errors import DataError
+from segloom.pictures import write_image, write_label_png
 from segloom.types import IGNORE_INDEX
 
 NUM_FILES = 12
@@ -533,3 +534,21 @@ def test_a_part_of_camvid_is_told_from_the_split_of_papers(shared):
     report = check(shared / "data" / "samples" / "camvid")
     assert "papers use 367/101/233" in finding(report, "camvid-split").message
     assert [len(found) for found in read_back(report).values()] == [6, 6, 6]
+
+
+def test_one_class_alone_is_a_problem(tmp_path):
+    for index in range(4):
+        write_image(tmp_path / "images" / f"{index}.png", np.zeros((8, 8, 3), np.uint8))
+        write_label_png(tmp_path / "masks" / f"{index}.png", np.zeros((8, 8), np.uint8))
+    report = check(tmp_path)
+    assert not report.is_fine
+    assert "leaves nothing to tell apart" in " ".join(f.message for f in report.findings)
+
+
+def test_nothing_but_void_is_a_problem(tmp_path):
+    for index in range(4):
+        write_image(tmp_path / "images" / f"{index}.png", np.zeros((8, 8, 3), np.uint8))
+        write_label_png(tmp_path / "masks" / f"{index}.png", np.full((8, 8), 255, np.uint8))
+    report = check(tmp_path)
+    assert not report.is_fine
+    assert "every label pixel is 255" in " ".join(f.message for f in report.findings)

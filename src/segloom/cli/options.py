@@ -9,6 +9,9 @@ __all__ = ["flags", "parse"]
 
 Options = TypeVar("Options")
 
+SECTIONS = ("data", "eval", "inference", "loss", "model", "optim", "train")
+"""First words of dotted options."""
+
 
 def parse(
     options: type[Options], words: Sequence[str], *, verb: str, default: Options | None = None
@@ -42,7 +45,8 @@ def flags(words: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in words:
         key, separator, value = word.partition("=")
-        if separator and "." in key and all(part.isidentifier() for part in key.split(".")):
+        # Only what begins with a section is an option: frame.v=2.png is a file.
+        if separator and key.partition(".")[0] in SECTIONS and key.count("."):
             found += flags([f"--{key}", value])
         elif word in ("True", "true") and found and found[-1].startswith("--"):
             continue

@@ -126,6 +126,12 @@ def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
         message = "every label pixel is 255, so nothing is labelled; export the label maps again."
         meaning.findings.append(Finding("problem", "all-void", message))
         return meaning
+    if len(values) == 1 and len(classes) < 2:
+        message = (
+            f"every labelled pixel is {values[0]}, which leaves nothing to tell apart; label the "
+            "background too, or name the classes with --classes."
+        )
+        meaning.findings.append(Finding("problem", "one-class", message))
     meaning.options["mask_format"] = "index"
     if classes:
         _declared(meaning, values, list(classes))
