@@ -272,13 +272,18 @@ def test_exports_with_any_batch_and_size(mode: str) -> None:
         ({"level": -1}, "level must be at least 0, not -1"),
         ({"patch": 0}, "patch must be at least 1 pixel, not 0"),
         ({"image_embed_channels": 7}, "image_embed_channels must be 1 .* not 7"),
-        ({"mode": "exact"}, "mode must be default or parity, not 'exact'"),
+        ({"mode": "exact"}, "mode Input should be 'default' or 'parity'"),
         ({"depth": 1}, "unknown option of enhancement afma 'depth'"),
     ],
 )
 def test_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         enhancement_config("afma", **options)
+
+
+def test_wrong_mode_is_named_when_the_options_are_made_directly() -> None:
+    with pytest.raises(ConfigError, match="mode must be default or parity, not 'exact'"):
+        AfmaConfig(mode="exact")
 
 
 TINY = {"dpt": "tu-test_vit"}

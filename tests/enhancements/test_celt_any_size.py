@@ -247,11 +247,17 @@ def test_the_attention_matrix_is_never_stored():
         ({"grid": 0}, "grid must be at least 1"),
         ({"kernel": 2}, "kernel must be odd, not 2"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
-        ({"mode": "exact"}, "mode must be default or parity, not 'exact'"),
-        ({"position": "learnt"}, "position must be none or sine"),
+        ({"mode": "exact"}, "mode Input should be 'default' or 'parity'"),
+        ({"position": "learnt"}, "position Input should be 'none' or 'sine'"),
         ({"level": 2, "source_level": 2}, "level and source_level are both 2"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, sentence):
     with pytest.raises(ConfigError, match=sentence):
         enhancement_config("celt", **options)
+
+
+@pytest.mark.parametrize("options", [{"mode": "exact"}, {"position": "learnt"}])
+def test_wrong_words_are_refused_when_the_options_are_made_directly(options):
+    with pytest.raises(ConfigError, match="celt: (mode must be default|position must be none)"):
+        CeltConfig(**options)
