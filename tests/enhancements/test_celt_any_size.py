@@ -259,5 +259,5 @@ def test_options_that_cannot_be_are_refused(options, sentence):
 
 @pytest.mark.parametrize("options", [{"mode": "exact"}, {"position": "learnt"}])
 def test_wrong_words_are_refused_when_the_options_are_made_directly(options):
-    with pytest.raises(ConfigError, match="celt: (mode must be default|position must be none)"):
+    with pytest.raises(ConfigError, match=r"celt: (mode must be default|position must be none)"):
         CeltConfig(**options)
