@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Tensor functions that know nothing of networks, data or files."""
