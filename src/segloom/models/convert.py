@@ -20,6 +20,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torch.nn import functional as F
 
+from segloom.data.camvid import CAMVID
 from segloom.enhancements import afma, celt
 from segloom.errors import CheckpointError, ConfigError
 from segloom.models.build import create_model
@@ -31,36 +32,7 @@ from segloom.types import LabelSet
 
 __all__ = ["CAMVID_12", "Conversion", "convert", "rebuild"]
 
-CAMVID_12 = LabelSet(
-    (
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "signsymbol",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-        "unlabelled",
-    ),
-    (
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-        (0, 0, 0),
-    ),
-)
+CAMVID_12 = LabelSet((*CAMVID.classes, "unlabelled"), (*CAMVID.palette, (0, 0, 0)))
 """The classes of both programs; they train void as a class of its own."""
 
 
