@@ -24,6 +24,9 @@ class LossConfig(Section):
     class_weights: Literal["none", "log", "inverse", "median", "effective"] = "none"
     """Class weights of the losses that average over pixels (cross_entropy, focal, ohem, boundary,
     bce), from the training labels; log is 1 / ln(1.02 + p)."""
+    class_weight_power: float = Field(1.0, gt=0, le=2)
+    """Exponent of the class weights: below 1 evens them out, so that thin classes are found without
+    being painted over their neighbours."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of the cross-entropy's target spread evenly over the classes."""
 

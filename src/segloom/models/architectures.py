@@ -1,14 +1,17 @@
 """Architectures by name, and what is known of each before anything is built.
 
-The networks are those of segmentation-models-pytorch (SMP) 0.6; names are SMP's class names, and
-upper or lower case, hyphens and underscores do not matter.
+Most networks are those of segmentation-models-pytorch (SMP) 0.6, under SMP's class names; ours name
+the function that builds them. Upper or lower case, hyphens and underscores do not matter.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -17,7 +20,8 @@ from segloom.errors import ConfigError, UnknownNameError
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
-    "build_smp",
+    "Network",
+    "build_network",
     "find_architecture",
     "find_encoder",
     "list_architectures",
@@ -32,7 +36,10 @@ class Architecture:
     name: str
     """Lower-case key, as used in configurations."""
     class_name: str
-    """Name of the class in SMP."""
+    """Name of the class in SMP, or of the network as its paper writes it."""
+    builder: str = ""
+    """``module:function`` of a network of ours; empty for SMP's. It takes ``encoder_name``,
+    ``in_channels``, ``classes`` and options, and returns a `Network` with random weights."""
     minimum_size: int = 1
     """Smallest height and width in pixels; smaller images are padded to it."""
     grid_multiple: int = 1
@@ -41,6 +48,17 @@ class Architecture:
     """False: a pooled 1x1 map passes a batch norm, which needs two samples in training."""
     paper: str = ""
     """Where the architecture was published."""
+
+
+class Network(NamedTuple):
+    """The three parts of a network, before enhancements join them."""
+
+    encoder: nn.Module
+    """Like an encoder of SMP: ``out_channels`` and ``output_stride``, and maps by level."""
+    decoder: nn.Module
+    """Takes the list of those maps."""
+    segmentation_head: nn.Module
+    """Returns logits at the size of the encoder's input."""
 
 
 ARCHITECTURES = {
@@ -127,25 +145,21 @@ def list_encoders(pattern: str = "*") -> list[str]:
     return [name for name in names if fnmatch(name, pattern)]
 
 
-def build_smp(
+def build_network(
     architecture: Architecture,
     *,
     encoder_name: str,
     in_channels: int,
     classes: int,
     options: dict[str, Any],
-) -> nn.Module:
-    """Build SMP's network with random weights.
+) -> Network:
+    """Build a network with random weights.
 
     Raises:
         UnknownNameError: An option is no argument of this architecture.
-        ConfigError: SMP refuses the combination, for example a dilated Swin encoder.
+        ConfigError: The parts do not fit each other, for example a dilated Swin encoder.
     """
-    import segmentation_models_pytorch as smp
-
-    network = getattr(smp, architecture.class_name)
-    known = set(inspect.signature(network.__init__).parameters) | set(ENCODER_OPTIONS)
-    known -= {*OWNED_ARGUMENTS, "activation", "aux_params"}
+    build, known = _builder(architecture)
     for option in options:
         if option in ("activation", "aux_params"):
             raise ConfigError(
@@ -155,16 +169,29 @@ def build_smp(
         if option not in known:
             raise UnknownNameError(f"option of {architecture.name}", option, known)
     try:
-        return network(  # type: ignore[no-any-return]  # SMP carries no types
-            encoder_name=encoder_name,
-            encoder_weights=None,
-            in_channels=in_channels,
-            classes=classes,
-            **options,
+        network = build(
+            encoder_name=encoder_name, in_channels=in_channels, classes=classes, **options
         )
+        return Network(network.encoder, network.decoder, network.segmentation_head)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{architecture.name} cannot be built with encoder {encoder_name} and options "
             f"{options}: {str(error).splitlines()[0]} Try another encoder, for example "
             f"{'tu-vit_small_patch16_224' if architecture.name == 'dpt' else 'resnet18'}."
         ) from error
+
+
+def _builder(architecture: Architecture) -> tuple[Callable[..., Any], set[str]]:
+    """Return what builds the network, and the names of the options it takes."""
+    if architecture.builder:
+        module, _, name = architecture.builder.partition(":")
+        build = getattr(import_module(module), name)
+        return build, set(inspect.signature(build).parameters) - set(OWNED_ARGUMENTS)
+    import segmentation_models_pytorch as smp
+
+    network = getattr(smp, architecture.class_name)
+    known = set(inspect.signature(network.__init__).parameters) | set(ENCODER_OPTIONS)
+    return (
+        partial(network, encoder_weights=None),
+        known - {*OWNED_ARGUMENTS, "activation", "aux_params"},
+    )

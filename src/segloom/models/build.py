@@ -17,7 +17,12 @@ from segloom.config.model import ModelConfig, parse_enhancement
 from segloom.enhancements import enhancement_config, known_enhancements
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
-from segloom.models.architectures import build_smp, find_architecture, find_encoder
+from segloom.models.architectures import (
+    Network,
+    build_network,
+    find_architecture,
+    find_encoder,
+)
 from segloom.models.model import SegmentationModel
 from segloom.models.pretrained import load_encoder_weights
 from segloom.models.surgery import freeze_unused, widen_first_convolution
@@ -67,7 +72,7 @@ def create_model(
     kind = find_architecture(architecture)
     encoder_name = find_encoder(encoder_name)
     parts = _named(enhancements)
-    network: Any = build_smp(
+    network = build_network(
         kind,
         encoder_name=encoder_name,
         in_channels=in_channels,
@@ -199,8 +204,8 @@ def _output_stride(encoder: Any) -> int:
     return int(encoder.output_stride)
 
 
-def _shape(network: Any, in_channels: int, classes: int) -> ModelShape:
-    encoder = network.encoder
+def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
+    encoder: Any = network.encoder
     channels = list(encoder.out_channels)
     if hasattr(encoder, "output_strides"):  # a vision transformer: no image level, one stride
         strides = list(encoder.output_strides)

@@ -157,7 +157,8 @@ def _losses(
         )
     weights = None
     if config.loss.class_weights != "none":
-        weights = class_weights(count_classes(training), config.loss.class_weights)
+        full = class_weights(count_classes(training), config.loss.class_weights)
+        weights = [weight**config.loss.class_weight_power for weight in full]
     return build_losses(
         config.loss,
         class_weights=weights,
