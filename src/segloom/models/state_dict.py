@@ -28,7 +28,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     data-parallel training puts before each name is taken off.
 
     Raises:
-        CheckpointError: The file is missing, damaged, a pickled model, or holds no tensors.
+        CheckpointError: The file is missing, damaged, a pickled model, holds no tensors, or holds
+            NaN or infinite values.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no weight file {path}.")
@@ -44,6 +45,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     )
     if not tensors:
         raise CheckpointError(f"{path} holds no named tensors; give a file with a state dict.")
+    broken = [
+        name
+        for name, value in tensors.items()
+        if value.is_floating_point() and value.itemsize > 1 and not value.isfinite().all()
+    ]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise CheckpointError(
+            f"{path} holds values that are not finite numbers, in {broken[0]}{more}; the training "
+            "that wrote it diverged or the file is damaged, so take an earlier one."
+        )
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
@@ -94,7 +106,7 @@ def _read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-            raise _damaged(path, error) from error
+            raise _damaged(path) from error
         raise CheckpointError(
             f"{path} holds pickled objects such as a whole model, and opening those can run any "
             "code; if you trust it, run `torch.save(torch.load(FILE, weights_only=False)"
@@ -102,13 +114,12 @@ def _read_torch(path: Path) -> Any:
             "weights.pth."
         ) from error
     except Exception as error:  # a damaged or hostile pickle can raise anything
-        raise _damaged(path, error) from error
+        raise _damaged(path) from error
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+def _damaged(path: Path) -> CheckpointError:
     return CheckpointError(
-        f"{path} is not a PyTorch weight file or is damaged ({_first_line(error)}); "
-        "copy or download it again."
+        f"{path} is not a PyTorch weight file or is damaged; copy or download it again."
     )
 
 

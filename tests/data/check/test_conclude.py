@@ -247,7 +247,10 @@ def test_grey_noise_is_no_label_map(tmp_path):
 
 
 def test_many_classes_in_areas_are_label_maps(tmp_path):
-    report = check(folder(tmp_path, list(range(60)), size=(10, 240)))
+    for number in range(NUM_FILES):
+        photo(tmp_path / f"images/f{number}.jpg", (10, 240))
+        label(tmp_path / f"masks/f{number}.png", list(range(60)), (10, 240))
+    report = check(tmp_path)
     assert report.is_fine, report.findings
     assert all_ids(report) == set(range(60))
 
