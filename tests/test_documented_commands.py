@@ -64,9 +64,21 @@ def folder(tmp_path_factory):
     return root
 
 
-def prepare(words: list[str], camvid: Path, folder: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def data_sets(tmp_path_factory):
+    """Folder with one small tree per page of docs/data, in the layout that it describes first."""
+    root = tmp_path_factory.mktemp("data_sets")
+    for number, split in enumerate(["train"] * 6 + ["val"] * 2 + ["test"] * 2):
+        image, mask = make_scene(0, split, number, size=(64, 96))
+        bird = 255 * (mask == 3).astype(np.uint8)
+        species = root / "cub" / split / "{}" / "001.Albatross" / f"{number}.png"
+        write_image(Path(str(species).format("images")), image)
+        write_label_png(Path(str(species).format("GroundTruth")), bird)
+    return root
+
+
+def prepare(words: list[str], root: Path) -> list[str]:
     """Put real paths and short trainings into a command of the documentation."""
-    root = camvid if any("camvid" in word for word in words) else folder
     words = [re.sub(r"\bDIR\b", str(root), word) for word in words]
     if words[0] == "train" and "--print-config" not in words:
         words += shlex.split(SHORT)
@@ -76,14 +88,16 @@ def prepare(words: list[str], camvid: Path, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_run_as_written(page, camvid, folder, tmp_path, monkeypatch, capsys):
+def test_commands_run_as_written(page, camvid, folder, data_sets, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for program, *words in commands(page):
         if program == "make":
             assert words[0] in targets
         elif program == "segloom":
-            assert main(prepare(words, camvid, folder)) == 0, capsys.readouterr().err
+            root = camvid if any("camvid" in word for word in words) else folder
+            root = data_sets / page.stem if page.parent.name == "data" else root
+            assert main(prepare(words, root)) == 0, capsys.readouterr().err
         else:
             assert program in FOREIGN, f"{page.name} shows an unknown program: {program}"
 

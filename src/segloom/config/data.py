@@ -39,7 +39,7 @@ class DataConfig(Section):
     """Which images and label maps, and how they become batches."""
 
     name: str = "folder"
-    """Reader: camvid, folder, list, scenes (generated street scenes), or one from a plug-in."""
+    """Reader: folder, list, camvid, cub, scenes (generated street scenes), or a plug-in's."""
     root: Path | None = None
     """Folder that holds the data set."""
     images: str = "{split}/images"
