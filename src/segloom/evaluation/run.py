@@ -129,14 +129,18 @@ def evaluate(
     predictor = Predictor(model, dataset.labels, config.inference)
     _measure(dataset, predictor, journal, folder, config, on_progress)
     images = [journal.done[index] for index in range(len(dataset))]
-    metrics = summarize(images, dataset.labels, config)
+    cases = [record.case for record in dataset.records]
+    metrics = summarize(images, dataset.labels, config, regions=dataset.regions, cases=cases)
     metrics["model"] = _describe_model(model, run_config)
     _write(folder, images, metrics, dataset, predictor, config)
     journal.remove()
     return Evaluation(folder, metrics)
 
 
-_DATA_FIELDS = ("name", "root", "label_map", "mask_format", "ignore_values", "classes", "palette")
+_DATA_FIELDS = frozenset(
+    {"name", "root", "label_map", "mask_format", "ignore_values", "classes", "palette"}
+    | {"hu_window"}
+)
 """Options that change what a file means; which files are read is in the fingerprint anyway."""
 
 
