@@ -11,6 +11,7 @@ import re
 import shlex
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -114,6 +115,15 @@ def data_sets(tmp_path_factory):
         lesions = root / "isic" / f"ISIC2018_Task1_{name}_GroundTruth"
         write_image(root / "isic" / f"ISIC2018_Task1-2_{name}_Input" / f"ISIC_{number}.png", image)
         write_label_png(lesions / f"ISIC_{number}_segmentation.png", bird)
+    for number in range(4):
+        split = ("train", "train", "val", "test")[number]
+        maps = [make_scene(1, split, index, size=(64, 96))[1] for index in range(3)]
+        liver = np.stack([(mask == 3).astype(np.uint8) for mask in maps])  # (S, H, W)
+        (root / "lits" / split).mkdir(parents=True, exist_ok=True)
+        affine = np.diag([-0.7, -0.7, 5, 1])
+        for name, voxels in (("volume", 200 * liver - 100.0), ("segmentation", liver)):
+            path = root / "lits" / split / f"{name}-{number}.nii.gz"
+            nibabel.Nifti1Image(voxels.astype(np.int16).T, affine).to_filename(path)
     return root
 
 

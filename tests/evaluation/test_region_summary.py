@@ -6,12 +6,15 @@ import csv
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from segloom.config import EvalConfig
+from segloom.config import DataConfig, EvalConfig
+from segloom.evaluation import evaluate
 from segloom.evaluation.image_counts import count_image
 from segloom.evaluation.region_summary import summarize_regions, write_regions
 from segloom.evaluation.summary import summarize, write_tables
 from segloom.metrics import count_region, region_scores, unit_scores
+from segloom.models.checkpoint import from_pretrained, save_pretrained
 from segloom.pictures import default_palette
 from segloom.types import LabelSet, Region
 
@@ -81,3 +84,31 @@ def test_the_table_has_a_row_per_unit_and_an_old_one_goes(tmp_path):
     assert float(rows[2]["Dice"]) == pytest.approx(metrics["regions"]["units"][2]["Dice"])
     assert write_regions(tmp_path, None) is None
     assert not path.exists()
+
+
+def test_volumes_are_scored_as_cases_from_files_to_metrics(tmp_path, trained):
+    nibabel = pytest.importorskip("nibabel")
+    random = np.random.default_rng(0)
+    names = ("background", "liver", "tumour")
+    truth = {}
+    for number, slices in ((0, 2), (1, 3)):
+        truth[number] = random.integers(0, 3, (slices, 32, 40)).astype(np.int16)
+        for name, voxels in (("volume", 100 * truth[number]), ("segmentation", truth[number])):
+            path = tmp_path / "test" / f"{name}-{number}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            nibabel.Nifti1Image(voxels.T, np.diag([-1, -1, 5, 1])).to_filename(path)
+    run = tmp_path / "run"
+    model = from_pretrained(trained)
+    save_pretrained(model, run / "checkpoints" / "best", labels(*names))
+    config = CONFIG.model_copy(update={"montages": 0, "predictions": True})
+    result = evaluate(run, config, DataConfig(name="lits", root=tmp_path, cache=False))
+    part = result.metrics["regions"]
+    assert (part["unit"], part["num_units"], result.metrics["num_images"]) == ("case", 2, 5)
+    assert [region["classes"] for region in part["regions"]] == [[1, 2], [2]]
+    dice = []
+    for number, maps in truth.items():
+        files = sorted((result.folder / "predictions").glob(f"volume-{number}_*.png"))
+        found = np.stack([np.asarray(Image.open(file)) for file in files])
+        both = (found == 2).sum() + (maps == 2).sum()
+        dice.append(2 * ((found == 2) & (maps == 2)).sum() / both)
+    assert part["regions"][1]["mean"]["Dice"] == pytest.approx(np.mean(dice))

@@ -39,7 +39,7 @@ class DataConfig(Section):
     """Which images and label maps, and how they become batches."""
 
     name: str = "folder"
-    """Reader: folder, list, camvid, cub, isic, voc, ade20k, coco, scenes (generated street
+    """Reader: folder, list, camvid, cub, isic, lits, voc, ade20k, coco, scenes (generated street
     scenes), or a plug-in's."""
     root: Path | None = None
     """Folder that holds the data set."""

@@ -21,6 +21,7 @@ DATASETS = {
     "cub": "segloom.data.cub:read",
     "isic": "segloom.data.isic:read",
     "folder": "segloom.data.folder:read",
+    "lits": "segloom.data.lits:read",
     "list": "segloom.data.lists:read",
     "scenes": "segloom.data.scenes:read",
     "voc": "segloom.data.voc:read",

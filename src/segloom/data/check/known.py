@@ -27,6 +27,7 @@ KNOWN = {
     "coco": "segloom.data.coco",
     "cub": "segloom.data.cub",
     "isic": "segloom.data.isic",
+    "lits": "segloom.data.lits",
     "voc": "segloom.data.voc",
 }
 """Reader to its module, whose ``is_here(root) -> bool`` recognises the data set."""
@@ -38,6 +39,7 @@ class Known:
 
     contents: Contents = field(default_factory=Contents)
     """Label values here are class ids."""
+    splits: dict[str, int] = field(default_factory=dict)
     """Split to its number of samples."""
     classes: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)
@@ -58,6 +60,7 @@ def read_known(
     limit: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Known:
+    """Read the samples of all splits, never stopping at one that cannot be read.
 
     Args:
         name: Reader.
@@ -80,6 +83,7 @@ def read_known(
         except DataError as error:
             known.findings.append(Finding("problem", "unreadable", f"{split}: {error}"))
             continue
+        known.splits[split], known.classes = len(source.records), labels.classes
         samples += [(split, record, decoder, source.decode) for record in source.records]
     step = max(1, -(-len(samples) // limit)) if limit else 1
     chosen = samples[::step]
