@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ from segloom.errors import ConfigError
 from segloom.types import LabelSet, Record, Region, Sample
 
 __all__ = ["EdgeSample", "SegmentationDataset", "build_dataset"]
+
+logger = logging.getLogger(__name__)
 
 
 class EdgeSample(Sample, total=False):
@@ -102,8 +105,19 @@ class SegmentationDataset(Dataset[EdgeSample]):
         Raises:
             DataError: The files of one cannot be used.
         """
-        for index, record in enumerate(self.records):
-            if self.cache is not None and self.cache.is_writable and not self.cache.holds(record):
+        cache = self.cache
+        if cache is None:
+            return
+        missing = [n for n, record in enumerate(self.records) if not cache.holds(record)]
+        if missing:
+            logger.warning(
+                "%d of %d samples are decoded into %s first, once",
+                len(missing),
+                len(self.records),
+                cache.folder,
+            )
+        for index in missing:
+            if cache.is_writable:
                 self.read(index)
 
     def __getitem__(self, key: int | tuple[int, int]) -> EdgeSample:
