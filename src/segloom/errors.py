@@ -4,6 +4,7 @@
     |-- ConfigError             an option, a recipe or a name that does not exist or does not fit
     |   `-- UnknownNameError    a name outside a known list; suggests the nearest
     |-- DataError               an image, a label map or a list that cannot be used
+    |   `-- NoSplitError        a split, or the labels of one, that a data set does not have
     |-- CheckpointError         weights or a run directory that cannot be loaded
     `-- TrainingError           a training that cannot start or go on (for example a NaN loss)
 
@@ -20,6 +21,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "NoSplitError",
     "SegloomError",
     "TrainingError",
     "UnknownNameError",
@@ -54,6 +56,10 @@ class UnknownNameError(ConfigError):
 
 class DataError(SegloomError):
     """An image, a label map or a list of them cannot be used."""
+
+
+class NoSplitError(DataError):
+    """A data set that is in order has no such split, or no labels for it."""
 
 
 class CheckpointError(SegloomError):

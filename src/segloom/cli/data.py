@@ -110,7 +110,7 @@ def _print_report(report: DataReport) -> None:
     wide = None if sys.stdout.isatty() else 110
     console = Console(width=wide, highlight=False)
     console.print(f"[bold]{escape(str(report.directory))}[/bold]")
-    if report.layout is not None:
+    if report.splits:
         _print_counts(console, report)
         _print_labels(console, report)
     for finding in report.findings:
@@ -129,11 +129,12 @@ def _print_report(report: DataReport) -> None:
 def _print_counts(console: Console, report: DataReport) -> None:
     from rich.table import Table
 
-    layout = report.layout
-    assert layout is not None  # noqa: S101 - the caller has looked
-    ends = [f"ending in {end}" for end in (layout.image_ending, layout.mask_ending) if end]
-    note = f" ({', '.join(ends)})" if ends else ""
-    console.print(f"images in {layout.images}, label maps in {layout.masks}{note}", markup=False)
+    if layout := report.layout:
+        ends = [f"ending in {end}" for end in (layout.image_ending, layout.mask_ending) if end]
+        note = f" ({', '.join(ends)})" if ends else ""
+        console.print(
+            f"images in {layout.images}, label maps in {layout.masks}{note}", markup=False
+        )
     table = Table("split", "pairs", "images alone", "label maps alone", box=None, pad_edge=False)
     for split, count in report.splits.items():
         numbers = (count.pairs, count.images_alone, count.masks_alone)

@@ -18,7 +18,7 @@ from segloom.data.source import DatasetSource, check_split, unique_ids
 from segloom.errors import DataError
 from segloom.types import Record
 
-__all__ = ["read", "read_list"]
+__all__ = ["read", "read_lines", "read_list"]
 
 COLUMN_NAMES = {
     "image": ("image", "images", "img", "image_path", "image_file", "file", "filename", "path"),
@@ -49,6 +49,20 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     return DatasetSource(read_list(config.lists[split].expanduser(), config.root))
 
 
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a text.
+
+    Raises:
+        DataError: It does not exist or is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text; save it as UTF-8.") from error
+    except OSError as error:
+        raise DataError(f"the list {path} cannot be read ({error.strerror}).") from error
+
+
 def read_list(path: Path, root: Path | None = None) -> tuple[Record, ...]:
     """Read the samples that a list names.
 
@@ -60,13 +74,7 @@ def read_list(path: Path, root: Path | None = None) -> tuple[Record, ...]:
         DataError: The list does not exist, is no text, has a line without two or three columns,
             or names a file that does not exist.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text; save it as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"the list {path} cannot be read ({error.strerror}).") from error
-    rows = _split_columns(lines, path)
+    rows = _split_columns(read_lines(path), path)
     order = _column_order(rows[0].cells) if rows else None
     if order is not None:
         rows = rows[1:]

@@ -11,9 +11,10 @@ import numpy as np
 from segloom.config.data import DataConfig
 from segloom.data.label_files import StoredLabels, read_labels
 from segloom.data.labels import LabelDecoder, LabelFormat, detect_format, make_decoder
+from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.errors import ConfigError, DataError
 from segloom.pictures import default_palette
-from segloom.types import LabelSet, Record
+from segloom.types import LabelSet, Record, Region
 
 __all__ = ["SPLITS", "DatasetSource", "check_split", "data_root", "settle_labels", "unique_ids"]
 
@@ -35,6 +36,10 @@ class DatasetSource:
     """None: found out by looking into the files."""
     label_map: Mapping[str, int] = field(default_factory=dict)
     ignore_values: tuple[int, ...] = ()
+    regions: tuple[Region, ...] = ()
+    """What an evaluation scores besides the classes, such as liver with its tumours."""
+    decode: SampleDecoder = field(default_factory=PlainDecoder)
+    """How a sample is read from its files."""
 
 
 def check_split(split: str) -> None:

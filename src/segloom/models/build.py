@@ -126,10 +126,20 @@ def create_model(
 def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     """Build the network that a configuration names, for data with this many classes.
 
+    With two classes the configuration may ask for one channel, the foreground's logit, see
+    `segloom.ops.binary`; enhancements need a channel per class.
+
     Raises:
-        ConfigError: The configuration asks for another number of classes.
+        ConfigError: The configuration asks for another number of classes, or for enhancements of
+            one logit.
     """
-    if config.classes is not None and config.classes != classes:
+    is_one_logit = config.classes == 1 and classes == 2
+    if is_one_logit and config.enhancements:
+        raise ConfigError(
+            "model.classes is 1, a single logit for two classes, but enhancements need a channel "
+            "per class; leave model.classes out."
+        )
+    if config.classes is not None and config.classes != classes and not is_one_logit:
         raise ConfigError(
             f"model.classes is {config.classes} but the data has {classes} classes; "
             "leave model.classes out to take the data's."
@@ -139,7 +149,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
         encoder_name=config.encoder_name,
         encoder_weights=config.encoder_weights,
         in_channels=config.in_channels,
-        classes=classes,
+        classes=1 if is_one_logit else classes,
         enhancements=config.enhancements,
         **config.options,
     )

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from segloom.config.training import OptimConfig
 from segloom.metrics import ConfusionMatrix
+from segloom.ops.binary import both_logits, num_labels
 from segloom.training.optimizer import build_optimizer
 from segloom.training.schedule import rate_factor
 from segloom.training.step import TrainingStep
@@ -36,7 +37,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         self.config = config
         self.num_steps = num_steps
         self.fused = fused
-        self.confusion = ConfusionMatrix(step.model.shape.num_classes)
+        self.confusion = ConfusionMatrix(num_labels(step.model.shape.num_classes))
         self.validation_losses: list[Tensor] = []
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
@@ -49,7 +50,8 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         logits = self.step.model.run(self.step.normalize(batch["image"])).logits
         values = self.step.label_losses(logits, batch["mask"].long())
         self.validation_losses.append(self.step.losses.total(values).detach())
-        self.confusion.update(logits.argmax(dim=1).to(torch.uint8), batch["mask"])
+        predicted = both_logits(logits).argmax(dim=1).to(torch.uint8)
+        self.confusion.update(predicted, batch["mask"])
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Build the optimiser and the schedule, which moves with every optimiser step."""

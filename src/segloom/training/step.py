@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from segloom.losses import SegmentationLosses
 from segloom.models import SegmentationModel
+from segloom.ops.binary import both_logits
 
 __all__ = ["TrainingStep"]
 
@@ -47,6 +48,7 @@ class TrainingStep(nn.Module):
 
     def label_losses(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Compute the losses of the labels alone, not weighted, in float32."""
+        logits = both_logits(logits)
         with torch.autocast(logits.device.type, enabled=False):
             values: dict[str, Tensor] = self.losses(logits, target)
         return values

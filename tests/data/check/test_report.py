@@ -143,7 +143,6 @@ def test_real_camvid_is_recognised(shared):
 @pytest.mark.parametrize(
     ("name", "mask_format", "pairs"),
     [
-        ("birds", "binary", (5, 5, 5)),
         ("nuclei", "binary", (70, 20, 30)),
         ("skin_lesion", "binary", (5, 5, 5)),
         ("cityscapes", "index", (5, 5, 5)),

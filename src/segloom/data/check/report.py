@@ -12,12 +12,15 @@ from segloom.config.data import DataConfig
 from segloom.data.camvid import LABELED, NUM_FRAMES, STILLS
 from segloom.data.check.conclude import Finding, Meaning, conclude
 from segloom.data.check.contents import Contents, Pair, read_contents
+from segloom.data.check.known import find_known, read_known
 from segloom.data.check.layout import Layout, Tree, find_layout, scan
 from segloom.data.folder import SPLIT_NAMES, find_images
 from segloom.errors import DataError
+from segloom.types import IGNORE_INDEX
 
 __all__ = ["DataReport", "LabelRow", "SplitCount", "check"]
 
+VOID = "(void)"
 CAMVID_STEM = re.compile(r"^(0001TP|0006R0|0016E5|Seq05VD)_f?\d+")
 
 
@@ -108,6 +111,9 @@ def check(
     """
     if not directory.is_dir():
         raise DataError(f"{directory} is not a folder; give the one that holds the data set.")
+    name = None if classes else find_known(directory)
+    if name is not None:
+        return _check_known(name, directory, limit, progress)
     tree = scan(directory)
     layout = find_layout(tree)
     report = DataReport(directory, layout)
@@ -134,6 +140,24 @@ def check(
     if meaning.options:
         report.options = _options(directory, layout, meaning)
         _recognise_camvid(report, layout, pairs)
+    return report
+
+
+def _check_known(
+    name: str,
+    directory: Path,
+    limit: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> DataReport:
+    """Report on a data set that has a reader of its own, as that reader sees it."""
+    known = read_known(name, directory, limit, progress)
+    report = DataReport(directory, None, options={"name": name, "root": str(directory)})
+    report.splits = {split: SplitCount(count) for split, count in known.splits.items()}
+    report.storage, report.num_read = f"as the reader {name} gives them", known.contents.num_read
+    report.sizes = {f"{w}x{h}": n for (h, w), n in known.contents.sizes.most_common()}
+    meaning = Meaning(report.storage, names={**dict(enumerate(known.classes)), IGNORE_INDEX: VOID})
+    report.labels = _rows(known.contents, meaning)
+    report.findings = [*known.findings, *_file_findings(known.contents)]
     return report
 
 
@@ -265,12 +289,12 @@ def _recognise_camvid(report: DataReport, layout: Layout, pairs: list[Pair]) -> 
     if is_segnet and max(values, default=0) <= 11:
         counts = {split: count.pairs for split, count in report.splits.items()}
         report.findings = [f for f in report.findings if f.kind not in ("gaps", "unused-ids")]
-        void = {"11": "(void)"}
+        void = {"11": VOID}
         from segloom.data.camvid import CAMVID
 
         names = {str(class_id): name for class_id, name in enumerate(CAMVID.classes)} | void
         report.labels = [
-            LabelRow(row.value, row.share, row.files, names.get(row.value, "(void)"))
+            LabelRow(row.value, row.share, row.files, names.get(row.value, VOID))
             for row in report.labels
         ]
         message = "this is CamVid in the SegNet layout: 11 classes, 11 is void."
