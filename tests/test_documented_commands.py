@@ -65,9 +65,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def data_sets(tmp_path_factory):
+def data_sets(tmp_path_factory, cityscapes_tree):
     """Folder with one small tree per page of docs/data, in the layout that it describes first."""
     root = tmp_path_factory.mktemp("data_sets")
+    cities = {"train": ("aachen", "ulm"), "val": ("munster",), "test": ("berlin",)}
+    cityscapes_tree(root / "cityscapes", cities, size=(68, 64))
     for number, split in enumerate(["train"] * 6 + ["val"] * 2 + ["test"] * 2):
         image, mask = make_scene(0, split, number, size=(64, 96))
         bird = 255 * (mask == 3).astype(np.uint8)

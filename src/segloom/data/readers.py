@@ -16,6 +16,7 @@ __all__ = ["DATASETS", "ENTRY_POINT_GROUP", "read_labelled_source", "read_source
 
 DATASETS = {
     "camvid": "segloom.data.camvid:read",
+    "cityscapes": "segloom.data.cityscapes:read",
     "cub": "segloom.data.cub:read",
     "folder": "segloom.data.folder:read",
     "list": "segloom.data.lists:read",

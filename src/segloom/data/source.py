@@ -35,6 +35,8 @@ class DatasetSource:
     """None: found out by looking into the files."""
     label_map: Mapping[str, int] = field(default_factory=dict)
     ignore_values: tuple[int, ...] = ()
+    extra: tuple[Record, ...] = ()
+    """Samples that only class-uniform sampling draws; they do not count as the split's."""
 
 
 def check_split(split: str) -> None:

@@ -23,6 +23,7 @@ from segloom.types import Record
 __all__ = ["Known", "find_known", "read_known"]
 
 KNOWN = {
+    "cityscapes": "segloom.data.cityscapes",
     "cub": "segloom.data.cub",
 }
 """Reader to its module, whose ``is_here(root) -> bool`` recognises the data set."""
