@@ -82,7 +82,7 @@ class DataConfig(Section):
     class_uniform: float = Field(0.0, ge=0, le=1)
     """Share of a training epoch whose crops show a class in turn, each class equally often."""
     class_uniform_tile: int = Field(1024, ge=16)
-    """Side of the tiles, in pixels, whose classes are listed for that; see docs/training.md."""
+    """Side of the tiles, in pixels, whose classes are listed for that."""
     class_uniform_coarse: tuple[str, ...] = ()
     """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
     coarse: bool = False

@@ -147,7 +147,7 @@ def _label_kind(root: Path, config: DataConfig, split: str) -> str:
     if split == "test":
         raise NoSplitError(
             f"{root} has no label maps for test, since the benchmark's server keeps them; evaluate "
-            "with --eval.split val, or write a submission with `segloom submit cityscapes`."
+            "with --split val, or write a submission with `segloom submit cityscapes`."
         )
     if _image_folder(root, split) is None:
         raise NoSplitError(f"{root} has no images {IMAGES}/{split}.")

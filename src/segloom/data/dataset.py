@@ -15,7 +15,7 @@ from segloom.data.cache import SampleCache, default_cache_dir
 from segloom.data.labels import LabelDecoder
 from segloom.data.planes import Planes, decode_sample
 from segloom.data.readers import read_labelled_source
-from segloom.data.transforms import JointTransform, sample_generator
+from segloom.data.transforms import JointTransform, SampleKey, sample_generator
 from segloom.errors import ConfigError
 from segloom.types import LabelSet, Record, Sample
 
@@ -30,7 +30,7 @@ class EdgeSample(Sample, total=False):
 
 
 class SegmentationDataset(Dataset[EdgeSample]):
-    """Images with label maps, by index or by ``(epoch, index)``.
+    """Images with label maps, by index or by `SampleKey`.
 
     Args:
         records: The files.
@@ -39,6 +39,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
         cache: Where decoded samples are kept; None decodes each time.
         transform: Random view of a training sample; None gives the whole image.
         seed: Of the random views, not negative.
+        extra: Samples past the end, which only a `SampleKey` of class-uniform sampling reaches.
     """
 
     def __init__(
@@ -50,10 +51,11 @@ class SegmentationDataset(Dataset[EdgeSample]):
         cache: SampleCache | None = None,
         transform: JointTransform | None = None,
         seed: int = 0,
+        extra: Sequence[Record] = (),
     ) -> None:
         if seed < 0:
             raise ConfigError(f"a seed is 0 or more, not {seed}.")
-        self.records = list(records)
+        self.records, self.extra = list(records), list(extra)
         self.labels, self.decoder = labels, decoder
         self.cache, self.transform, self.seed = cache, transform, seed
 
@@ -86,16 +88,20 @@ class SegmentationDataset(Dataset[EdgeSample]):
         Raises:
             DataError: Its files cannot be used.
         """
-        record = self.records[index]
+        record = self._record(index)
         if self.cache is None:
             return decode_sample(record, self.decoder)
         return self.cache.fetch(record, lambda: decode_sample(record, self.decoder))
 
-    def __getitem__(self, key: int | tuple[int, int]) -> EdgeSample:
+    def _record(self, index: int) -> Record:
+        past = index - len(self.records)
+        return self.records[index] if past < 0 else self.extra[past]
+
+    def __getitem__(self, key: int | tuple[int, int] | SampleKey) -> EdgeSample:
         """Give a sample; its random view depends on the seed and this key alone.
 
         Args:
-            key: Index, which means epoch 0, or (epoch, index).
+            key: Index, which means epoch 0, or (epoch, index), or a whole `SampleKey`.
 
         Returns:
             ``image`` uint8 ``(3, H, W)`` (a view of ``(H, W, 3)`` memory, which batches keep as
@@ -105,13 +111,14 @@ class SegmentationDataset(Dataset[EdgeSample]):
             DataError: Its files cannot be used.
             IndexError: There is no such sample.
         """
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        index = range(len(self.records))[index]
+        epoch, index, place, center = SampleKey(*key if isinstance(key, tuple) else (0, key))
+        index = range(len(self.records) + (0 if center is None else len(self.extra)))[index]
         planes = self.read(index)
         height, width = planes.mask.shape
         if self.transform is not None:
-            planes = self.transform(planes, sample_generator(self.seed, epoch, index))
-        record = self.records[index]
+            generator = sample_generator(self.seed, epoch, index, place)
+            planes = self.transform(planes, generator, center)
+        record = self._record(index)
         sample: EdgeSample = {
             "image": _tensor(planes.image).permute(2, 0, 1),
             "mask": _tensor(planes.mask),
@@ -155,4 +162,5 @@ def build_dataset(
         cache=cache,
         transform=JointTransform(config.augment, config.crop) if augment else None,
         seed=seed,
+        extra=source.extra,
     )
