@@ -88,10 +88,14 @@ def draw_coco(root: Path, split: str, number: int, image: np.ndarray, mask: np.n
 
 
 @pytest.fixture(scope="module")
-def data_sets(tmp_path_factory):
+def data_sets(tmp_path_factory, cityscapes_tree):
     """Folder with one small tree per page of docs/data, in the layout that it describes first."""
     root = tmp_path_factory.mktemp("data_sets")
     stems: dict[str, list[str]] = {}
+    cities = {"train": ("aachen", "ulm"), "val": ("munster",)}
+    cityscapes_tree(root / "cityscapes", cities, size=(68, 64))
+    # The server takes no other size.
+    cityscapes_tree(root / "cityscapes", {"test": ("berlin",)}, frames=1, size=(1024, 2048))
     for number, split in enumerate(["train"] * 6 + ["val"] * 2 + ["test"] * 2):
         image, mask = make_scene(0, split, number, size=(64, 96))
         bird = 255 * (mask == 3).astype(np.uint8)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from segloom.enhancements import Enhancement, EnhancementConfig, list_enhancements
     from segloom.errors import SegloomError
     from segloom.evaluation import evaluate
-    from segloom.inference import InferenceGraph, Predictor
+    from segloom.inference import InferenceGraph, Predictor, submit_cityscapes
     from segloom.losses import list_losses
     from segloom.models import (
         SegmentationModel,
@@ -53,6 +53,7 @@ _HOMES = {
     "load_weights": "segloom.models",
     "push_to_hub": "segloom.models",
     "save_pretrained": "segloom.models",
+    "submit_cityscapes": "segloom.inference",
     "train": "segloom.training",
     "write_report": "segloom.report",
 }
@@ -79,6 +80,7 @@ __all__ = [
     "load_weights",
     "push_to_hub",
     "save_pretrained",
+    "submit_cityscapes",
     "train",
     "write_report",
 ]

@@ -147,7 +147,7 @@ def test_processes_together_see_the_batches_of_one(num, world, batch, epoch):
         keys = list(sampler)
         assert len(keys) == len(sampler)
         assert {key[0] for key in keys} == {epoch}
-        return [index for _, index in keys]
+        return [key.sample for key in keys]
 
     single = order()
     assert sorted(single) == list(range(num))

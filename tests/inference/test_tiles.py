@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -38,6 +41,51 @@ def test_weights_over_a_pixel_sum_to_one(size: int, window: int, overlap: float)
         assert (weights >= 0).all()
         total[start : start + window] += weights
     torch.testing.assert_close(total, torch.ones(size))
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_averaged_windows_lie_where_sfnet_places_them(shared: Path, index: int) -> None:
+    """Fixture sf_eval_misc: boxes (left, top, right, bottom), column by column."""
+    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
+    name, case = list(json.loads(str(file["meta.sliding"])).items())[index]
+    height, width, crop = (int(part[1:].removeprefix("rop")) for part in name.split("_")[:3])
+    window = int(crop * max(1.0, float(name.partition("scale")[2])))  # grows with the zoom
+    rows, columns = min(window, height), min(window, width)
+    boxes = [
+        [left, top, left + columns, top + rows]
+        for left in window_starts(width, columns, 1 / 3, "average")
+        for top in window_starts(height, rows, 1 / 3, "average")
+    ]
+    assert boxes == case["boxes"]
+
+
+@settings(deadline=None)
+@given(size=st.integers(1, 300), window=st.integers(1, 120), overlap=st.floats(0, 0.9))
+def test_averaged_windows_count_every_pixel_as_often_as_it_is_seen(
+    size: int, window: int, overlap: float
+) -> None:
+    window = min(size, window)
+    starts = window_starts(size, window, overlap, "average")
+    assert (starts[0], starts[-1]) == (0, size - window)
+    assert starts == sorted(set(starts))
+    count = torch.zeros(size)
+    for start in starts:
+        count[start : start + window] += 1
+    assert (count >= 1).all()
+    for start, weights in zip(starts, window_weights(size, window, starts, "average"), strict=True):
+        torch.testing.assert_close(weights, 1 / count[start : start + window])
+
+
+def test_averaged_windows_give_the_mean_of_what_they_say() -> None:
+    numbers = iter([1.0, 2.0, 4.0])
+
+    def score(part: Tensor) -> Tensor:
+        return torch.full((1, 1, *part.shape[-2:]), next(numbers))
+
+    row = collect(torch.zeros(1, 3, 8, 20), score, window=(8, 10), overlap=0.3, blend="average")
+    # Windows begin at 0, 7 and 10, the last one moved back from 14.
+    expected = [1.0] * 7 + [1.5] * 3 + [3.0] * 7 + [4.0] * 3
+    torch.testing.assert_close(row[0, 0], torch.tensor(expected))
 
 
 def collect(image: Tensor, score, **options) -> Tensor:

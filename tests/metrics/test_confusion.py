@@ -173,3 +173,13 @@ def test_metric_refuses_what_is_not_a_label(labels, message):
 def test_a_class_count_out_of_range_is_refused(num_classes):
     with pytest.raises(ConfigError, match=f"1 to 255 classes, not {num_classes}"):
         ConfusionMatrix(num_classes)
+
+
+def test_matrix_and_iou_equal_those_of_sfnet(shared):
+    """Fixture sf_eval_misc."""
+    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
+    num_classes = len(file["out.iou"])
+    truth = np.where(file["in.gt"] < num_classes, file["in.gt"], 255).astype(np.uint8)
+    matrix = count_confusion(file["in.pred"].astype(np.uint8), truth, num_classes)
+    np.testing.assert_array_equal(matrix, file["out.hist"])
+    np.testing.assert_allclose(scores(matrix).IoU, file["out.iou"], rtol=1e-12)

@@ -56,11 +56,13 @@ def validate_alone(run: Path, config: RunConfig) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.6])
 def test_two_processes_give_the_losses_weights_and_scores_of_one(
-    tiny: Callable[..., RunConfig], tmp_path: Path
+    share: float, tiny: Callable[..., RunConfig], tmp_path: Path
 ) -> None:
-    train(tiny(**PER_IMAGE, train__out=tmp_path / "one"))
-    two = tiny(**PER_IMAGE, train__out=tmp_path / "two", train__devices=2)
+    options = {**PER_IMAGE, "data__class_uniform": share, "data__class_uniform_tile": 16}
+    train(tiny(**options, train__out=tmp_path / "one"))
+    two = tiny(**options, train__out=tmp_path / "two", train__devices=2)
     result = train(two)
     # Three images over two processes: the same integers as from one process, to the last bit.
     assert rows(tmp_path / "two")[-1]["val/mIoU"] == validate_alone(tmp_path / "two", two)

@@ -19,8 +19,11 @@ from segloom.config.load import dump_config
 from segloom.errors import ConfigError
 from segloom.training import TrainingStep, TrainingStopped, train
 
-# Every part of the state: dropout, random views, average, a moving rate, momentum of the optimiser.
+# Every part of the state: dropout, random views, the samples of an epoch, average, a moving rate,
+# momentum of the optimiser.
 DEMANDING = {
+    "data__class_uniform": 0.5,
+    "data__class_uniform_tile": 16,
     "model__options": {"decoder_dropout": 0.5},
     "train__epochs": 3,
     "train__ema": 0.9,

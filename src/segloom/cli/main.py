@@ -15,6 +15,7 @@ VERBS = {
     "train": "train a network from a recipe",
     "eval": "measure a run on a split and write its report",
     "predict": "label images",
+    "submit": "write a submission to a benchmark's server",
     "data": "check or download a data set",
     "convert": "read a checkpoint of the original programs",
     "list": "show architectures, encoders, enhancements or losses",

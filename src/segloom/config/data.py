@@ -39,8 +39,8 @@ class DataConfig(Section):
     """Which images and label maps, and how they become batches."""
 
     name: str = "folder"
-    """Reader: folder, list, camvid, cub, isic, lits, voc, ade20k, coco, scenes (generated street
-    scenes), or a plug-in's."""
+    """Reader: folder, list, camvid, cityscapes, cub, isic, lits, voc, ade20k, coco, scenes
+    (generated street scenes), or a plug-in's."""
     root: Path | None = None
     """Folder that holds the data set."""
     images: str = "{split}/images"
@@ -82,6 +82,16 @@ class DataConfig(Section):
     cache_dir: Path | None = None
     """Where the cache lies; None is the user's cache folder."""
     augment: AugmentConfig = AugmentConfig()
+    class_uniform: float = Field(0.0, ge=0, le=1)
+    """Share of a training epoch whose crops show a class in turn, each class equally often."""
+    class_uniform_tile: int = Field(1024, ge=16)
+    """Side of the tiles, in pixels, whose classes are listed for that."""
+    class_uniform_coarse: tuple[str, ...] = ()
+    """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
+    coarse: bool = False
+    """Reader cityscapes: train on the coarsely labelled images of train_extra as well."""
+    fold: int = Field(0, ge=0, le=2)
+    """Reader cityscapes: which cities validate; 0 is the official split."""
     num_scenes: tuple[int, int, int] = (240, 40, 80)
     """Reader scenes: how many generated scenes train, val and test hold."""
     scene_size: tuple[int, int] = (240, 320)

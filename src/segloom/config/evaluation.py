@@ -9,7 +9,9 @@ from pydantic import Field, field_validator
 
 from segloom.config.base import Section
 
-__all__ = ["EvalConfig", "InferenceConfig"]
+__all__ = ["Blend", "EvalConfig", "InferenceConfig"]
+
+Blend = Literal["smooth", "average"]
 
 
 class InferenceConfig(Section):
@@ -19,6 +21,9 @@ class InferenceConfig(Section):
     """Height and width of a sliding window; None sees the whole image at once."""
     overlap: float = Field(0.5, ge=0, lt=1)
     """Share of a window that it has in common with the next."""
+    blend: Blend = "smooth"
+    """Windows evenly spaced and weighted by the distance from their centre, or (average) at a fixed
+    step, the last one moved back to the border, and averaged, as papers on Cityscapes do."""
     scales: tuple[float, ...] = Field((1.0,), min_length=1)
     """Zooms whose scores are averaged."""
     flip: bool = False

@@ -16,7 +16,7 @@ from segloom.data.cache import SampleCache, default_cache_dir
 from segloom.data.labels import LabelDecoder
 from segloom.data.planes import PlainDecoder, Planes, SampleDecoder
 from segloom.data.readers import read_labelled_source
-from segloom.data.transforms import JointTransform, sample_generator
+from segloom.data.transforms import JointTransform, SampleKey, sample_generator
 from segloom.errors import ConfigError
 from segloom.types import LabelSet, Record, Region, Sample
 
@@ -33,7 +33,7 @@ class EdgeSample(Sample, total=False):
 
 
 class SegmentationDataset(Dataset[EdgeSample]):
-    """Images with label maps, by index or by ``(epoch, index)``.
+    """Images with label maps, by index or by `SampleKey`.
 
     Args:
         records: The files.
@@ -44,6 +44,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
         cache: Where decoded samples are kept; None decodes each time.
         transform: Random view of a training sample; None gives the whole image.
         seed: Of the random views, not negative.
+        extra: Samples past the end, which only a `SampleKey` of class-uniform sampling reaches.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class SegmentationDataset(Dataset[EdgeSample]):
         cache: SampleCache | None = None,
         transform: JointTransform | None = None,
         seed: int = 0,
+        extra: Sequence[Record] = (),
     ) -> None:
         if seed < 0:
             raise ConfigError(f"a seed is 0 or more, not {seed}.")
-        self.records = list(records)
+        self.records, self.extra = list(records), list(extra)
         self.labels, self.decoder, self.decode = labels, decoder, decode or PlainDecoder()
         self.regions = tuple(regions)
         self.cache, self.transform, self.seed = cache, transform, seed
@@ -94,7 +96,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
         Raises:
             DataError: Its files cannot be used.
         """
-        record = self.records[index]
+        record = self._record(index)
         if self.cache is None:
             return self.decode(record, self.decoder)
         return self.cache.fetch(record, lambda: self.decode(record, self.decoder))
@@ -120,11 +122,15 @@ class SegmentationDataset(Dataset[EdgeSample]):
             if cache.is_writable:
                 self.read(index)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> EdgeSample:
+    def _record(self, index: int) -> Record:
+        past = index - len(self.records)
+        return self.records[index] if past < 0 else self.extra[past]
+
+    def __getitem__(self, key: int | tuple[int, int] | SampleKey) -> EdgeSample:
         """Give a sample; its random view depends on the seed and this key alone.
 
         Args:
-            key: Index, which means epoch 0, or (epoch, index).
+            key: Index, which means epoch 0, or (epoch, index), or a whole `SampleKey`.
 
         Returns:
             ``image`` uint8 ``(3, H, W)`` (a view of ``(H, W, 3)`` memory, which batches keep as
@@ -134,13 +140,14 @@ class SegmentationDataset(Dataset[EdgeSample]):
             DataError: Its files cannot be used.
             IndexError: There is no such sample.
         """
-        epoch, index = key if isinstance(key, tuple) else (0, key)
-        index = range(len(self.records))[index]
+        epoch, index, place, center = SampleKey(*key if isinstance(key, tuple) else (0, key))
+        index = range(len(self.records) + (0 if center is None else len(self.extra)))[index]
         planes = self.read(index)
         height, width = planes.mask.shape
         if self.transform is not None:
-            planes = self.transform(planes, sample_generator(self.seed, epoch, index))
-        record = self.records[index]
+            generator = sample_generator(self.seed, epoch, index, place)
+            planes = self.transform(planes, generator, center)
+        record = self._record(index)
         sample: EdgeSample = {
             "image": _tensor(planes.image).permute(2, 0, 1),
             "mask": _tensor(planes.mask),
@@ -186,6 +193,7 @@ def build_dataset(
         cache=cache,
         transform=JointTransform(config.augment, config.crop) if augment else None,
         seed=seed,
+        extra=source.extra,
     )
     if source.decode.is_sequential:
         dataset.fill_cache()

@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from segloom.data.class_uniform import ClassUniform
 from segloom.data.dataset import EdgeSample, SegmentationDataset
-from segloom.data.transforms import FILL
+from segloom.data.transforms import FILL, SampleKey
 from segloom.errors import ConfigError
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["EpochSampler", "build_loader", "collate"]
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Keys ``(epoch, index)`` of one process's share of an epoch.
+class EpochSampler(Sampler[SampleKey]):
+    """Keys (epoch, index, ...) of one process's share of an epoch.
 
     The order of an epoch is divided by strides, so that batch b of all processes together is
     batch b of a single process with their summed batch size. With shuffling (training) every
@@ -37,6 +38,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         world_size: How many processes there are.
         start: Epoch to begin with, and how many samples of this process's share in that epoch
             are done already.
+        plan: What an epoch holds; None is every sample once.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class EpochSampler(Sampler[tuple[int, int]]):
         rank: int = 0,
         world_size: int = 1,
         start: tuple[int, int] = (0, 0),
+        plan: ClassUniform | None = None,
     ) -> None:
         if not 0 <= rank < world_size:
             raise ConfigError(f"process {rank} of {world_size}: ranks go from 0 to one below.")
         self.num_samples, self.shuffle, self.seed = num_samples, shuffle, seed
-        self.rank, self.world_size, self.start = rank, world_size, start
+        self.rank, self.world_size, self.start, self.plan = rank, world_size, start, plan
         self.epoch = start[0]
 
     def set_epoch(self, epoch: int) -> None:
@@ -60,7 +63,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def order(self) -> list[int]:
-        """Give this process's indices of the epoch, all of them, in order."""
+        """Give this process's places in the epoch, all, in order; without a plan, indices."""
         if not self.shuffle:
             return list(range(self.rank, self.num_samples, self.world_size))
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.epoch,))
@@ -70,10 +73,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
         places = np.arange(self.rank, share * self.world_size, self.world_size)
         return [int(index) for index in order[places % self.num_samples]]
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[SampleKey]:
         epoch = self.epoch  # fixed for this iteration, whatever is set while it runs
-        for index in self.order()[self._done() :]:
-            yield epoch, index
+        keys = self.plan.keys(epoch) if self.plan else None
+        for place in self.order()[self._done() :]:
+            yield SampleKey(epoch, place) if keys is None else keys[place]
 
     def __len__(self) -> int:
         share = -(-self.num_samples // self.world_size)
@@ -97,6 +101,7 @@ def build_loader(
     world_size: int = 1,
     start: tuple[int, int] = (0, 0),
     pin_memory: bool = False,
+    plan: ClassUniform | None = None,
 ) -> DataLoader[EdgeSample]:
     """Make the loader of a data set; its ``sampler`` has ``set_epoch``.
 
@@ -113,6 +118,7 @@ def build_loader(
         world_size: How many processes train together.
         start: (epoch, batches of it already done) for resuming in the middle of an epoch.
         pin_memory: Keep batches where a GPU copies them fast.
+        plan: What an epoch holds; None is every sample once.
 
     Returns:
         Batches as `collate` makes them.
@@ -129,6 +135,7 @@ def build_loader(
         rank=rank,
         world_size=world_size,
         start=(start[0], start[1] * batch_size),
+        plan=plan,
     )
     share = -(-len(dataset) // world_size)
     if drop_last and share < batch_size:

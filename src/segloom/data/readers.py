@@ -17,6 +17,7 @@ __all__ = ["DATASETS", "ENTRY_POINT_GROUP", "read_labelled_source", "read_source
 DATASETS = {
     "ade20k": "segloom.data.ade20k:read",
     "camvid": "segloom.data.camvid:read",
+    "cityscapes": "segloom.data.cityscapes:read",
     "coco": "segloom.data.coco:read",
     "cub": "segloom.data.cub:read",
     "isic": "segloom.data.isic:read",

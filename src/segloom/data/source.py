@@ -40,6 +40,8 @@ class DatasetSource:
     """What an evaluation scores besides the classes, such as liver with its tumours."""
     decode: SampleDecoder = field(default_factory=PlainDecoder)
     """How a sample is read from its files."""
+    extra: tuple[Record, ...] = ()
+    """Samples that only class-uniform sampling draws; they do not count as the split's."""
 
 
 def check_split(split: str) -> None:

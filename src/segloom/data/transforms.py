@@ -8,8 +8,9 @@ shows beyond the image is `FILL` in the image and void in the label map.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,16 @@ from segloom.config.data import AugmentConfig
 from segloom.data.planes import Planes
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["FILL", "Draws", "JointTransform", "draw", "flip", "jitter", "sample_generator"]
+__all__ = [
+    "FILL",
+    "Draws",
+    "JointTransform",
+    "SampleKey",
+    "draw",
+    "flip",
+    "jitter",
+    "sample_generator",
+]
 
 FILL = (124, 116, 104)
 """RGB of what lies outside the image: the mean of ImageNet, near 0 after normalisation."""
@@ -31,13 +41,26 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5
 RGB = np.linalg.inv(YIQ)
 
 
+class SampleKey(NamedTuple):
+    """What a sampler asks a data set for: one view of one sample."""
+
+    epoch: int
+    sample: int
+    """Index in the data set."""
+    place: int | None = None
+    """Of a view in class-uniform sampling its place in the epoch, since a sample may come twice."""
+    center: tuple[int, int] | None = None
+    """Row and column in the image that the crop shows."""
+
+
 @dataclass(frozen=True)
 class Draws:
     """Everything that is random about one view of a sample, whatever its size."""
 
     zoom: float = 1.0
     top: float = 0.5
-    """Place of the crop between the upper (0) and the lower (1) end of the image."""
+    """Place of the crop between the upper (0) and the lower (1) end of the image, or, with a
+    center, between the lowest and the highest crop that show it."""
     left: float = 0.5
     is_flipped: bool = False
     angle: float = 0.0
@@ -49,17 +72,23 @@ class Draws:
     """Degrees."""
     sigma: float = 0.0
     """Of the blur, in pixels; 0 is none."""
+    center: tuple[int, int] | None = None
+    """Row and column in the image that the crop shows (before a rotation)."""
 
 
-def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+def sample_generator(
+    seed: int, epoch: int, index: int, place: int | None = None
+) -> np.random.Generator:
     """Make the generator of one sample in one epoch; its numbers depend on nothing else.
 
     Args:
         seed: Of the run; not negative, like the others.
         epoch: Number of the pass over the data set.
         index: Place of the sample in the data set.
+        place: Place in the epoch, where a sample may come twice.
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(epoch, index))
+    key = (epoch, index) if place is None else (epoch, index, place)
+    sequence = np.random.SeedSequence(seed, spawn_key=key)
     return np.random.Generator(np.random.PCG64(sequence))
 
 
@@ -98,9 +127,20 @@ class JointTransform:
     config: AugmentConfig
     crop: tuple[int, int] | None = None
 
-    def __call__(self, planes: Planes, generator: np.random.Generator) -> Planes:
-        """Give a random view of a sample; all arrays are new, contiguous and writable."""
-        return self.apply(planes, draw(self.config, generator))
+    def __call__(
+        self,
+        planes: Planes,
+        generator: np.random.Generator,
+        center: tuple[int, int] | None = None,
+    ) -> Planes:
+        """Give a random view of a sample; all arrays are new, contiguous and writable.
+
+        Args:
+            planes: The sample.
+            generator: Of its random numbers.
+            center: Row and column that the crop shows; None leaves its place to chance.
+        """
+        return self.apply(planes, replace(draw(self.config, generator), center=center))
 
     def apply(self, planes: Planes, draws: Draws) -> Planes:
         """Give the view that ``draws`` describes."""
@@ -146,8 +186,7 @@ def jitter(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
 
 def _cut(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     """Zoom and crop without rotation, by slicing before resizing."""
-    rows, out_rows = _span(planes.mask.shape[0], size[0], draws.zoom, draws.top)
-    columns, out_columns = _span(planes.mask.shape[1], size[1], draws.zoom, draws.left)
+    (rows, out_rows), (columns, out_columns) = _spans(planes.mask.shape, size, draws)
     place = partial(_place, size=size, at=(out_rows, out_columns))
     image = _resize(planes.image[rows, columns], out_rows, out_columns, draws.zoom)
     mask = _resize(planes.mask[rows, columns], out_rows, out_columns, None)
@@ -157,7 +196,20 @@ def _cut(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     return Planes(place(image, fill=FILL), place(mask, fill=IGNORE_INDEX), edge)
 
 
-def _span(length: int, wanted: int, zoom: float, place: float) -> tuple[slice, slice]:
+def _spans(
+    shape: tuple[int, ...], size: tuple[int, int], draws: Draws
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Choose the source pixels and where they go in the crop, for rows and for columns."""
+    row, column = draws.center or (None, None)
+    return (
+        _span(shape[0], size[0], draws.zoom, draws.top, row),
+        _span(shape[1], size[1], draws.zoom, draws.left, column),
+    )
+
+
+def _span(
+    length: int, wanted: int, zoom: float, place: float, center: int | None
+) -> tuple[slice, slice]:
     """Along one axis, choose the source pixels and where they go in the crop."""
     zoomed = max(1, round(length * zoom))
     if zoomed <= wanted:  # the whole image shows, void beside it
@@ -165,6 +217,8 @@ def _span(length: int, wanted: int, zoom: float, place: float) -> tuple[slice, s
         return slice(0, length), slice(start, start + zoomed)
     taken = min(length, max(1, round(wanted / zoom)))
     start = round(place * (length - taken))
+    if center is not None:  # anywhere in the crop, but for what the border of the image forbids
+        start = min(max(0, center - round(place * (taken - 1))), length - taken)
     return slice(start, start + taken), slice(0, wanted)
 
 
@@ -208,8 +262,7 @@ def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     """Zoom, crop and rotate about the centre of the crop, in one interpolation."""
     import cv2
 
-    rows, out_rows = _span(planes.mask.shape[0], size[0], draws.zoom, draws.top)
-    columns, out_columns = _span(planes.mask.shape[1], size[1], draws.zoom, draws.left)
+    (rows, out_rows), (columns, out_columns) = _spans(planes.mask.shape, size, draws)
     near_rows, near_columns = (_around(span, draws.zoom, size) for span in (rows, columns))
     near = tuple(
         None if plane is None else np.ascontiguousarray(plane[near_rows, near_columns])

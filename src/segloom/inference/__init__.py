@@ -4,6 +4,7 @@ from segloom.inference.files import PredictedFile, predict_files
 from segloom.inference.graph import InferenceGraph
 from segloom.inference.optimize import bfloat16_is_fast
 from segloom.inference.predictor import Predictor
+from segloom.inference.submission import submit_cityscapes
 
 __all__ = [
     "InferenceGraph",
@@ -11,4 +12,5 @@ __all__ = [
     "Predictor",
     "bfloat16_is_fast",
     "predict_files",
+    "submit_cityscapes",
 ]

@@ -186,6 +186,7 @@ class Predictor:
             self._score,
             window=window,
             overlap=FALLBACK_OVERLAP if self.config.window is None else self.config.overlap,
+            blend=self.config.blend,
             batch_size=GPU_WINDOWS if self.device.type == "cuda" else 1,
         )
 

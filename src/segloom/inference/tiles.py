@@ -9,15 +9,22 @@ nothing is left to see, it does not fall off; and rows are given out as soon as 
 later window touches them, so that memory grows with the window and the width of the image, not
 with its height.
 
+``average`` instead of ``smooth`` is the usual protocol, as in the code of SFNet (X. Li et al., ECCV
+2020): windows at a fixed step, the last one moved back to the border, and the plain mean of all
+that cover a pixel. Difference: every pixel is divided by the number of its own windows.
+
 Axes: B batch, C image channels, K classes, H W image size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+
+from segloom.config.evaluation import Blend
 
 __all__ = ["blend_windows", "window_starts", "window_weights"]
 
@@ -26,20 +33,24 @@ CUT = 3.0  # standard deviations
 TAIL = 1e-6  # weight beyond the cut, times the Gaussian
 
 
-def window_starts(size: int, window: int, overlap: float) -> list[int]:
-    """Place windows of one size evenly along an axis, the first at 0, the last at the end.
+def window_starts(size: int, window: int, overlap: float, blend: Blend = "smooth") -> list[int]:
+    """Place windows of one size along an axis, the first at 0, the last at the end.
 
     Args:
         size: Pixels of the axis.
         window: Pixels of a window, at most ``size``.
         overlap: Least share of a window that it has in common with the next, 0 <= overlap < 1.
+        blend: ``smooth`` spaces them evenly, ``average`` at a fixed step but for the last.
     """
+    if blend == "average":
+        step = max(1, math.ceil(window * (1 - overlap)))
+        return [min(start, size - window) for start in range(0, size - window + step, step)]
     step = max(1, int(window * (1 - overlap)))
     gaps = -(-(size - window) // step)
     return [round(index * (size - window) / max(gaps, 1)) for index in range(gaps + 1)]
 
 
-def window_weights(size: int, window: int, starts: list[int]) -> Tensor:
+def window_weights(size: int, window: int, starts: list[int], blend: Blend = "smooth") -> Tensor:
     """Weigh the pixels of every window along an axis.
 
     Returns:
@@ -49,6 +60,8 @@ def window_weights(size: int, window: int, starts: list[int]) -> Tensor:
     distance = (offset / SIGMA).expand(len(starts), window).clone()
     distance[0].clamp_(min=0)  # the border of the image is no edge of a window: all is seen
     distance[-1].clamp_(max=0)
+    if blend == "average":
+        distance.zero_()
     gauss = torch.exp(-0.5 * distance.square())
     gauss = torch.where(distance.abs() <= CUT, gauss, gauss * TAIL)
     total = torch.zeros(size, dtype=torch.float64)
@@ -64,6 +77,7 @@ def blend_windows(
     *,
     window: tuple[int, int],
     overlap: float = 0.5,
+    blend: Blend = "smooth",
     batch_size: int = 1,
 ) -> Iterator[tuple[int, Tensor]]:
     """Score an image window by window and give out its rows from top to bottom.
@@ -73,6 +87,7 @@ def blend_windows(
         score: Turns ``(B, C, h, w)`` into float ``(B, K, h, w)``.
         window: Height and width in pixels; a side longer than the image's is cut to it.
         overlap: Least share of a window that it has in common with the next, 0 <= overlap < 1.
+        blend: How windows are placed and weighted.
         batch_size: Windows that are scored together. On a CPU 1 is the fastest.
 
     Yields:
@@ -81,9 +96,10 @@ def blend_windows(
     """
     height, width = image.shape[-2:]
     rows, columns = min(window[0], height), min(window[1], width)
-    tops, lefts = window_starts(height, rows, overlap), window_starts(width, columns, overlap)
-    down = window_weights(height, rows, tops).to(image.device)
-    across = window_weights(width, columns, lefts).to(image.device)
+    tops = window_starts(height, rows, overlap, blend)
+    lefts = window_starts(width, columns, overlap, blend)
+    down = window_weights(height, rows, tops, blend).to(image.device)
+    across = window_weights(width, columns, lefts, blend).to(image.device)
     band = torch.empty(0)
     for index, top in enumerate(tops):
         row = _score_row(image, score, top, lefts, (rows, columns), batch_size)

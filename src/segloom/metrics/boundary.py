@@ -31,8 +31,10 @@ __all__ = [
     "BOUNDARY_DEFINITION",
     "NUM_BOUNDARY_COUNTS",
     "BoundaryScores",
+    "bit_table",
     "boundary_scores",
     "count_boundary",
+    "spread",
     "tolerance_pixels",
 ]
 
@@ -185,14 +187,14 @@ def _count_contours(
     met_true = np.zeros(true.places.shape, np.bool_)
     met_predicted = np.zeros(predicted.places.shape, np.bool_)
     for first in range(0, length, _BITS):
-        bit = _bit_table(first, min(first + _BITS, length))
+        bit = bit_table(first, min(first + _BITS, length))
         met_true |= _met(true, predicted, bit, shape, distance)
         met_predicted |= _met(predicted, true, bit, shape, distance)
     row[:, _MET_TRUE] = np.bincount(true.classes[met_true], minlength=length)
     row[:, _MET_PREDICTED] = np.bincount(predicted.classes[met_predicted], minlength=length)
 
 
-def _bit_table(first: int, last: int) -> NDArray[Any]:
+def bit_table(first: int, last: int) -> NDArray[Any]:
     """Give each of the classes ``first..last - 1`` a bit of the smallest fitting integer."""
     kind = next(size for size in (8, 16, 32, 64) if size >= last - first)
     table = np.zeros(256, f"u{kind // 8}")
@@ -211,12 +213,12 @@ def _met(
     """
     bits = np.zeros(shape, bit.dtype)
     bits.ravel()[other.places] = bit[other.classes]
-    near = _spread(bits, distance).ravel()[outline.places]
+    near = spread(bits, distance).ravel()[outline.places]
     found: Mask = (near & bit[outline.classes]) != 0
     return found
 
 
-def _spread(bits: NDArray[Any], radius: int) -> NDArray[Any]:
+def spread(bits: NDArray[Any], radius: int) -> NDArray[Any]:
     """Dilate every bit of ``(H, W)`` by a Euclidean disc: ``dx^2 + dy^2 <= radius^2``."""
     spread = np.zeros_like(bits)
     row, reach = bits.copy(), 0  # `row` is `bits` spread sideways by `reach`

@@ -14,6 +14,7 @@ import torch
 
 from segloom.config.run import RunConfig
 from segloom.data import SegmentationDataset, build_dataset, build_loader
+from segloom.data.class_uniform import class_uniform
 from segloom.data.statistics import class_weights, count_classes
 from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError, TrainingError
@@ -182,8 +183,10 @@ def _batches(
         "workers": config.data.workers,
         "pin_memory": torch.cuda.is_available(),
     }
+    uniform = config.data.class_uniform > 0
     sampled = build_loader(
         training,
+        plan=class_uniform(config.data, training, config.train.seed) if uniform else None,
         batch_size=plan.batch_size,
         shuffle=True,
         seed=config.train.seed,

@@ -24,6 +24,7 @@ __all__ = ["Known", "find_known", "read_known"]
 
 KNOWN = {
     "ade20k": "segloom.data.ade20k",
+    "cityscapes": "segloom.data.cityscapes",
     "coco": "segloom.data.coco",
     "cub": "segloom.data.cub",
     "isic": "segloom.data.isic",

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from segloom.data.cityscapes import HOW_TO_GET
 from segloom.data.download.fetch import Patience, Progress, fetch
 from segloom.data.download.sets import DOWNLOADS, Download
 from segloom.data.download.unpack import unpack
@@ -31,7 +32,10 @@ def find_download(name: str) -> Download:
 
     Raises:
         UnknownNameError: There is none of this name.
+        DataError: It is one that its makers give only to registered users.
     """
+    if name == "cityscapes":
+        raise DataError(HOW_TO_GET)
     if name not in DOWNLOADS:
         raise UnknownNameError("download", name, DOWNLOADS)
     return DOWNLOADS[name]
