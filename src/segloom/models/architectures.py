@@ -201,9 +201,7 @@ def build_network(
     return Network(network.encoder, network.decoder, network.segmentation_head)
 
 
-def _check_options(
-    architecture: Architecture, options: dict[str, Any], known: set[str]
-) -> None:
+def _check_options(architecture: Architecture, options: dict[str, Any], known: set[str]) -> None:
     for option in options:
         if option in ("activation", "aux_params"):
             raise ConfigError(

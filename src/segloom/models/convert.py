@@ -41,9 +41,9 @@ CAMVID_12 = LabelSet((*CAMVID.classes, "unlabelled"), (*CAMVID.palette, (0, 0, 0
 """The classes of both programs; they train void as a class of its own."""
 
 CAMVID_BLOG = LabelSet(
-    tuple(
-        "void sky building sidewalk column_pole road tree signsymbol fence car pedestrian "
-        "bicyclist".split()
+    (
+        "void", "sky", "building", "sidewalk", "column_pole", "road",
+        "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",
     ),
     (
         (0, 0, 0), (128, 128, 128), (128, 0, 0), (0, 0, 192), (192, 192, 128), (128, 64, 128),

@@ -1,4 +1,4 @@
-"""LinkNet has the paper's parameters and operations, and its blog form equals the program's arrays."""
+"""LinkNet has the numbers of its paper, and its blog form equals the arrays of the program."""
 
 from __future__ import annotations
 
@@ -106,9 +106,7 @@ def test_blog_blocks_equal_the_recorded_ones(reference: Any) -> None:
         assert_close(crop_to(doubled, torch.from_numpy(expected)), expected)
 
     data = reference("ln_res_block_down")
-    residual = fill(
-        ResidualBlock(4, 8, 2), data, "_mencoder_1._mres_1.", "encoder.stages.0.0."
-    )
+    residual = fill(ResidualBlock(4, 8, 2), data, "_mencoder_1._mres_1.", "encoder.stages.0.0.")
     assert_close(residual(torch.from_numpy(data["in.x"])), data["out.y"])
 
     data = reference("ln_encoder")
@@ -118,9 +116,7 @@ def test_blog_blocks_equal_the_recorded_ones(reference: Any) -> None:
     data = reference("ln_decoder")
     decoder = fill(BlogDecoderBlock(16, 8), data, "_mdecoder_4.", "decoder.blocks.0.")
     expected = data["out.y_9x14"]
-    assert_close(
-        decoder(torch.from_numpy(data["in.x"]), torch.from_numpy(expected)), expected
-    )
+    assert_close(decoder(torch.from_numpy(data["in.x"]), torch.from_numpy(expected)), expected)
 
 
 def test_blog_network_equals_the_recorded_one_at_sizes_that_divide_by_four_and_not(

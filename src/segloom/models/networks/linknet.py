@@ -98,10 +98,8 @@ class LinknetDecoder(nn.Module):
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                # N(0, 2 / (k^2 C_out)); torch counts C_out of a transposed one as its fan-in.
-                is_transposed = isinstance(module, nn.ConvTranspose2d)
-                mode = "fan_in" if is_transposed else "fan_out"
-                nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
+                fan = module.kernel_size[0] ** 2 * module.out_channels
+                nn.init.normal_(module.weight, std=(2 / fan) ** 0.5)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # all have one
 
     def forward(self, features: list[Tensor]) -> Tensor:
