@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -98,3 +101,12 @@ def test_every_optimiser_takes_a_step(model, name: str, kind: str) -> None:
     model.segmentation_head[0].weight.grad = torch.ones_like(before)
     optimizer.step()
     assert not torch.equal(before, model.segmentation_head[0].weight)
+
+
+def test_poly_over_thirty_thousand_steps_is_the_recorded_one(shared: Path) -> None:
+    """The LinkNet tutorial divides by 30000 steps, whatever the length of the training."""
+    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
+        steps, expected = data["in.lr_iters"].tolist(), data["out.lr_values"]
+    config = OptimConfig(schedule="poly", power=0.9, lr=5e-4)
+    rates = [config.lr * rate_factor(config, step, 30_000) for step in steps]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""``segloom data``: look a data set over, or fetch one."""
+"""``segloom data``: look a data set over, fetch one, or prepare its label maps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ __all__ = ["CheckOptions", "DownloadOptions", "run"]
 USAGE = """usage: segloom data COMMAND ...   (segloom data COMMAND --help tells more)
 
   check DIR                    look at every image and label map; print the options that read them
-  download camvid --out DIR    fetch a public data set\
+  download camvid --out DIR    fetch a public data set
+  prepare DIR --out DIR        turn colour label maps into class ids, once\
 """
 
 MAX_ROWS = 40
@@ -32,12 +33,16 @@ MAX_FILES = 8
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``check`` or ``download``; return 0 for fine, 1 for problems found."""
+    """Run ``check``, ``download`` or ``prepare``; return 0 for fine, 1 for problems found."""
     verb, *rest = words or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
-    commands: dict[str, Callable[[Sequence[str]], int]] = {"check": _check, "download": _download}
+    commands: dict[str, Callable[[Sequence[str]], int]] = {
+        "check": _check,
+        "download": _download,
+        "prepare": _prepare,
+    }
     if verb not in commands:
         raise UnknownNameError("data command", verb, commands)
     return commands[verb](rest)
@@ -76,6 +81,12 @@ def _download(words: Sequence[str]) -> int:
     print(f"{done.path}: {'already there' if done.was_there else 'complete'} ({counts})")
     print(f"train on it with --data.name {options.name} --data.root {done.path}")
     return 0
+
+
+def _prepare(words: Sequence[str]) -> int:
+    from segloom.cli.prepare import run as run_prepare
+
+    return run_prepare(words, _bar)
 
 
 @contextmanager

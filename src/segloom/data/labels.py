@@ -48,6 +48,8 @@ class LabelDecoder:
     binary files as 0 and 1."""
     is_complete: bool = False
     """Whether the table is the user's own label map, which lists every value."""
+    unknown: int | None = None
+    """Class id of a value outside the table; None refuses it."""
 
     @property
     def label_map(self) -> dict[str, int]:
@@ -57,7 +59,10 @@ class LabelDecoder:
     @property
     def fingerprint(self) -> str:
         """Text that differs between decoders that may give different ids for one file."""
-        return hashlib.sha256(repr((1, self.mask_format, self.table)).encode()).hexdigest()
+        facts = (1, self.mask_format, self.table)
+        if self.unknown is not None:
+            facts = (*facts, self.unknown)  # type: ignore[assignment]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def decode(self, path: Path) -> NDArray[np.uint8]:
         """Read the class ids ``(H, W)`` of a label file; void is 255.
@@ -74,7 +79,9 @@ class LabelDecoder:
         ids: NDArray[np.int16] = table[codes]
         unknown = ids < 0
         if unknown.any():
-            raise DataError(self._complain(np.unique(codes[unknown]), stored, path))
+            if self.unknown is None:
+                raise DataError(self._complain(np.unique(codes[unknown]), stored, path))
+            ids[unknown] = self.unknown
         return ids.astype(np.uint8)
 
     def _codes(self, stored: StoredLabels, path: Path) -> NDArray[np.integer]:
@@ -158,6 +165,7 @@ def make_decoder(
     palette: Sequence[tuple[int, int, int]] = (),
     label_map: Mapping[str, int] | None = None,
     ignore_values: Iterable[int] = (),
+    unknown: int | None = None,
 ) -> LabelDecoder:
     """Make the decoder of a data set.
 
@@ -168,6 +176,7 @@ def make_decoder(
         label_map: Stored value to class id or 255. For ``index`` it lists every value, for
             ``color`` it adds to the palette, for ``binary`` it may name "0" and "255".
         ignore_values: Stored values that mean void besides 255; only for ``index``.
+        unknown: Class id, or 255, of a value that is not listed; None refuses it.
 
     Raises:
         ConfigError: The options contradict the classes or the format.
@@ -200,7 +209,13 @@ def make_decoder(
         table.setdefault(IGNORE_INDEX, IGNORE_INDEX)
         table.update(dict.fromkeys(voids, IGNORE_INDEX))
     is_complete = mask_format == "index" and bool(label_map)
-    return LabelDecoder(mask_format, num_classes, tuple(sorted(table.items())), is_complete)
+    if unknown is not None and unknown >= num_classes and unknown != IGNORE_INDEX:
+        raise ConfigError(
+            f"unknown values cannot become {unknown}: the ids of the {num_classes} classes end at "
+            f"{num_classes - 1}; {IGNORE_INDEX} is void."
+        )
+    pairs = tuple(sorted(table.items()))
+    return LabelDecoder(mask_format, num_classes, pairs, is_complete, unknown)
 
 
 def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:

@@ -27,6 +27,8 @@ __all__ = [
 ENHANCEMENTS = {
     "afma": "segloom.enhancements.afma:AfmaConfig",
     "celt": "segloom.enhancements.celt:CeltConfig",
+    "dilation": "segloom.enhancements.dilation:DilationConfig",
+    "dlinknet": "segloom.enhancements.dlinknet:DlinknetConfig",
 }
 """Name to ``module:class`` of the options."""
 

@@ -85,6 +85,7 @@ def create_model(
     widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))
     freeze_unused(encoder, in_channels)
     shape = _shape(network, in_channels, classes)
+    step = getattr(encoder, "input_multiple", _output_stride(encoder))
     built = {
         name: part.build(shape) if isinstance(part, EnhancementConfig) else part
         for name, part in parts.items()
@@ -96,10 +97,10 @@ def create_model(
         built,
         shape=shape,
         multiple=lcm(
-            _output_stride(encoder) * kind.grid_multiple,
+            step * kind.grid_multiple,
             *(part.input_multiple for part in built.values()),
         ),
-        minimum_size=kind.minimum_size,
+        minimum_size=step * kind.minimum_grid if kind.minimum_grid > 1 else 1,
         mean=normalization.mean,
         std=normalization.std,
         spec={
@@ -223,6 +224,7 @@ def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
     else:
         strides = [min(2**level, _output_stride(encoder)) for level in range(len(channels))]
         levels = range(len(channels))
-    head = next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d))
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    head = next(m for m in network.segmentation_head.modules() if isinstance(m, kinds))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
     return ModelShape(in_channels, classes, features, head.in_channels)

@@ -7,6 +7,8 @@ but for the points below, so their weights fit a network of ours without loss:
 - AFMA's Unet++ has a 1x1 head; it becomes the middle of SMP's 3x3 with zeros around it;
 - AFMA's PSPNet runs all five stages of a dilated ResNet-50 or deeper, as timm's ResNet with
   ``output_stride=8`` does; CELT's runs them undilated and up-samples by 32.
+
+The LinkNet of a widespread tutorial is read too: `segloom.models.networks.linknet_blog`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,6 +30,8 @@ from segloom.models.build import create_model
 from segloom.models.checkpoint import load_tensors, save_pretrained
 from segloom.models.inspection import CheckpointSource, inspect_checkpoint
 from segloom.models.model import SegmentationModel
+from segloom.models.networks import linknet_blog
+from segloom.models.pretrained import Normalization
 from segloom.models.state_dict import read_state_dict
 from segloom.types import LabelSet
 
@@ -34,6 +39,18 @@ __all__ = ["CAMVID_12", "Conversion", "convert", "rebuild"]
 
 CAMVID_12 = LabelSet((*CAMVID.classes, "unlabelled"), (*CAMVID.palette, (0, 0, 0)))
 """The classes of both programs; they train void as a class of its own."""
+
+CAMVID_BLOG = LabelSet(
+    (
+        "void", "sky", "building", "sidewalk", "column_pole", "road",
+        "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",
+    ),
+    (
+        (0, 0, 0), (128, 128, 128), (128, 0, 0), (0, 0, 192), (192, 192, 128), (128, 64, 128),
+        (128, 128, 0), (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    ),
+)  # fmt: skip
+"""The classes of the tutorial's LinkNet: void is the first one, and trained."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +88,8 @@ def convert(
     arguments are for what these cannot tell.
 
     Args:
-        file: State dict of the original AFMA or CELT program, or of plain SMP (.pth,
-            .safetensors); a pickled model is refused.
+        file: State dict of the original AFMA or CELT program, of the tutorial's LinkNet, or of
+            plain SMP (.pth, .safetensors); a pickled model is refused.
         out: Directory to write.
         architecture: For plain networks that cannot be told from their names.
         encoder_name: For plain networks on another encoder than a ResNet.
@@ -137,6 +154,15 @@ def rebuild(
         )
     except ConfigError as error:
         raise CheckpointError(f"the network of {file} cannot be built: {error}") from error
+    if source.options.get("form") == "blog":
+        renamed = {linknet_blog.rename_blog_key(key): value for key, value in tensors.items()}
+        load_tensors(model, {key: value for key, value in renamed.items() if key}, file)
+        mean, std = Normalization(linknet_blog.MEAN, linknet_blog.STD).for_channels(
+            source.in_channels
+        )
+        model.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
+        model.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
+        return model
     load_tensors(model, _rename(tensors, source, model), file)
     return model
 
@@ -178,8 +204,10 @@ def _rename_afma(key: str) -> str:
 
 def _labels(class_names: Sequence[str], source: CheckpointSource) -> LabelSet | None:
     if not class_names:
-        is_original = source.method is not None and source.classes == len(CAMVID_12.classes)
-        return CAMVID_12 if is_original else None
+        if source.classes != 12:
+            return None
+        is_blog = source.options.get("form") == "blog"
+        return CAMVID_12 if source.method else CAMVID_BLOG if is_blog else None
     if len(class_names) != source.classes:
         raise CheckpointError(
             f"{len(class_names)} class names for a network with {source.classes} classes."
