@@ -105,7 +105,7 @@ def small_network(geometry: str) -> HedNetwork:
     network = HedNetwork(geometry)
     for name, parameter in network.named_parameters():
         if name.startswith("score_dsn"):
-            nn.init.normal_(parameter, std=0.02)
+            nn.init.normal_(parameter, std=5e-4)
     return network.eval()
 
 
