@@ -18,7 +18,7 @@ from segloom.models.pretrained import (
     package_file,
     rename_efficientnet_key,
 )
-from segloom.models.state_dict import read_state_dict
+from segloom.weight_files import read_state_dict
 
 LITE0 = "tu-tf_efficientnet_lite0"
 LITE_MEAN, LITE_STD = 127 / 255, 128 / 255

@@ -29,6 +29,7 @@ ENHANCEMENTS = {
     "celt": "segloom.enhancements.celt:CeltConfig",
     "dilation": "segloom.enhancements.dilation:DilationConfig",
     "dlinknet": "segloom.enhancements.dlinknet:DlinknetConfig",
+    "hed": "segloom.enhancements.hed:HedConfig",
 }
 """Name to ``module:class`` of the options."""
 

@@ -10,7 +10,7 @@ Axes: B batch, C image channels, D decoder channels, K classes, H W image size, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -25,6 +25,12 @@ class Enhancement(nn.Module):
 
     input_multiple: int = 1
     """Height and width of the input are padded to a multiple of this."""
+
+    def set_normalization(self, mean: Tensor, std: Tensor) -> None:
+        """Learn how images are normalised: ``(pixel / 255 - mean) / std``, both ``(1, C, 1, 1)``.
+
+        Called when a model is built and when a checkpoint brings another normalisation.
+        """
 
     def prepare(self, image: Tensor) -> tuple[Tensor, Any]:
         """Change the image before the encoder: ``(B, C, H, W) -> (B, C + extra, H, W)``, signal."""
@@ -66,6 +72,10 @@ class EnhancementConfig:
 
     loss_weight: float = 1.0
     """Weight of the auxiliary loss unless the training configuration names another."""
+
+    def saved_options(self) -> dict[str, Any]:
+        """Give the options from which a saved model is built again, before its weights are read."""
+        return asdict(self)
 
     def build(self, shape: ModelShape) -> Enhancement:
         """Make the module for a model of this shape."""

@@ -7,7 +7,6 @@ here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from math import lcm
 from typing import Any
 
@@ -82,9 +81,10 @@ def create_model(
     encoder, decoder = network.encoder, network.decoder
     normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
-    widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))
-    freeze_unused(encoder, in_channels)
-    shape = _shape(network, in_channels, classes)
+    extra_channels = sum(part.extra_input_channels for part in configs)
+    widen_first_convolution(encoder, extra_channels)
+    freeze_unused(encoder, in_channels + extra_channels)
+    shape = _shape(network, in_channels, classes, extra_channels)
     step = getattr(encoder, "input_multiple", _output_stride(encoder))
     built = {
         name: part.build(shape) if isinstance(part, EnhancementConfig) else part
@@ -109,7 +109,7 @@ def create_model(
             "in_channels": in_channels,
             "classes": classes,
             "enhancements": [
-                {name: asdict(part) if isinstance(part, EnhancementConfig) else AS_MODULE}
+                {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
                 for name, part in parts.items()
             ],
             **options,
@@ -215,7 +215,7 @@ def _output_stride(encoder: Any) -> int:
     return int(encoder.output_stride)
 
 
-def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
+def _shape(network: Network, in_channels: int, classes: int, extra_channels: int) -> ModelShape:
     encoder: Any = network.encoder
     channels = list(encoder.out_channels)
     if hasattr(encoder, "output_strides"):  # a vision transformer: no image level, one stride
@@ -224,6 +224,7 @@ def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
     else:
         strides = [min(2**level, _output_stride(encoder)) for level in range(len(channels))]
         levels = range(len(channels))
+        channels[0] += extra_channels  # level 0 is the image as the encoder gets it
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
     head = next(m for m in network.segmentation_head.modules() if isinstance(m, kinds))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))

@@ -32,8 +32,8 @@ from segloom.models.inspection import CheckpointSource, inspect_checkpoint
 from segloom.models.model import SegmentationModel
 from segloom.models.networks import linknet_blog
 from segloom.models.pretrained import Normalization
-from segloom.models.state_dict import read_state_dict
 from segloom.types import LabelSet
+from segloom.weight_files import read_state_dict
 
 __all__ = ["CAMVID_12", "Conversion", "convert", "rebuild"]
 

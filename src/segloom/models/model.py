@@ -72,13 +72,21 @@ class SegmentationModel(nn.Module):
         self.loss_weights = loss_weights
         self.is_encoder_frozen = False
         # Not persistent: the state dict keeps exactly SMP's keys.
-        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", None, persistent=False)
+        self.register_buffer("pixel_std", None, persistent=False)
+        self.set_normalization(mean, std)
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, in 0..1 pixel units."""
         return tuple(self.pixel_mean.flatten().tolist()), tuple(self.pixel_std.flatten().tolist())
+
+    def set_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Choose what `normalize` subtracts and divides by, and let the enhancements know."""
+        self.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
+        self.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
+        for part in self.enhancements.values():
+            part.set_normalization(self.pixel_mean, self.pixel_std)  # type: ignore[operator]
 
     def normalize(self, image: Tensor) -> Tensor:
         """Turn pixels of 0 to 255, any dtype, ``(B, C, H, W)``, into what the network expects."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from segloom.errors import CheckpointError
+from segloom.weight_files.caffe import read_caffemodel
 
 __all__ = ["WEIGHT_SUFFIXES", "check_fit", "read_state_dict"]
 
@@ -22,7 +25,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "we
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a .safetensors or PyTorch file, on the CPU, in their stored dtype.
+    """Read the tensors of a weight file, on the CPU, in their stored dtype.
+
+    Kinds: .safetensors, .npz, .caffemodel, and PyTorch's for every other ending.
 
     A state dict wrapped in a training program's checkpoint is found, and the ``module.`` that
     data-parallel training puts before each name is taken off.
@@ -33,7 +38,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise CheckpointError(f"there is no weight file {path}.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = READERS.get(path.suffix, _read_torch)(path)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -101,6 +106,17 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
+def _read_numpy(path: Path) -> Any:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name]) for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} is not an archive of plain arrays or is damaged ({_first_line(error)}); "
+            "write it with numpy.savez."
+        ) from error
+
+
 def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -115,6 +131,13 @@ def _read_torch(path: Path) -> Any:
         ) from error
     except Exception as error:  # a damaged or hostile pickle can raise anything
         raise _damaged(path) from error
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".safetensors": _read_safetensors,
+    ".npz": _read_numpy,
+    ".caffemodel": read_caffemodel,
+}
 
 
 def _damaged(path: Path) -> CheckpointError:
