@@ -27,6 +27,10 @@ __all__ = [
 ENHANCEMENTS = {
     "afma": "segloom.enhancements.afma:AfmaConfig",
     "celt": "segloom.enhancements.celt:CeltConfig",
+    "deep_supervision": "segloom.enhancements.deep_supervision:DeepSupervisionConfig",
+    "edge_supervision": "segloom.enhancements.edge_supervision:EdgeSupervisionConfig",
+    "fam": "segloom.enhancements.flow_align:FamConfig",
+    "fem": "segloom.enhancements.fem:FemConfig",
 }
 """Name to ``module:class`` of the options."""
 

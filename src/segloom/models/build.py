@@ -215,4 +215,5 @@ def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
         levels = range(len(channels))
     head = next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
-    return ModelShape(in_channels, classes, features, head.in_channels)
+    pyramid = tuple(getattr(network.decoder, "pyramid_channels", ()))
+    return ModelShape(in_channels, classes, features, head.in_channels, pyramid)

@@ -1,0 +1,1 @@
+"""Networks of ours: one file each, readable beside its paper."""
