@@ -35,18 +35,16 @@ def warp(source: Tensor, flow: Tensor) -> Tensor:
         neighbouring places of a row of 512 pixels apart.
     """
     height, width = flow.shape[-2:]
-    with torch.autocast(flow.device.type, enabled=False):
-        precise = torch.promote_types(source.dtype, torch.float32)
-        shift = flow.to(precise)
-        # Neither linspace nor affine_grid: both write the size into an exported program.
-        places = [
-            torch.arange(count, device=flow.device, dtype=precise)
-            * (2 / torch.sym_max(count - 1, 1))
-            - 1
-            for count in (width, height)
-        ]
-        grid = torch.stack(
-            [shift[:, 0] / width + places[0], shift[:, 1] / height + places[1].unsqueeze(-1)],
-            dim=-1,
-        )  # (B, H, W, 2)
-        return F.grid_sample(source.to(precise), grid, align_corners=True).to(source.dtype)
+    precise = torch.promote_types(source.dtype, torch.float32)
+    shift = flow.to(precise)
+    # Neither linspace nor affine_grid: both write the size into an exported program.
+    places = [
+        torch.arange(count, device=flow.device, dtype=precise) * (2 / torch.sym_max(count - 1, 1))
+        - 1
+        for count in (width, height)
+    ]
+    grid = torch.stack(
+        [shift[:, 0] / width + places[0], shift[:, 1] / height + places[1].unsqueeze(-1)],
+        dim=-1,
+    )  # (B, H, W, 2)
+    return F.grid_sample(source.to(precise), grid, align_corners=True).to(source.dtype)
