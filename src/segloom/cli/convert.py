@@ -15,7 +15,7 @@ __all__ = ["ConvertOptions", "run"]
 
 @dataclass
 class ConvertOptions:
-    """Turn a checkpoint of the original AFMA or CELT program, or of plain SMP, into a model."""
+    """Turn a checkpoint of the AFMA, CELT, SFNet or FENet program, or of SMP, into a model."""
 
     file: Positional[Path]
     """State dict (.pth, .safetensors); a pickled model is refused, since it can run code."""

@@ -13,7 +13,11 @@ from torch import nn
 from segloom.enhancements.edge_supervision import EdgeSupervision
 from segloom.enhancements.fem import DetailEnhance, FrequencyFilter, StructureEnhance
 from segloom.enhancements.flow_align import FlowAlign, GatedDualFlowAlign
+from segloom.errors import CheckpointError
 from segloom.models import create_model
+from segloom.models.checkpoint import from_pretrained, read_saved
+from segloom.models.convert import convert
+from segloom.models.inspection import inspect_checkpoint
 from segloom.models.networks.context import PyramidPooling
 from segloom.models.networks.fenet import FENetDecoder
 from segloom.models.networks.reference import rename_reference_key, rename_reference_state
@@ -242,3 +246,46 @@ def test_whole_network(reference, name, architecture):
     decoded = decoded[0] if isinstance(decoded, tuple) else decoded
     assert_close(model.segmentation_head[0](decoded), data["out.head_logits"])
     assert_close(model(data["in.image"]), data["out.logits_full"])
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [("sfnet_res18_full", "sfnet"), ("sfnet_lite_res18_full", "sfnetlite"),
+     ("fenet_res18_full", "fenet")],
+)  # fmt: skip
+def test_a_checkpoint_is_converted(reference, tmp_path, name, architecture):
+    data, _, arrays = reference(name)
+    keys = json.loads(str(arrays["meta.state_keys"]))
+    checkpoint = {
+        "state_dict": {f"module.{key}": seeded(key, shape) for key, shape in keys},
+        "optimizer": {"state": {}, "param_groups": [{"lr": 0.01}]},
+        "epoch": 3,
+        "mean_iu": np.float64(0.7),
+        "command": "train.py",
+    }
+    torch.save(checkpoint, tmp_path / "last_epoch_3_mean-iu_0.70000.pth")
+    result = convert(tmp_path / "last_epoch_3_mean-iu_0.70000.pth", tmp_path / "model")
+    assert (result.architecture, result.encoder_name) == (architecture, "tu-resnet18s")
+    assert (result.method, result.classes) == (None, 19)
+    assert read_saved(tmp_path / "model").spec["pyramid_channels"] == 128
+    with torch.no_grad():
+        logits = from_pretrained(tmp_path / "model")(data["in.image"])
+    assert_close(logits, data["out.logits_full"])
+
+
+def test_what_a_checkpoint_holds_is_read_off_its_names(reference):
+    _, state, _ = reference("uper_fpn_head_tiny")
+    state = {f"head.{key}": value for key, value in state.items()}
+    with pytest.raises(CheckpointError, match="another encoder than a deep-stem ResNet-18"):
+        inspect_checkpoint(state, "w.pth")
+    for stage in "1234":
+        for block in "01":
+            state[f"layer{stage}.{block}.conv1.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointError, match=r"incomplete: it lacks layer0\.0\.0\.weight"):
+        inspect_checkpoint(state, "w.pth")
+    state["layer0.0.0.weight"] = torch.zeros(64, 3, 3, 3)
+    source = inspect_checkpoint(state, "w.pth", architecture="sfnet", encoder_name="resnet18s")
+    assert source.options == {"pyramid_channels": 8, "align": False}
+    assert (source.in_channels, source.classes) == (3, 5)
+    with pytest.raises(CheckpointError, match="has sfnet, not fenet; leave that out"):
+        inspect_checkpoint(state, "w.pth", architecture="fenet")

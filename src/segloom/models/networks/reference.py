@@ -1,13 +1,16 @@
-"""Names of the released SFNet and FENet programs, and ours for the same tensors."""
+"""Checkpoints of the released SFNet and FENet programs: what they hold, and our names for it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
-__all__ = ["rename_reference_key", "rename_reference_state"]
+from segloom.errors import CheckpointError
+
+__all__ = ["inspect_reference_state", "rename_reference_key", "rename_reference_state"]
 
 BACKBONE = (
     (r"^layer0\.0\.", "encoder.model.conv1."),
@@ -89,4 +92,61 @@ def rename_reference_state(
         key: value
         for key, value in renamed.items()
         if keep_auxiliary or not key.startswith("enhancements.")
+    }
+
+
+MARKS = {"fpn_fe.": "fenet", "head.flow_align_module.": "sfnetlite", "head.fpn_out.": "sfnet"}
+"""Beginning of a name that only one of the networks has."""
+ENCODERS = {
+    (False, 2, 2, 2, 2): "tu-resnet18s",
+    (True, 3, 4, 6, 3): "tu-resnet50s",
+    (True, 3, 4, 23, 3): "tu-resnet101s",
+}
+"""Whether its blocks are bottlenecks, and how many there are in the four stages."""
+FUSE = {"fenet": "conv_last.0.weight", "sfnet": "head.conv_last.0.0.weight"}
+HEAD = {"fenet": "conv_last.3.weight", "sfnet": "head.conv_last.1.weight"}
+
+
+def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> dict[str, Any] | None:
+    """Tell which network of the released programs a state dict is.
+
+    FENet's dense connections have no tensors, so they cannot be told.
+
+    Args:
+        tensors: Names of the released program, without ``module.``.
+        file: Where it comes from, for the messages.
+
+    Returns:
+        ``architecture``, ``encoder_name``, ``in_channels``, ``classes`` and ``options``; None if
+        it is another program's.
+
+    Raises:
+        CheckpointError: It is one of these networks on another encoder, or incomplete.
+    """
+    found = (name for mark, name in MARKS.items() if any(k.startswith(mark) for k in tensors))
+    architecture = next(found, None)
+    if architecture is None:
+        return None
+    stages = [m[1] for k in tensors if (m := re.match(r"layer([1-4])\.\d+\.conv1\.weight$", k))]
+    layers = ("layer1.0.conv3.weight" in tensors, *(stages.count(number) for number in "1234"))
+    if layers not in ENCODERS:
+        raise CheckpointError(
+            f"{file} is a {architecture} on another encoder than a deep-stem ResNet-18, 50 or 101; "
+            "only these can be converted."
+        )
+    family = "fenet" if architecture == "fenet" else "sfnet"
+    for name in ("layer0.0.0.weight", FUSE[family], HEAD[family]):
+        if name not in tensors:
+            raise CheckpointError(f"{file} is incomplete: it lacks {name}.")
+    options: dict[str, Any] = {"pyramid_channels": tensors[FUSE[family]].shape[0]}
+    if any(".ppm.down." in key for key in tensors):
+        options["context"] = "sum"
+    if architecture == "sfnet" and not any(".fpn_out_align." in key for key in tensors):
+        options["align"] = False
+    return {
+        "architecture": architecture,
+        "encoder_name": ENCODERS[layers],
+        "in_channels": tensors["layer0.0.0.weight"].shape[1],
+        "classes": tensors[HEAD[family]].shape[0],
+        "options": options,
     }
