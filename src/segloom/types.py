@@ -101,6 +101,8 @@ class ModelShape:
     features: tuple[FeatureSpec, ...]
     decoded_channels: int
     """Channels of the decoder's output, the input of the segmentation head."""
+    pyramid_channels: tuple[int, ...] = ()
+    """Channels of the inner maps that the decoder hands out; SMP's hand out none."""
 
     def level(self, number: int) -> tuple[int, FeatureSpec]:
         """Find the map of a level.

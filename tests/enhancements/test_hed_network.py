@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -189,7 +190,7 @@ def test_controlnet_weights_average_the_sides_and_take_rgb(tmp_path):
     torch.manual_seed(0)
     tensors = {"norm": torch.tensor([120.0, 115.0, 100.0]).view(1, 3, 1, 1)}
     for stage, channels in enumerate(STAGES, start=1):
-        for number, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+        for number, (before, after) in enumerate(pairwise(channels)):
             scale = (2 / (9 * before)) ** 0.5
             tensors[f"block{stage}.convs.{number}.weight"] = scale * torch.randn(
                 after, before, 3, 3

@@ -35,6 +35,16 @@ def test_poly_is_the_power_of_what_is_left() -> None:
     assert 0 < values[-1] < 0.02
 
 
+def test_poly_may_move_with_the_epochs_or_one_ahead_of_them() -> None:
+    def by_epoch(rule: str) -> list[float]:
+        config = OptimConfig(schedule="poly", power=1.0, poly_by=rule)
+        return [rate_factor(config, step, STEPS, epochs=4) for step in (0, 24, 25, 60, 99)]
+
+    assert by_epoch("epoch") == pytest.approx([1, 1, 0.75, 0.5, 0.25])
+    assert by_epoch("epoch_ahead") == pytest.approx([0.75, 0.75, 0.5, 0.25, 0])
+    assert by_epoch("step") == pytest.approx([1, 0.76, 0.75, 0.4, 0.01])
+
+
 def test_cosine_is_half_a_cosine() -> None:
     values = factors(schedule="cosine")
     assert values[25] == pytest.approx(0.853553, abs=1e-6)
@@ -80,6 +90,12 @@ def test_norms_and_biases_are_not_decayed_and_the_encoder_has_its_own_rate(model
             assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
     assert seen == sum(1 for _ in model.parameters())
     assert groups[-1]["lr"] == 1e-2
+
+
+def test_all_parameters_decay_if_asked(model) -> None:
+    groups = parameter_groups(model, OptimConfig(weight_decay=0.1, decay_all=True))
+    assert {group["weight_decay"] for group in groups} == {0.1}
+    assert sum(len(group["params"]) for group in groups) == sum(1 for _ in model.parameters())
 
 
 def test_frozen_parameters_are_left_out(model) -> None:

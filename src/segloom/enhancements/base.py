@@ -1,6 +1,7 @@
 """The contract between a model and what plugs into it.
 
-A model runs ``prepare -> encoder -> enrich -> decoder -> refine -> head -> correct``. An
+A model runs ``prepare -> encoder -> enrich -> decoder -> refine -> head -> correct``, and shows
+what the decoder hands out to ``supervise``. An
 enhancement overrides one or two of these sites and leaves the others as they are: the identity.
 What it needs later, for `correct` or for its auxiliary loss, it returns as its *signal*, a value:
 nothing is stored on ``self``, so that copying, compiling and exporting a model are safe.
@@ -42,6 +43,13 @@ class Enhancement(nn.Module):
         """Change the encoder's maps, each keeping its shape, and return the signal."""
         return features, signal
 
+    def supervise(self, pyramid: list[Tensor], signal: Any) -> Any:
+        """Look at the maps that the decoder hands out, of any sizes, and return the signal.
+
+        The list is empty for SMP's decoders.
+        """
+        return signal
+
     def refine(self, decoded: Tensor, signal: Any) -> Tensor:
         """Change the decoder's output ``(B, D, h, w)``, keeping its shape."""
         return decoded
@@ -58,6 +66,13 @@ class Enhancement(nn.Module):
             target: int64 ``(B, H, W)``, class ids and 255 for void.
         """
         return None
+
+    def auxiliary_logits(self, signal: Any) -> list[Tensor]:
+        """Return further logits ``(B, K, h, w)`` of any size that learn from the labels.
+
+        Training computes the losses of the main logits on each of them.
+        """
+        return []
 
     def rewire(self, model: nn.Module) -> None:
         """Swap blocks of the finished model, once, keeping the names of its parameters."""

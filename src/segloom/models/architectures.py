@@ -110,6 +110,27 @@ ARCHITECTURES = {
         ),
         Architecture("segformer", "Segformer", paper="Xie et al., NeurIPS 2021"),
         Architecture("dpt", "DPT", grid_multiple=2, paper="Ranftl et al., ICCV 2021"),
+        Architecture(
+            "sfnet",
+            "SFNet",
+            builder="segloom.models.networks.sfnet:sfnet",
+            trains_on_one_sample=False,
+            paper="Li et al., ECCV 2020",
+        ),
+        Architecture(
+            "sfnetlite",
+            "SFNetLite",
+            builder="segloom.models.networks.sfnet:sfnet_lite",
+            trains_on_one_sample=False,
+            paper="Li et al., IJCV 2024",
+        ),
+        Architecture(
+            "fenet",
+            "FENet",
+            builder="segloom.models.networks.fenet:fenet",
+            trains_on_one_sample=False,
+            paper="Liu et al., ChinaMM 2022",
+        ),
     )
 }
 
@@ -140,6 +161,8 @@ def find_encoder(name: str) -> str:
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 
+    import segloom.models.networks.encoders  # noqa: F401  # registers ours with timm
+
     if name in get_encoder_names():
         return name
     bare = name.removeprefix("tu-")
@@ -159,6 +182,8 @@ def list_encoders(pattern: str = "*") -> list[str]:
 
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
+
+    import segloom.models.networks.encoders  # noqa: F401  # registers ours with timm
 
     # SMP's timm-* names are deprecated aliases of tu-*.
     own = (name for name in get_encoder_names() if not name.startswith("timm-"))

@@ -228,4 +228,5 @@ def _shape(network: Network, in_channels: int, classes: int, extra_channels: int
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
     head = next(m for m in network.segmentation_head.modules() if isinstance(m, kinds))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
-    return ModelShape(in_channels, classes, features, head.in_channels)
+    pyramid = tuple(getattr(network.decoder, "pyramid_channels", ()))
+    return ModelShape(in_channels, classes, features, head.in_channels, pyramid)

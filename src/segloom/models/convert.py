@@ -1,7 +1,9 @@
-"""Reading checkpoints of the original AFMA and CELT programs, and of plain SMP.
+"""Reading checkpoints of the original AFMA, CELT, SFNet and FENet programs, and of plain SMP.
 
-Both programs carry copies of eight decoders of an old SMP. Their layers and names are today's SMP's
-but for the points below, so their weights fit a network of ours without loss:
+SFNet and FENet have names of their own (`segloom.models.networks.reference`); their training heads
+are left out. The other two programs carry copies of eight decoders of an old SMP. Their layers and
+names are today's SMP's but for the points below, so their weights fit a network of ours without
+loss:
 
 - the head is called differently, and DeepLabV3's layers too;
 - AFMA's Unet++ has a 1x1 head; it becomes the middle of SMP's 3x3 with zeros around it;
@@ -31,6 +33,7 @@ from segloom.models.checkpoint import load_tensors, save_pretrained
 from segloom.models.inspection import CheckpointSource, inspect_checkpoint
 from segloom.models.model import SegmentationModel
 from segloom.models.networks import linknet_blog
+from segloom.models.networks.reference import rename_reference_state
 from segloom.models.pretrained import Normalization
 from segloom.types import LabelSet
 from segloom.weight_files import read_state_dict
@@ -88,8 +91,9 @@ def convert(
     arguments are for what these cannot tell.
 
     Args:
-        file: State dict of the original AFMA or CELT program, of the tutorial's LinkNet, or of
-            plain SMP (.pth, .safetensors); a pickled model is refused.
+        file: State dict of the original AFMA, CELT, SFNet or FENet program, of the tutorial's
+            LinkNet, or of plain SMP (.pth, .safetensors), alone or in a checkpoint; a pickled
+            model is refused.
         out: Directory to write.
         architecture: For plain networks that cannot be told from their names.
         encoder_name: For plain networks on another encoder than a ResNet.
@@ -118,7 +122,7 @@ def convert(
         source.encoder_name,
         source.classes,
         source.enhancement.get("level"),
-        len(tensors),
+        len(model.state_dict()),
     )
 
 
@@ -177,6 +181,8 @@ AFMA_DECODER = {
 def _rename(
     tensors: Mapping[str, Tensor], source: CheckpointSource, model: SegmentationModel
 ) -> dict[str, Tensor]:
+    if source.is_reference_network:
+        return rename_reference_state(tensors, source.architecture, keep_auxiliary=False)
     rename: dict[str | None, Callable[[str], str]] = {
         "afma": _rename_afma,
         "celt": celt.rename_reference_key,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segloom.errors import CheckpointError
 from segloom.models.architectures import find_architecture, find_encoder
+from segloom.models.networks.reference import inspect_reference_state
 
 __all__ = ["CheckpointSource", "inspect_checkpoint"]
 
@@ -29,6 +30,8 @@ class CheckpointSource:
     """Arguments of the architecture in which the original differs from SMP's defaults."""
     enhancement: dict[str, Any] = field(default_factory=dict)
     """Options of the method."""
+    is_reference_network: bool = False
+    """Its names are those of the released SFNet or FENet program."""
 
 
 ARCHITECTURE_MARKS = {
@@ -84,8 +87,8 @@ def inspect_checkpoint(
     """Tell method, architecture, encoder and sizes of a state dict.
 
     Args:
-        tensors: The state dict of the original AFMA or CELT program, of the tutorial's LinkNet, of
-            SMP or of ours.
+        tensors: The state dict of the original AFMA, CELT, SFNet or FENet program, of the
+            tutorial's LinkNet, of SMP or of ours.
         file: Where it comes from, for the messages.
         architecture: Needed where the names do not tell it.
         encoder_name: Needed for other encoders than ResNets.
@@ -96,6 +99,12 @@ def inspect_checkpoint(
     """
     if BLOG_LINKNET_HEAD in tensors:
         return _blog_linknet(tensors, file, architecture)
+    known = inspect_reference_state(tensors, file)
+    if known is not None:
+        for given, found in ((architecture, "architecture"), (encoder_name, "encoder_name")):
+            if given and given.lower().removeprefix("tu-") != known[found].removeprefix("tu-"):
+                raise CheckpointError(f"{file} has {known[found]}, not {given}; leave that out.")
+        return CheckpointSource(method=None, is_reference_network=True, **known)
     method = next((name for name, mark in METHOD_MARKS.items() if mark in tensors), None)
     architecture = _architecture(tensors, file, architecture)
     encoder_name = _encoder(tensors, file, encoder_name, method)

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segloom.enhancements.base import Enhancement
+from segloom.ops.resize import resize
 from segloom.types import IGNORE_INDEX, LabelSet, ModelShape, Prediction
 
 __all__ = ["SegmentationModel"]
@@ -116,6 +117,10 @@ class SegmentationModel(nn.Module):
         for name, part in parts:
             features, signals[name] = part.enrich(image, list(features), signals[name])
         decoded = self.decoder(features, *rest)
+        # A decoder of ours may hand out inner maps too, for auxiliary heads.
+        decoded, pyramid = decoded if isinstance(decoded, tuple) else (decoded, [])
+        for name, part in parts:
+            signals[name] = part.supervise(pyramid, signals[name])
         for name, part in parts:
             decoded = part.refine(decoded, signals[name])
         logits = self.segmentation_head(decoded)
@@ -140,6 +145,22 @@ class SegmentationModel(nn.Module):
             if loss is not None:
                 losses[name] = loss
         return losses
+
+    def auxiliary_logits(self, prediction: Prediction) -> dict[str, list[Tensor]]:
+        """Collect the enhancements' own logits at the size of the main ones, by name.
+
+        Args:
+            prediction: What `run` returned.
+        """
+        height, width = prediction.logits.shape[-2:]
+        _, right, _, bottom = self._padding(height, width)
+        padded = (height + bottom, width + right)
+        found: dict[str, list[Tensor]] = {}
+        for name, part in self.enhancements.items():
+            logits: list[Tensor] = part.auxiliary_logits(prediction.signals[name])  # type: ignore[operator]
+            if logits:
+                found[name] = [resize(map_, padded)[..., :height, :width] for map_ in logits]
+        return found
 
     def save_pretrained(
         self,

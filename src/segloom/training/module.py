@@ -26,16 +26,24 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         step: The network and its losses.
         config: The section ``optim``.
         num_steps: Optimiser steps of the whole training, for the schedule.
+        epochs: Of the whole training, likewise.
         fused: Use torch's fused optimisers.
     """
 
     def __init__(
-        self, step: TrainingStep, config: OptimConfig, *, num_steps: int, fused: bool = True
+        self,
+        step: TrainingStep,
+        config: OptimConfig,
+        *,
+        num_steps: int,
+        epochs: int = 1,
+        fused: bool = True,
     ) -> None:
         super().__init__()
         self.step = step
         self.config = config
         self.num_steps = num_steps
+        self.epochs = epochs
         self.fused = fused
         self.confusion = ConfusionMatrix(num_labels(step.model.shape.num_classes))
         self.validation_losses: list[Tensor] = []
@@ -56,7 +64,10 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
     def configure_optimizers(self) -> dict[str, Any]:
         """Build the optimiser and the schedule, which moves with every optimiser step."""
         optimizer = build_optimizer(self.step.model, self.config, fused=self.fused)
-        schedule = LambdaLR(optimizer, lambda step: rate_factor(self.config, step, self.num_steps))
+        schedule = LambdaLR(
+            optimizer,
+            lambda step: rate_factor(self.config, step, self.num_steps, self.epochs),
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -40,6 +40,9 @@ class TrainingStep(nn.Module):
         target = mask.long()
         values = self.label_losses(prediction.logits, target)
         values |= self.model.auxiliary_losses(prediction, target)
+        for name, maps in self.model.auxiliary_logits(prediction).items():
+            totals = [self.losses.total(self.label_losses(logits, target)) for logits in maps]
+            values[name] = torch.stack(totals).sum()
         return {**values, "total": self.losses.total(values)}
 
     def normalize(self, image: Tensor) -> Tensor:

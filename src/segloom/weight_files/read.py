@@ -118,8 +118,13 @@ def _read_numpy(path: Path) -> Any:
 
 
 def _read_torch(path: Path) -> Any:
+    scalar = np.float64(0).__reduce__()[0]
+    # Scores beside the weights are often numpy's numbers: one constructor, under both its names.
+    numbers: list[Any] = [np.dtype, np.dtypes.Float64DType]
+    numbers += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(numbers):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
             raise _damaged(path) from error

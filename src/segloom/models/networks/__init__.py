@@ -1,1 +1,1 @@
-"""Networks of our own, one file per paper; `segloom.models.architectures` names them."""
+"""Networks of ours, one file per paper; `segloom.models.architectures` names them."""
