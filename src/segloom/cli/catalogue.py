@@ -9,6 +9,8 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from segloom.errors import ConfigError
+
 __all__ = ["ListOptions", "run"]
 
 Kind = Literal["archs", "encoders", "enhancements", "losses", "recipes"]
@@ -24,6 +26,9 @@ class ListOptions:
     """Only names that match, for example "*efficientnet*"."""
     json: bool = False
     """Print a JSON list."""
+    matrix: bool = False
+    """With enhancements: build each with every architecture (about a minute) and print a table in
+    Markdown of what fits what, and why not."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -33,9 +38,28 @@ def run(words: Sequence[str]) -> int:
     from segloom.cli.options import parse
 
     options = parse(ListOptions, words, verb="list")
+    if options.matrix:
+        if options.kind != "enhancements":
+            raise ConfigError(
+                "--matrix goes with `segloom list enhancements`."
+            )
+        _print_matrix(as_json=options.json)
+        return 0
     names = [name for name in SOURCES[options.kind]() if fnmatch(name, options.pattern)]
     print(json.dumps(names) if options.json else "\n".join(names))
     return 0
+
+
+def _print_matrix(*, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from segloom.models.matrix import fit_matrix, markdown_table
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("building")
+        cells = fit_matrix(lambda done, total: progress.update(task, completed=done, total=total))
+    print(json.dumps([c._asdict() for c in cells]) if as_json else markdown_table(cells))
 
 
 def _archs() -> list[str]:

@@ -19,6 +19,7 @@ __all__ = [
     "ENHANCEMENTS",
     "Enhancement",
     "EnhancementConfig",
+    "enhancement_class",
     "enhancement_config",
     "known_enhancements",
     "list_enhancements",
@@ -45,6 +46,20 @@ def list_enhancements() -> list[str]:
     return sorted(known_enhancements())
 
 
+def enhancement_class(name: str) -> type[EnhancementConfig]:
+    """Give the class of the options of the enhancement called ``name``.
+
+    Raises:
+        UnknownNameError: No enhancement has this name.
+    """
+    known = known_enhancements()
+    if name not in known:
+        raise UnknownNameError("enhancement", name, known)
+    module, _, attribute = known[name].partition(":")
+    found: type[EnhancementConfig] = getattr(import_module(module), attribute)
+    return found
+
+
 def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
     """Make the options of the enhancement called ``name``.
 
@@ -52,11 +67,7 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
         UnknownNameError: No enhancement or option has this name.
         ConfigError: An option has a value that the enhancement refuses.
     """
-    known = known_enhancements()
-    if name not in known:
-        raise UnknownNameError("enhancement", name, known)
-    module, _, attribute = known[name].partition(":")
-    config_class: type[EnhancementConfig] = getattr(import_module(module), attribute)
+    config_class = enhancement_class(name)
     fields = config_class.__dataclass_fields__
     for option in options:
         if option not in fields:

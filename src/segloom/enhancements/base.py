@@ -11,6 +11,7 @@ Axes: B batch, C image channels, D decoder channels, K classes, H W image size, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -84,6 +85,9 @@ class EnhancementConfig:
 
     extra_input_channels: ClassVar[int] = 0
     """Channels that `Enhancement.prepare` adds to the image."""
+
+    variants: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
+    """Options under which it is a thing of its own, for tables of what fits what."""
 
     loss_weight: float = 1.0
     """Weight of the auxiliary loss unless the training configuration names another."""

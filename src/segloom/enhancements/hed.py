@@ -11,6 +11,7 @@ so a network starts as its baseline. Axes: B batch, C image channels, H W image.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -32,6 +33,7 @@ class HedConfig(EnhancementConfig):
     """Options of HED edges as an input channel."""
 
     extra_input_channels: ClassVar[int] = 1
+    variants: ClassVar[tuple[Mapping[str, object], ...]] = ({"weights": "random"},)
 
     weights: str = ""
     """File with trained weights (docs/enhancements/hed.md says which kinds); ``random`` where a

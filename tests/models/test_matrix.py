@@ -1,0 +1,41 @@
+"""Every pair of architecture and enhancement is built, and what does not fit says what would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segloom.cli.main import main
+from segloom.models import matrix
+from segloom.models.matrix import Cell, fit_matrix, markdown_table
+
+PAGE = Path(__file__).parents[2] / "docs" / "enhancements" / "README.md"
+
+
+def test_the_table_marks_refusals_and_says_why():
+    cells = [Cell("unet", "a", ""), Cell("unet", "b", "b: no."), Cell("fpn", "a", "b: no.")]
+    cells.append(Cell("fpn", "b", ""))
+    assert markdown_table(cells).splitlines() == [
+        "| | a | b |",
+        "|---|---|---|",
+        "| unet | yes | no (1) |",
+        "| fpn | no (1) | yes |",
+        "",
+        "1. b: no.",
+    ]
+
+
+def test_the_command_builds_every_pair(monkeypatch, capsys):
+    monkeypatch.setattr(matrix, "list_architectures", lambda: ["unet", "fpn"])
+    monkeypatch.setattr(matrix, "list_enhancements", lambda: ["afma", "fam"])
+    assert main(["list", "enhancements", "--matrix"]) == 0
+    shown = capsys.readouterr().out
+    assert "| unet | yes | no (1) |" in shown
+    assert "| fpn | yes | yes |" in shown
+    assert main(["list", "losses", "--matrix"]) == 2
+
+
+@pytest.mark.slow
+def test_the_page_shows_the_table():
+    assert markdown_table(fit_matrix()) in PAGE.read_text()
