@@ -15,7 +15,7 @@ import segloom.training
 from segloom.cli import train as command
 from segloom.cli.main import main
 from segloom.config import RunConfig
-from segloom.config.load import dump_config
+from segloom.config.load import dump_config, list_recipes
 from segloom.training import RunResult, TrainingStopped
 from segloom.training.progress import format_seconds
 
@@ -38,7 +38,7 @@ def test_print_config_shows_the_recipe_with_the_options_and_trains_nothing(
 def test_no_recipe_and_an_unknown_one_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
     printed = capsys.readouterr()
-    assert "one of camvid, demo" in printed.out
+    assert f"one of {', '.join(list_recipes())}" in printed.out
     assert "name a recipe" in printed.err
     assert main(["train", "camvit"]) == 2
     assert "unknown recipe 'camvit': did you mean 'camvid'?" in capsys.readouterr().err
