@@ -1,8 +1,8 @@
 """Colour label maps to class ids: ``python benchmarks/bench_labels.py [--labels DIR]``.
 
-DIR holds label maps of class ids, such as CamVid's ``trainannot`` (480 x 360); without it, generated
-street scenes of that size are taken. They are painted in CamVid's colours, void black, and turned
-back by
+DIR holds label maps of class ids, such as CamVid's ``trainannot`` (480 x 360); without it,
+generated street scenes of that size are taken. They are painted in CamVid's colours, void black,
+and turned back by
 
     loops     the tutorial way: for every pixel, compare its colour with the palette's one by one
     segloom   `LabelDecoder.convert`: one table of all 2^24 colours
