@@ -16,6 +16,7 @@ VERBS = {
     "eval": "measure a run on a split and write its report",
     "predict": "label images",
     "data": "check or download a data set",
+    "edges": "find the edges of photographs with HED, or train it",
     "convert": "read a checkpoint of the original programs",
     "list": "show architectures, encoders, enhancements or losses",
     "doctor": "check the installation",
