@@ -106,7 +106,7 @@ def test_edges_are_those_of_the_pixels_whatever_the_normalisation(
 
 
 def test_two_channels_are_refused(weights: Path) -> None:
-    with pytest.raises(ConfigError, match="grey .1 channel. or RGB .3 or more., not 2"):
+    with pytest.raises(ConfigError, match=r"grey .1 channel. or RGB .3 or more., not 2"):
         make("unet", hed(weights), in_channels=2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,7 @@ def assert_close(actual: Tensor, expected: np.ndarray) -> None:
 @torch.no_grad()
 def test_simple_geometry_equals_the_recorded_scores(recorded, reference_weights):
     network = HedNetwork("simple")
-    network.load_state_dict(
-        rename_hed_tensors(reference_weights) | {"mean": network.mean}
-    )
+    network.load_state_dict(rename_hed_tensors(reference_weights) | {"mean": network.mean})
     for number, score in enumerate(network.scores(rgb(recorded)), start=1):
         assert_close(score, recorded[f"out.score{number}"])
     assert_close(network.edges(rgb(recorded)), recorded["out.fuse"])
@@ -69,9 +68,7 @@ def test_simple_geometry_equals_the_recorded_scores(recorded, reference_weights)
 @torch.no_grad()
 def test_caffe_geometry_equals_the_recorded_probabilities(recorded, reference_weights):
     network = HedNetwork("caffe")
-    network.load_state_dict(
-        rename_hed_tensors(reference_weights) | {"mean": network.mean}
-    )
+    network.load_state_dict(rename_hed_tensors(reference_weights) | {"mean": network.mean})
     found = network(rgb(recorded)).sigmoid()
     for number in range(5):
         assert_close(found[:, number : number + 1], recorded[f"out.caffe_like_side{number + 1}"])
@@ -193,7 +190,7 @@ def test_controlnet_weights_average_the_sides_and_take_rgb(tmp_path):
     torch.manual_seed(0)
     tensors = {"norm": torch.tensor([120.0, 115.0, 100.0]).view(1, 3, 1, 1)}
     for stage, channels in enumerate(STAGES, start=1):
-        for number, (before, after) in enumerate(zip(channels, channels[1:], strict=False)):
+        for number, (before, after) in enumerate(pairwise(channels)):
             scale = (2 / (9 * before)) ** 0.5
             tensors[f"block{stage}.convs.{number}.weight"] = scale * torch.randn(
                 after, before, 3, 3

@@ -27,8 +27,8 @@ from segloom.models.build import create_model
 from segloom.models.checkpoint import load_tensors, save_pretrained
 from segloom.models.inspection import CheckpointSource, inspect_checkpoint
 from segloom.models.model import SegmentationModel
-from segloom.weight_files import read_state_dict
 from segloom.types import LabelSet
+from segloom.weight_files import read_state_dict
 
 __all__ = ["CAMVID_12", "Conversion", "convert", "rebuild"]
 
