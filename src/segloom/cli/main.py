@@ -17,6 +17,7 @@ VERBS = {
     "predict": "label images",
     "submit": "write a submission to a benchmark's server",
     "data": "check or download a data set",
+    "edges": "find the edges of photographs with HED, or train it",
     "convert": "read a checkpoint of the original programs",
     "list": "show architectures, encoders, enhancements or losses",
     "doctor": "check the installation",

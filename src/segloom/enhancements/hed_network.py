@@ -97,7 +97,8 @@ class HedNetwork(nn.Module):
 
     def edges(self, image: Tensor) -> Tensor:
         """Compute the fused probability of an edge, ``(B, 1, H, W)``; ``image`` as in `forward`."""
-        return self(image)[:, -1:].sigmoid()
+        fused: Tensor = self(image)[:, -1:]
+        return fused.sigmoid()
 
     def scores(self, image: Tensor) -> list[Tensor]:
         """Compute the five score maps ``(B, 1, h, w)``, each at the size of its stage.

@@ -35,8 +35,9 @@ def widen_first_weight(
         encoder: The widened encoder.
         channels: Of the image alone.
     """
-    name = next(name for name, module in encoder.named_modules() if isinstance(module, nn.Conv2d))
-    key, own = f"encoder.{name}.weight", encoder.get_submodule(name).weight
+    convolutions = ((n, m) for n, m in encoder.named_modules() if isinstance(m, nn.Conv2d))
+    name, convolution = next(convolutions)
+    key, own = f"encoder.{name}.weight", convolution.weight
     given = dict(tensors)
     if key in given and given[key].ndim == own.ndim and given[key].shape[1] == channels:
         zeros = given[key].new_zeros(own.shape[0], own.shape[1] - channels, *own.shape[2:])
