@@ -37,14 +37,14 @@ def warp(source: Tensor, flow: Tensor) -> Tensor:
     height, width = flow.shape[-2:]
     precise = torch.promote_types(source.dtype, torch.float32)
     shift = flow.to(precise)
-    # Neither linspace nor affine_grid: both write the size into an exported program.
-    places = [
-        torch.arange(count, device=flow.device, dtype=precise) * (2 / torch.sym_max(count - 1, 1))
-        - 1
-        for count in (width, height)
-    ]
-    grid = torch.stack(
-        [shift[:, 0] / width + places[0], shift[:, 1] / height + places[1].unsqueeze(-1)],
-        dim=-1,
-    )  # (B, H, W, 2)
+
+    def places(count: int) -> Tensor:
+        """Spread -1 to 1; linspace and affine_grid write the size into an exported program."""
+        steps = torch.arange(count, device=flow.device, dtype=precise)
+        spread: Tensor = steps * (2 / torch.sym_max(count - 1, 1)) - 1  # type: ignore[assignment]
+        return spread
+
+    x = shift[:, 0] / width + places(width)
+    y = shift[:, 1] / height + places(height).unsqueeze(-1)
+    grid = torch.stack([x, y], dim=-1)  # (B, H, W, 2)
     return F.grid_sample(source.to(precise), grid, align_corners=True).to(source.dtype)

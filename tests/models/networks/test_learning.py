@@ -61,6 +61,5 @@ def test_the_losses_fall(shared, architecture, heads) -> None:
         values["total"].backward()
         optimizer.step()
         losses.append({name: value.item() for name, value in values.items()})
-    print([round(values["total"], 2) for values in losses])
     for name in ("ohem", "deep_supervision", "total"):
         assert losses[-1][name] < 0.75 * losses[0][name], name

@@ -21,7 +21,7 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def resnet18s(pretrained: bool = False, **kwargs: Any) -> ResNet:
     """Build a ResNet-18 with the deep stem of timm's resnet50s: three 3x3 convolutions, 64-64-128.
 
@@ -32,7 +32,7 @@ def resnet18s(pretrained: bool = False, **kwargs: Any) -> ResNet:
     return build_model_with_cfg(ResNet, "resnet18s", pretrained, **{**arguments, **kwargs})
 
 
-def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | None) -> nn.Module:
+def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | None) -> Any:
     """Build an encoder with random weights whose last four maps are at strides 4 to 32.
 
     Args:
@@ -41,13 +41,16 @@ def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | 
         dilate: Dilate the last two stages, see `dilate_last_stages`; None dilates a ResNet and
             leaves other encoders as they are.
 
+    Returns:
+        The encoder, a module with ``out_channels``.
+
     Raises:
         ValueError: The encoder cannot be dilated.
     """
-    encoder: Any = get_encoder(encoder_name, in_channels=in_channels, depth=5, weights=None)
+    encoder = get_encoder(encoder_name, in_channels=in_channels, depth=5, weights=None)
     if dilate is not False and not dilate_last_stages(encoder) and dilate:
         raise ValueError(f"{encoder_name} is no ResNet, the only kind that dilate=true dilates.")
-    return encoder  # type: ignore[no-any-return]
+    return encoder
 
 
 def dilate_last_stages(encoder: nn.Module) -> bool:

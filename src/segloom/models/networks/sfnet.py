@@ -167,4 +167,5 @@ def sfnet_lite(
 
 def _head(channels: int, classes: int) -> nn.Module:
     """Classify at stride 4, and resize to the image."""
-    return SegmentationHead(channels, classes, kernel_size=1, upsampling=4)
+    head: nn.Module = SegmentationHead(channels, classes, kernel_size=1, upsampling=4)
+    return head
