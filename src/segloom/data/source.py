@@ -35,6 +35,8 @@ class DatasetSource:
     """None: found out by looking into the files."""
     label_map: Mapping[str, int] = field(default_factory=dict)
     ignore_values: tuple[int, ...] = ()
+    unknown_id: int | None = None
+    """Class id of a stored value that is not listed; None refuses such a file."""
     extra: tuple[Record, ...] = ()
     """Samples that only class-uniform sampling draws; they do not count as the split's."""
 
@@ -101,7 +103,7 @@ def settle_labels(
     own = source.labels
     if own is not None and config.classes not in ((), own.classes):
         # The user gives the stored values another meaning than the reader.
-        source = replace(source, labels=None, label_map={}, ignore_values=())
+        source = replace(source, labels=None, label_map={}, ignore_values=(), unknown_id=None)
         own = None
     num_classes = len(config.classes or (own.classes if own else ()))
     masks = [record.mask for record in evidence.records if record.mask is not None]
@@ -112,7 +114,7 @@ def settle_labels(
             raise DataError(_ask_for_classes(masks))
         classes = ("background", "foreground")
     if config.label_map:  # it lists every value, those that mean void too
-        source = replace(source, label_map=config.label_map, ignore_values=())
+        source = replace(source, label_map=config.label_map, ignore_values=(), unknown_id=None)
     label_map = source.label_map
     palette = config.palette or (own.palette if own else ())
     if mask_format == "color" and not palette and not label_map:
@@ -126,6 +128,7 @@ def settle_labels(
         palette=palette if mask_format == "color" else (),
         label_map=label_map,
         ignore_values=(*source.ignore_values, *config.ignore_values),
+        unknown_id=source.unknown_id,
     )
     return LabelSet(classes, palette or _palette(len(classes), label_map)), decoder
 
