@@ -85,6 +85,8 @@ class DataConfig(Section):
     """Side of the tiles, in pixels, whose classes are listed for that."""
     class_uniform_coarse: tuple[str, ...] = ()
     """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
+    scheme: Literal["default", "dlse"] = "default"
+    """Reader cityscapes: the benchmark's 19 classes, or the 29 of DLSE, void among them."""
     coarse: bool = False
     """Reader cityscapes: train on the coarsely labelled images of train_extra as well."""
     fold: int = Field(0, ge=0, le=2)
