@@ -117,7 +117,7 @@ def test_the_coarse_set_joins_training_when_asked(tmp_path, cityscapes_tree):
     assert len(names) == 6
     assert names[-1].startswith("nuremberg")
     assert len(read(config(tmp_path, coarse=True), "val").records) == 2
-    boosted = read(config(tmp_path, class_uniform_coarse=("bus",)), "train")
+    boosted = read(config(tmp_path, class_uniform=0.5, class_uniform_coarse=("bus",)), "train")
     assert (len(boosted.records), len(boosted.extra)) == (4, 2)
 
 

@@ -23,7 +23,7 @@ from segloom.data.class_uniform import (
 from segloom.data.loader import EpochSampler
 from segloom.data.planes import Planes
 from segloom.data.transforms import JointTransform, sample_generator
-from segloom.errors import UnknownNameError
+from segloom.errors import ConfigError, UnknownNameError
 
 
 def test_centroids_equal_those_of_sfnet(shared):
@@ -231,3 +231,11 @@ def test_the_coarse_set_adds_places_of_the_named_classes_only(tmp_path, cityscap
     unknown = config.model_copy(update={"class_uniform_coarse": ("bussi",)})
     with pytest.raises(UnknownNameError, match=r"'bussi'.*bus"):
         class_uniform(unknown, dataset, 0)
+
+
+def test_a_coarse_set_that_is_not_there_or_not_asked_for_is_refused(folder):
+    config = options(folder, class_uniform_coarse=("rare",))
+    with pytest.raises(ConfigError, match="coarse set, which the data set 'folder' does not have"):
+        class_uniform(config, build_dataset(config, "train", augment=True), 0)
+    with pytest.raises(ValueError, match="adds to class_uniform, which is 0"):
+        options(folder, class_uniform=0, class_uniform_coarse=("rare",))

@@ -133,6 +133,8 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> DataConfig:
+        if self.class_uniform_coarse and not self.class_uniform:
+            raise ValueError("class_uniform_coarse adds to class_uniform, which is 0; set it too")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
         if self.classes and self.palette and len(self.classes) != len(self.palette):

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from segloom.config.data import DataConfig
 from segloom.data.labels import LabelDecoder
 from segloom.data.transforms import SampleKey
-from segloom.errors import DataError, UnknownNameError
+from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import atomic_path
 from segloom.types import IGNORE_INDEX, Record
 
@@ -235,10 +235,16 @@ def class_uniform(config: DataConfig, dataset: SegmentationDataset, seed: int) -
 
     Raises:
         UnknownNameError: A class to be added to does not exist.
-        DataError: A label map cannot be used, or none holds a class.
+        ConfigError: The coarse set is to be added to, and the data set has none.
+        DataError: A label map cannot be used.
     """
     folder = None if dataset.cache is None else dataset.cache.folder / "class_uniform"
     parts = [find_centroids(dataset.records, dataset.decoder, config.class_uniform_tile, folder)]
+    if config.class_uniform_coarse and not dataset.extra and not config.coarse:
+        raise ConfigError(
+            "data.class_uniform_coarse draws from a coarse set, which the data set "
+            f"'{config.name}' does not have; leave it away."
+        )
     if dataset.extra:
         added = find_centroids(dataset.extra, dataset.decoder, config.class_uniform_tile, folder)
         boosted = [_class_id(name, dataset.classes) for name in config.class_uniform_coarse]
