@@ -50,7 +50,7 @@ def main() -> int:
             "size": metrics["size"],
             "boundary": metrics["boundary"],
             "num_parameters": metrics["model"]["num_parameters"],
-            "config": config.model_dump(mode="json", exclude={"data": {"root", "cache_dir"}}),
+            "config": shown(config),
         }
         print(table(rows), flush=True)
     path = write_result("camvid", {"num_images": metrics["num_images"], "rows": rows})
@@ -79,6 +79,14 @@ def configure(options: argparse.Namespace, enhancements: tuple[str, ...]) -> Run
             "train": config.train.model_copy(update=training),
         }
     )
+
+
+def shown(config: RunConfig) -> dict[str, Any]:
+    """The configuration without the places of this machine."""
+    places = {"data": {"root", "cache_dir"}, "train": {"out", "resume"}}
+    values = config.model_dump(mode="json", exclude=places)
+    values["model"]["encoder_weights"] = Path(config.model.encoder_weights or "none").name
+    return values
 
 
 def table(rows: dict[str, Any]) -> str:

@@ -6,10 +6,12 @@ trainings get options that make them short.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -64,10 +66,32 @@ def folder(tmp_path_factory):
     return root
 
 
+def draw_coco(root: Path, split: str, number: int, image: np.ndarray, mask: np.ndarray) -> None:
+    """Add an image, with its mask as run lengths, to the annotations of a split."""
+    path = root / "annotations" / f"instances_{split}2017.json"
+    kinds = [{"id": 1, "name": "road"}]
+    content = {"images": [], "annotations": [], "categories": kinds}
+    if path.is_file():
+        content = json.loads(path.read_text())
+    height, width = mask.shape
+    flat = mask.T.ravel() > 0
+    ends = [*(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
+    counts = np.diff([0, *([0] if flat[0] else []), *ends]).tolist()
+    entry = {"id": number, "file_name": f"{number}.png", "height": height, "width": width}
+    outline = {"size": [height, width], "counts": counts}
+    item = {"id": number, "image_id": number, "category_id": 1, "segmentation": outline}
+    content["images"].append(entry)
+    content["annotations"].append(item)
+    write_image(root / f"{split}2017" / f"{number}.png", image)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
 @pytest.fixture(scope="module")
 def data_sets(tmp_path_factory, cityscapes_tree):
     """Folder with one small tree per page of docs/data, in the layout that it describes first."""
     root = tmp_path_factory.mktemp("data_sets")
+    stems: dict[str, list[str]] = {}
     cities = {"train": ("aachen", "ulm"), "val": ("munster",)}
     cityscapes_tree(root / "cityscapes", cities, size=(68, 64))
     # The server takes no other size.
@@ -78,6 +102,32 @@ def data_sets(tmp_path_factory, cityscapes_tree):
         species = root / "cub" / split / "{}" / "001.Albatross" / f"{number}.png"
         write_image(Path(str(species).format("images")), image)
         write_label_png(Path(str(species).format("GroundTruth")), bird)
+        if split != "test":
+            draw_coco(root / "coco", split, number, image, bird)
+            year, name = root / "voc" / "VOC2012", f"2007_{number:06}"
+            write_image(year / "JPEGImages" / f"{name}.jpg", image)
+            write_label_png(year / "SegmentationClass" / f"{name}.png", mask)
+            stems.setdefault(split, []).append(name)
+            lists = year / "ImageSets" / "Segmentation"
+            lists.mkdir(parents=True, exist_ok=True)
+            (lists / f"{split}.txt").write_text("\n".join(stems[split]))
+            part = {"train": "training", "val": "validation"}[split]
+            ade = root / "ade20k" / "{}" / part / f"ADE_{split}_{number}.png"
+            write_image(Path(str(ade).format("images")), image)
+            write_label_png(Path(str(ade).format("annotations")), (mask + 1).astype(np.uint8))
+        name = {"train": "Training", "val": "Validation", "test": "Test"}[split]
+        lesions = root / "isic" / f"ISIC2018_Task1_{name}_GroundTruth"
+        write_image(root / "isic" / f"ISIC2018_Task1-2_{name}_Input" / f"ISIC_{number}.png", image)
+        write_label_png(lesions / f"ISIC_{number}_segmentation.png", bird)
+    for number in range(4):
+        split = ("train", "train", "val", "test")[number]
+        maps = [make_scene(1, split, index, size=(64, 96))[1] for index in range(3)]
+        liver = np.stack([(mask == 3).astype(np.uint8) for mask in maps])  # (S, H, W)
+        (root / "lits" / split).mkdir(parents=True, exist_ok=True)
+        affine = np.diag([-0.7, -0.7, 5, 1])
+        for name, voxels in (("volume", 200 * liver - 100.0), ("segmentation", liver)):
+            path = root / "lits" / split / f"{name}-{number}.nii.gz"
+            nibabel.Nifti1Image(voxels.astype(np.int16).T, affine).to_filename(path)
     return root
 
 

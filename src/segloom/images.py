@@ -24,13 +24,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segloom.errors import DataError
 
-__all__ = ["IMAGE_ENDINGS", "MAX_PIXELS", "image_files", "read_image"]
+__all__ = [
+    "IMAGE_ENDINGS",
+    "MAX_PIXELS",
+    "VOLUME_ENDINGS",
+    "image_files",
+    "is_volume",
+    "read_image",
+]
 
 IMAGE_ENDINGS = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
     | {".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """Endings, in lower case, by which a file in a folder is taken for an image."""
+
+VOLUME_ENDINGS = (".nii", ".nii.gz")
+"""Endings, in lower case, of volumes, which are predicted slice by slice."""
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded (512 MiB of RGB); a small file can claim any size. It is the size
@@ -114,12 +124,17 @@ def _not_an_image(path: Path) -> str:
     return f"{path} is not an image of a known format; convert it to PNG or JPEG."
 
 
-def image_files(sources: Sequence[str | Path]) -> list[Path]:
-    """Expand files, folders and globs into image files.
+def is_volume(path: Path) -> bool:
+    """Tell by its name whether a file is a volume."""
+    return path.name.lower().endswith(VOLUME_ENDINGS)
 
-    A file counts whatever its ending; a folder gives all files below it that end like an image
-    (`IMAGE_ENDINGS`) except hidden ones; a glob (``*``, ``?``, ``[]``, ``**``) gives the files
-    that end like an image and the folders that it matches.
+
+def image_files(sources: Sequence[str | Path]) -> list[Path]:
+    """Expand files, folders and globs into image files and volumes.
+
+    A file counts whatever its ending; a folder gives all files below it that end like an image or
+    a volume (`IMAGE_ENDINGS`, `VOLUME_ENDINGS`) except hidden ones; a glob (``*``, ``?``, ``[]``,
+    ``**``) gives the files that end so and the folders that it matches.
 
     Returns:
         Paths in the order of the sources, sorted within each, none twice.
@@ -163,4 +178,5 @@ def _visible(paths: Iterable[Path], *, below: Path) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_ENDINGS and path.is_file()
+    is_named_so = path.suffix.lower() in IMAGE_ENDINGS or is_volume(path)
+    return is_named_so and path.is_file()

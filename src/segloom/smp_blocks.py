@@ -2,6 +2,7 @@
 
 `speed_up_blocks` swaps decoder blocks of a finished network for ones that give the same result up
 to rounding with fewer operations. For inference only: the swapped blocks have other parameters.
+`swap_joins` puts another join into a pyramid and keeps the names of its parameters.
 
 Axes: B batch, D channels, h w size of the coarse map.
 """
@@ -15,7 +16,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["SumInTurn", "UpsampledConvolution", "speed_up_blocks", "upsampling_kernel"]
+__all__ = [
+    "SumInTurn",
+    "UpsampledConvolution",
+    "speed_up_blocks",
+    "swap_joins",
+    "upsampling_kernel",
+]
+
+
+class PyramidJoin(nn.Module):
+    """Stands for a block of SMP's FPN or UPerNet: its own lateral layer, then another join.
+
+    Args:
+        name: Of the lateral layer in SMP's block, kept so that plain weights fit.
+        lateral: The layer, which brings the encoder's map to the pyramid's channels.
+        join: Takes the fine and the coarse map, returns a map of the fine one's shape.
+    """
+
+    def __init__(self, name: str, lateral: nn.Module, join: nn.Module) -> None:
+        super().__init__()
+        self.lateral_name = name
+        self.add_module(name, lateral)
+        self.join = join
+
+    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
+        """Join ``(B, D, h, w)`` and the encoder's map, as SMP's block takes them."""
+        joined: Tensor = self.join(getattr(self, self.lateral_name)(skip), coarse)
+        return joined
+
+
+def swap_joins(model: nn.Module, make: Callable[[int], nn.Module]) -> int:
+    """Swap, in place, every top-down join of an FPN or UPerNet decoder.
+
+    Args:
+        model: The network.
+        make: Makes a join for the number of channels of the pyramid.
+
+    Returns:
+        The number of joins swapped; 0 where a decoder has none, or has other ones already.
+    """
+    from segmentation_models_pytorch.decoders.fpn.decoder import FPNBlock
+    from segmentation_models_pytorch.decoders.upernet.decoder import FPNLateralBlock
+
+    laterals = {FPNBlock: "skip_conv", FPNLateralBlock: "conv_norm_relu"}
+    blocks = [(n, m) for n, m in model.named_modules() if isinstance(m, tuple(laterals))]
+    for path, block in blocks:
+        name = laterals[type(block)]
+        lateral = getattr(block, name)
+        convolution = next(m for m in lateral.modules() if isinstance(m, nn.Conv2d))
+        model.set_submodule(path, PyramidJoin(name, lateral, make(convolution.out_channels)))
+    return len(blocks)
 
 
 class SumInTurn(nn.Module):

@@ -20,6 +20,7 @@ __all__ = [
     "ModelShape",
     "Prediction",
     "Record",
+    "Region",
     "Sample",
     "SampleMeta",
 ]
@@ -45,6 +46,15 @@ class LabelSet:
                 f"{len(self.classes)} classes but {len(self.palette)} colours in the palette; "
                 "give one colour per class."
             )
+
+
+@dataclass(frozen=True)
+class Region:
+    """Classes that are scored together, against all others."""
+
+    name: str
+    classes: tuple[int, ...]
+    """Their ids."""
 
 
 class SampleMeta(TypedDict, total=False):
@@ -91,6 +101,8 @@ class ModelShape:
     features: tuple[FeatureSpec, ...]
     decoded_channels: int
     """Channels of the decoder's output, the input of the segmentation head."""
+    pyramid_channels: tuple[int, ...] = ()
+    """Channels of the inner maps that the decoder hands out; SMP's hand out none."""
 
     def level(self, number: int) -> tuple[int, FeatureSpec]:
         """Find the map of a level.
@@ -125,3 +137,7 @@ class Record:
     image: Path
     mask: Path | None = None
     edge: Path | None = None
+    part: int | None = None
+    """Which part of the files it is, such as a slice of a volume; None is the whole."""
+    case: str = ""
+    """What the sample is a part of, such as a patient; empty for a case of its own."""

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from segloom.cli.main import VERBS, main
-from segloom.cli.options import flags, parse
+from segloom.cli.options import parse
 from segloom.config import RunConfig
 from segloom.config.load import load_run_config
 from segloom.errors import ConfigError
@@ -81,21 +81,6 @@ def test_an_unknown_option_ends_with_the_nearest_and_code_2(capsys):
         parse(RunConfig, ["--modle.architecture", "fpn"], verb="train")
     assert stopped.value.code == 2
     assert "--model.architecture" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["data.root=a=b"], ["--data.root", "a=b"]),
-        (["--json", "True"], ["--json"]),
-        (["--data.cache", "False"], ["--data.no-cache"]),
-        (["data.cache=False"], ["--data.no-cache"]),
-        (["--json", "false"], ["--no-json"]),
-        (["a.png", "x=1.png", "frame.v=2.png"], ["a.png", "x=1.png", "frame.v=2.png"]),
-    ],
-)
-def test_other_spellings_are_understood(words, expected):
-    assert flags(words) == expected
 
 
 def test_list_prints_json(capsys):

@@ -21,7 +21,7 @@ from segloom.data.class_uniform import (
     tile_centroids,
 )
 from segloom.data.loader import EpochSampler
-from segloom.data.planes import Planes
+from segloom.data.planes import PlainDecoder, Planes
 from segloom.data.transforms import JointTransform, sample_generator
 from segloom.errors import ConfigError, UnknownNameError
 
@@ -239,3 +239,19 @@ def test_a_coarse_set_that_is_not_there_or_not_asked_for_is_refused(folder):
         class_uniform(config, build_dataset(config, "train", augment=True), 0)
     with pytest.raises(ValueError, match="adds to class_uniform, which is 0"):
         options(folder, class_uniform=0, class_uniform_coarse=("rare",))
+
+
+def test_labels_come_from_the_decoder_of_the_data_set(folder):
+    class Turned(PlainDecoder):
+        """Give every sample upside down."""
+
+        def __call__(self, record, decoder):
+            image, mask, edge = super().__call__(record, decoder)
+            return Planes(image[::-1], mask[::-1], edge)
+
+    config = options(folder, cache=False, class_uniform_tile=100)
+    dataset = build_dataset(config, "train", augment=True)
+    dataset.decode = Turned()
+    found = class_uniform(config, dataset, 0).centroids
+    assert found.row[found.label == 1].tolist() == [31 - 25]
+    assert found.column[found.label == 1].tolist() == [34]

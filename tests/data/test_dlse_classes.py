@@ -19,7 +19,7 @@ def settle(tmp_path, pixels, **options):
         DLSE_CLASSES,
         "color",
         label_map=DLSE_LABEL_MAP,
-        unknown_id=DLSE_NEUTRAL,
+        unknown=DLSE_NEUTRAL,
     )
     labels, decoder = settle_labels(DataConfig(**options), source, source)
     return labels, decoder.decode(path)

@@ -18,7 +18,7 @@ from segloom.models.pretrained import (
     package_file,
     rename_efficientnet_key,
 )
-from segloom.models.state_dict import read_state_dict
+from segloom.weight_files import read_state_dict
 
 LITE0 = "tu-tf_efficientnet_lite0"
 LITE_MEAN, LITE_STD = 127 / 255, 128 / 255
@@ -338,3 +338,19 @@ def test_weights_in_a_folder_are_no_hub_name(tmp_path):
     file = Path(tmp_path) / "weights"  # no ending, yet a file
     torch.save(small().state_dict(), file)
     load_encoder_weights(small(), "tu-test_efficientnet", str(file), 3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    model = create_model("unet", encoder_name="tu-test_resnet", classes=2)
+    tensors = {key: tensor.clone() for key, tensor in model.encoder.state_dict().items()}
+    name = next(key for key, tensor in tensors.items() if tensor.ndim == 4)
+    tensors[name][0, 0] = value
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="not finite numbers, in "):
+        create_model(
+            "unet",
+            encoder_name="tu-test_resnet",
+            classes=2,
+            encoder_weights=str(tmp_path / "w.safetensors"),
+        )

@@ -256,3 +256,24 @@ def test_report_does_not_import_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_regions_are_shown_with_means_wholes_and_intervals(make_run: MakeRun) -> None:
+    region = {
+        "name": "lesion",
+        "mean": {"Dice": 0.8123, "thresholded Jaccard": 0.6543},
+        "whole": {"Dice": 0.876},
+        "intervals": {"mean.Dice": [0.7011, 0.9022]},
+    }
+    part = {"definition": "Nothing found.", "unit": "case", "num_units": 7, "regions": [region]}
+    page = Page(write_report(make_run(regions=part), "test").read_text())
+    text = re.sub(r"\s+", " ", page.text)
+    assert "Nothing found. Means over 7 cases." in text
+    assert "lesion Dice 81.2 70.1 to 90.2 87.6" in text
+    assert "lesion thresholded Jaccard 65.4" in text
+    assert ("a", "href", "#regions") in page.attributes
+
+
+def test_a_page_without_regions_does_not_name_them(make_run: MakeRun) -> None:
+    page = Page(write_report(make_run(regions=None), "test").read_text())
+    assert ("a", "href", "#regions") not in page.attributes

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -30,6 +33,16 @@ def test_poly_is_the_power_of_what_is_left() -> None:
     assert values[0] == 1
     assert values[50] == pytest.approx(0.5**0.9)
     assert 0 < values[-1] < 0.02
+
+
+def test_poly_may_move_with_the_epochs_or_one_ahead_of_them() -> None:
+    def by_epoch(rule: str) -> list[float]:
+        config = OptimConfig(schedule="poly", power=1.0, poly_by=rule)
+        return [rate_factor(config, step, STEPS, epochs=4) for step in (0, 24, 25, 60, 99)]
+
+    assert by_epoch("epoch") == pytest.approx([1, 1, 0.75, 0.5, 0.25])
+    assert by_epoch("epoch_ahead") == pytest.approx([0.75, 0.75, 0.5, 0.25, 0])
+    assert by_epoch("step") == pytest.approx([1, 0.76, 0.75, 0.4, 0.01])
 
 
 def test_cosine_is_half_a_cosine() -> None:
@@ -79,6 +92,12 @@ def test_norms_and_biases_are_not_decayed_and_the_encoder_has_its_own_rate(model
     assert groups[-1]["lr"] == 1e-2
 
 
+def test_all_parameters_decay_if_asked(model) -> None:
+    groups = parameter_groups(model, OptimConfig(weight_decay=0.1, decay_all=True))
+    assert {group["weight_decay"] for group in groups} == {0.1}
+    assert sum(len(group["params"]) for group in groups) == sum(1 for _ in model.parameters())
+
+
 def test_frozen_parameters_are_left_out(model) -> None:
     model.freeze_encoder()
     count = sum(len(group["params"]) for group in parameter_groups(model, OptimConfig()))
@@ -98,3 +117,12 @@ def test_every_optimiser_takes_a_step(model, name: str, kind: str) -> None:
     model.segmentation_head[0].weight.grad = torch.ones_like(before)
     optimizer.step()
     assert not torch.equal(before, model.segmentation_head[0].weight)
+
+
+def test_poly_over_thirty_thousand_steps_is_the_recorded_one(shared: Path) -> None:
+    """The LinkNet tutorial divides by 30000 steps, whatever the length of the training."""
+    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
+        steps, expected = data["in.lr_iters"].tolist(), data["out.lr_values"]
+    config = OptimConfig(schedule="poly", power=0.9, lr=5e-4)
+    rates = [config.lr * rate_factor(config, step, 30_000) for step in steps]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)

@@ -15,7 +15,10 @@ __all__ = ["ConvertOptions", "run"]
 
 @dataclass
 class ConvertOptions:
-    """Turn a checkpoint of the original AFMA or CELT program, or of plain SMP, into a model."""
+    """Turn a checkpoint of a method's original program, or of plain SMP, into a model.
+
+    Read are those of AFMA, CELT, SFNet, FENet and a tutorial's LinkNet.
+    """
 
     file: Positional[Path]
     """State dict (.pth, .safetensors); a pickled model is refused, since it can run code."""

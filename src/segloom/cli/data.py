@@ -1,4 +1,4 @@
-"""``segloom data``: look a data set over, list its files, or fetch one."""
+"""``segloom data``: look a data set over, list or prepare its files, or fetch one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ USAGE = """usage: segloom data COMMAND ...   (segloom data COMMAND --help tells 
 
   check DIR                    look at every image and label map; print the options that read them
   list NAME --out DIR          write lists of image, label map and edge map, one per split
-  download camvid --out DIR    fetch a public data set\
+  download camvid --out DIR    fetch a public data set
+  prepare DIR --out DIR        turn colour label maps into class ids, once\
 """
 
 MAX_ROWS = 40
@@ -34,7 +35,7 @@ MAX_FILES = 8
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``check``, ``list`` or ``download``; return 0 for fine, 1 for problems found."""
+    """Run one of the commands below; return 0 for fine, 1 for problems found."""
     verb, *rest = words or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
@@ -43,6 +44,7 @@ def run(words: Sequence[str]) -> int:
         "check": _check,
         "list": _list,
         "download": _download,
+        "prepare": _prepare,
     }
     if verb not in commands:
         raise UnknownNameError("data command", verb, commands)
@@ -93,6 +95,12 @@ def _download(words: Sequence[str]) -> int:
     print(f"{done.path}: {'already there' if done.was_there else 'complete'} ({counts})")
     print(f"train on it with --data.name {options.name} --data.root {done.path}")
     return 0
+
+
+def _prepare(words: Sequence[str]) -> int:
+    from segloom.cli.prepare import run as run_prepare
+
+    return run_prepare(words, _bar)
 
 
 @contextmanager

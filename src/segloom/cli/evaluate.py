@@ -16,6 +16,8 @@ import tyro
 from segloom.config import DataConfig, EvalConfig
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from segloom.evaluation import Evaluation, Progress
 
 __all__ = ["EvaluateOptions", "run"]
@@ -125,6 +127,8 @@ def _print_tables(evaluation: Evaluation) -> None:
         rest = (_percent(row[key]) for key in ("accuracy", "precision", "Dice", "pixels"))
         table.add_row(row["name"], _percent(row["IoU"]), interval, *rest)
     console.print(table)
+    if metrics["regions"]:
+        _print_regions(console, metrics["regions"])
     if metrics["size"]:
         table = Table("object size", *_right("objects", "IoU", "95 %", "recall"))
         for row in metrics["size"]["buckets"]:
@@ -147,6 +151,19 @@ def _print_tables(evaluation: Evaluation) -> None:
             f"{name:<6} {_percent(value):>6} %" + (f"   95 % interval {interval}" * bool(interval))
         )
     print(f"{metrics['split']} split, {metrics['num_images']} images. {metrics['policy']}")
+
+
+def _print_regions(console: Console, part: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("region", "score", *_right(f"mean per {part['unit']}", "95 %", "whole"))
+    for region in part["regions"]:
+        for name, value in region["mean"].items():
+            ends = region["intervals"].get(f"mean.{name}")
+            interval = f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}" if ends else ""
+            whole = _percent(region["whole"].get(name))
+            table.add_row(region["name"], name, _percent(value), interval, whole)
+    console.print(table)
 
 
 def _right(*names: str) -> list[Any]:

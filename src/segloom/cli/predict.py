@@ -27,9 +27,11 @@ class PredictOptions:
     run: Positional[Path]
     """A run (its best checkpoint is taken) or a model directory."""
     sources: Positional[tuple[str, ...]]
-    """Images, folders (searched to the bottom) and globs such as "frames/*.jpg"."""
+    """Images, CT volumes (.nii, .nii.gz), folders (searched to the bottom) and globs such as
+    "frames/*.jpg"."""
     out: Path = Path("predictions")
-    """Folder of the results; street.jpg gives street_label.png and so on."""
+    """Folder of the results; street.jpg gives street_label.png and so on, a volume
+    NAME_label.nii.gz."""
     label: bool = True
     """Write NAME_label.png: class ids as grey values."""
     palette: bool = True
@@ -42,6 +44,8 @@ class PredictOptions:
     """Write NAME_probabilities.npz: float16 (classes, height, width)."""
     skip_existing: bool = False
     """Pass over images whose results are all there, to go on after a stop."""
+    hu_window: tuple[float, float] | None = None
+    """Of a volume (.nii, .nii.gz), the values that are black and white; None is as trained."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     json: bool = False
     """Print a JSON object with one entry per image instead of lines."""
@@ -69,6 +73,7 @@ def run(words: Sequence[str]) -> int:
         montage=options.montage,
         probabilities=options.probabilities,
         skip_existing=options.skip_existing,
+        hu_window=options.hu_window or _trained_window(options.run),
     )
     done = list(_shown(results, len(files), lines=not options.json))
     failed = [result for result in done if result.error]
@@ -90,12 +95,23 @@ def _find(options: PredictOptions) -> list[Path]:
     return image_files(options.sources)
 
 
+def _trained_window(run: Path) -> tuple[float, float]:
+    """Look up how the run saw volumes; a model directory does not say."""
+    from segloom.config import DataConfig
+    from segloom.config.load import read_config
+    from segloom.run_directory import RunDirectory
+
+    path = RunDirectory(run).config
+    return (read_config(path).data if path.is_file() else DataConfig()).hu_window
+
+
 def _without_results(files: Sequence[Path], out: Path) -> list[Path]:
     """Leave out what an earlier prediction wrote, where results and images share a folder."""
     from segloom.errors import DataError
     from segloom.inference.files import ENDINGS
+    from segloom.inference.volumes import LABEL_ENDING
 
-    endings = tuple(ENDINGS.values())
+    endings = (*ENDINGS.values(), LABEL_ENDING)
     kept = [
         file
         for file in files

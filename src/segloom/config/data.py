@@ -39,7 +39,8 @@ class DataConfig(Section):
     """Which images and label maps, and how they become batches."""
 
     name: str = "folder"
-    """Reader: folder, list, camvid, cityscapes, cub, scenes (generated), or a plug-in's."""
+    """Reader: folder, list, camvid, cityscapes, cub, isic, lits, voc, ade20k, coco, scenes
+    (generated street scenes), or a plug-in's."""
     root: Path | None = None
     """Folder that holds the data set."""
     images: str = "{split}/images"
@@ -68,6 +69,8 @@ class DataConfig(Section):
     """How label maps are stored: class ids, RGB colours, 0 and 255, or found out by looking."""
     ignore_values: tuple[int, ...] = ()
     """Values in the file that mean void, besides 255 (not for the format binary)."""
+    hu_window: tuple[float, float] = (-250.0, 250.0)
+    """Reader lits: Hounsfield units that become black and white."""
     crop: tuple[int, int] | None = None
     """Height and width of a training crop in pixels; None keeps each image's own size."""
     batch_size: int = Field(8, ge=1)
@@ -115,6 +118,13 @@ class DataConfig(Section):
         for color in value:
             if not all(0 <= channel <= 255 for channel in color):
                 raise ValueError(f"{color} is no colour; red, green and blue go from 0 to 255")
+        return value
+
+    @field_validator("hu_window")
+    @classmethod
+    def _check_window(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not -1e5 <= value[0] < value[1] <= 1e5:
+            raise ValueError(f"a window goes from low to high Hounsfield units, not from {value}")
         return value
 
     @field_validator("crop")

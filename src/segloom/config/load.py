@@ -65,11 +65,17 @@ def dump_config(config: RunConfig) -> str:
     return text
 
 
-def explain(error: ValidationError, source: str) -> ConfigError:
-    """Turn pydantic's errors into one sentence per option; unknown names get the nearest one."""
+def explain(error: ValidationError, source: str, *, section: str = "") -> ConfigError:
+    """Turn pydantic's errors into one sentence per option; unknown names get the nearest one.
+
+    Args:
+        error: What a section refused.
+        source: File or command line, for the message.
+        section: Dotted name of the section that refused, if it was not the whole configuration.
+    """
     lines = []
     for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
+        place = ".".join(str(part) for part in (*filter(None, [section]), *problem["loc"]))
         if problem["type"] == "extra_forbidden":
             known = _fields(RunConfig, [str(part) for part in problem["loc"][:-1]])
             unknown = UnknownNameError("option", str(problem["loc"][-1]), known)

@@ -51,7 +51,8 @@ class ModelConfig(Section):
     in_channels: int = Field(3, ge=1)
     """Channels of the image."""
     classes: int | None = None
-    """Number of classes; None takes it from the data."""
+    """Channels of the network; None is one per class of the data. For two classes it may be 1: the
+    logit of the second class, as in many binary networks."""
     enhancements: tuple[str, ...] = ()
     """In the order in which they act, each "name" or "name:option=value,option=value"."""
     options: Annotated[dict[str, Any], pairs(_scalar, "[NAME VALUE]")] = Field(default_factory=dict)

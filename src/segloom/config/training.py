@@ -21,9 +21,12 @@ class LossConfig(Section):
     )
     """Weight of each loss by name, with options if need be ("focal:gamma=3"); the name of an
     attached enhancement sets the weight of its auxiliary loss."""
-    class_weights: Literal["none", "log", "inverse", "median", "effective"] = "none"
+    class_weights: Literal["none", "log", "log2", "log_max", "inverse", "median", "effective"] = (
+        "none"
+    )
     """Class weights of the losses that average over pixels (cross_entropy, focal, ohem, boundary,
-    bce), from the training labels; log is 1 / ln(1.02 + p)."""
+    bce), from the training labels; log is 1 / ln(1.02 + p), log2 has the binary logarithm, and
+    log_max divides by the largest class."""
     class_weight_power: float = Field(1.0, gt=0, le=2)
     """Exponent of the class weights: below 1 evens them out, so that thin classes are found without
     being painted over their neighbours."""
@@ -50,12 +53,17 @@ class OptimConfig(Section):
     encoder_lr: float | None = Field(None, gt=0)
     """Learning rate of the encoder; None is the same as lr."""
     weight_decay: float = Field(1e-2, ge=0)
-    """Not applied to biases and normalisation layers."""
+    """Not applied to biases and normalisation layers, but see decay_all."""
+    decay_all: bool = False
+    """Decay biases and normalisation layers too, as the SFNet and FENet programs do."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of SGD and RMSprop."""
     schedule: Literal["poly", "cosine", "onecycle", "constant"] = "poly"
     power: float = Field(0.9, gt=0)
     """Exponent of the poly schedule (DeepLab, section 4.1)."""
+    poly_by: Literal["step", "epoch", "epoch_ahead"] = "step"
+    """When the poly schedule moves: with every step, with every epoch, or, as in the SFNet and
+    FENet programs, before every epoch, so that the last one learns at a rate of 0."""
     warmup: float = Field(0.0, ge=0, lt=1)
     """Share of all steps over which the rate rises: linearly from 1 %, for one-cycle on half a
     cosine from 4 % (0 is the usual 30 % there)."""

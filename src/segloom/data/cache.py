@@ -22,7 +22,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class SampleCache:
         self.folder, self.fingerprint = folder, fingerprint
         self._verified: set[tuple[str, int, int]] = set()
         self._entries: dict[Record, Path] = {}
-        self._is_writable = True
+        self.is_writable = True
         self._is_swept = False
 
     def fetch(self, record: Record, decode: Callable[[], Planes]) -> Planes:
@@ -96,6 +96,19 @@ class SampleCache:
             self._store(path, stamp, planes)
         return planes
 
+    def holds(self, record: Record) -> bool:
+        """Tell whether there is an entry of the files as they are now, without reading its pixels.
+
+        Raises:
+            DataError: A file of the sample does not exist.
+        """
+        stamp = self._stamp(record)
+        try:
+            with self.entry(record).open("rb") as file:
+                return _read_header(file, stamp) is not None
+        except OSError:
+            return False
+
     def entry(self, record: Record) -> Path:
         """Tell where the entry of a sample lies, whether or not it exists."""
         if record not in self._entries:
@@ -104,6 +117,7 @@ class SampleCache:
 
     def _name(self, record: Record) -> Path:
         names = [str(path.absolute()) for path in _files(record)]
+        names += [] if record.part is None else [str(record.part)]
         digest = hashlib.sha256("\0".join([self.fingerprint, *names]).encode("utf-8", "replace"))
         name = digest.hexdigest()[:40]
         return self.folder / name[:2] / f"{name[2:]}.sample"
@@ -121,16 +135,10 @@ class SampleCache:
     def _load(self, path: Path, stamp: bytes) -> Planes | None:
         try:
             with path.open("rb") as file:
+                header = _read_header(file, stamp)
+                if header is None:
+                    return None
                 status = os.fstat(file.fileno())
-                content = file.read(HEADER.size)
-                if len(content) < HEADER.size:
-                    return None
-                header = _Header(*HEADER.unpack(content))
-                if header.magic != MAGIC or header.stamp != stamp:
-                    return None
-                pixels = header.height * header.width
-                if not pixels or status.st_size != HEADER.size + pixels * header.num_planes:
-                    return None
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError:
             return None
@@ -143,7 +151,7 @@ class SampleCache:
         return _unpack(values, header)
 
     def _store(self, path: Path, stamp: bytes, planes: Planes) -> None:
-        if not self._is_writable:
+        if not self.is_writable:
             return
         arrays = [np.ascontiguousarray(plane) for plane in planes if plane is not None]
         checksum = 0
@@ -158,7 +166,7 @@ class SampleCache:
                 for array in arrays:
                     file.write(array.data)
         except OSError as error:
-            self._is_writable = False
+            self.is_writable = False
             logger.warning(
                 "no more samples are cached, %s cannot be written (%s); free space or set "
                 "data.cache_dir",
@@ -178,6 +186,19 @@ class SampleCache:
                     path.unlink()
             except OSError:  # another process swept it first
                 continue
+
+
+def _read_header(file: BinaryIO, stamp: bytes) -> _Header | None:
+    """Read the header of an entry; None if it is unfinished or of other files."""
+    content = file.read(HEADER.size)
+    if len(content) < HEADER.size:
+        return None
+    header = _Header(*HEADER.unpack(content))
+    if header.magic != MAGIC or header.stamp != stamp:
+        return None
+    pixels = header.height * header.width
+    is_whole = os.fstat(file.fileno()).st_size == HEADER.size + pixels * header.num_planes
+    return header if pixels and is_whole else None
 
 
 def _files(record: Record) -> list[Path]:

@@ -18,7 +18,7 @@ from segloom.data.source import DatasetSource, check_split, data_root
 from segloom.errors import DataError
 from segloom.types import IGNORE_INDEX, LabelSet
 
-__all__ = ["CAMVID", "COLORS", "NUM_FRAMES", "read", "split_of"]
+__all__ = ["CAMVID", "COLORS", "MERGE", "NUM_FRAMES", "read", "split_of"]
 
 CAMVID = LabelSet(
     classes=(
@@ -88,6 +88,12 @@ COLORS: dict[str, tuple[tuple[int, int, int], str | None]] = {
 }
 """The 32 classes of the original release: colour, and the SegNet class they merge into."""
 
+MERGE = {
+    ",".join(map(str, color)): IGNORE_INDEX if name is None else CAMVID.classes.index(name)
+    for color, name in COLORS.values()
+}
+"""Colour to class id, as `data.label_map` spells it."""
+
 STILLS, LABELED = "701_StillsRaw_full", "LabeledApproved_full"
 NUM_FRAMES = {"train": 367, "val": 101, "test": 233}
 """Frames of each split of the whole data set."""
@@ -137,8 +143,4 @@ def _read_original(folder: Path, split: str) -> DatasetSource:
     frames = pair_folders(
         folder / STILLS, labeled, mask_ending="_L", keep=lambda key: split_of(key.name) == split
     )
-    label_map = {
-        ",".join(map(str, color)): IGNORE_INDEX if name is None else CAMVID.classes.index(name)
-        for color, name in COLORS.values()
-    }
-    return DatasetSource(frames, CAMVID, "color", label_map=label_map)
+    return DatasetSource(frames, CAMVID, "color", label_map=MERGE)

@@ -89,7 +89,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         DLSE_CLASSES if config.scheme == "dlse" else CITYSCAPES,
         "color" if colors else "index",
         label_map=label_map,
-        unknown_id=DLSE_NEUTRAL if config.scheme == "dlse" else None,
+        unknown=DLSE_NEUTRAL if config.scheme == "dlse" else None,
         extra=extra,
     )
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
 from segloom.data.labels import LabelDecoder
+from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.data.transforms import SampleKey
 from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import atomic_path
@@ -103,7 +104,11 @@ def tile_centroids(labels: NDArray[np.uint8], tile: int) -> NDArray[np.int64]:
 
 
 def find_centroids(
-    records: Sequence[Record], decoder: LabelDecoder, tile: int, folder: Path | None = None
+    records: Sequence[Record],
+    decoder: LabelDecoder,
+    tile: int,
+    folder: Path | None = None,
+    decode: SampleDecoder | None = None,
 ) -> Centroids:
     """List the centroids of all classes in the label maps of a data set.
 
@@ -113,6 +118,7 @@ def find_centroids(
         tile: See `tile_centroids`.
         folder: Where the list is kept, under a name that changes with the label files; None does
             not keep it.
+        decode: How a sample is read from its files; None for a label map of its own.
 
     Raises:
         DataError: A label map cannot be used.
@@ -124,7 +130,8 @@ def find_centroids(
     samples, parts = [], [np.empty((0, 3), np.int64)]
     for index, record in enumerate(records):
         if record.mask is not None:
-            parts.append(tile_centroids(decoder.decode(record.mask), tile))
+            labels = decode(record, decoder).mask if decode else decoder.decode(record.mask)
+            parts.append(tile_centroids(labels, tile))
             samples += [index] * len(parts[-1])
     label, row, column = np.concatenate(parts).T
     centroids = Centroids(
@@ -148,7 +155,7 @@ def _digest(records: Sequence[Record], decoder: LabelDecoder, tile: int) -> str:
             status = record.mask.stat()
         except OSError as error:
             raise DataError(f"{record.mask} cannot be read ({error.strerror}).") from error
-        name = f"\0{record.mask.absolute()} {status.st_size} {status.st_mtime_ns}"
+        name = f"\0{record.id} {record.mask.absolute()} {status.st_size} {status.st_mtime_ns}"
         digest.update(name.encode("utf-8", "replace"))
     return digest.hexdigest()[:40]
 
@@ -239,14 +246,17 @@ def class_uniform(config: DataConfig, dataset: SegmentationDataset, seed: int) -
         DataError: A label map cannot be used.
     """
     folder = None if dataset.cache is None else dataset.cache.folder / "class_uniform"
-    parts = [find_centroids(dataset.records, dataset.decoder, config.class_uniform_tile, folder)]
+    # A plain label map is read without its image, and without filling the cache of samples.
+    decode = None if type(dataset.decode) is PlainDecoder else dataset.decode
+    tile = config.class_uniform_tile
+    parts = [find_centroids(dataset.records, dataset.decoder, tile, folder, decode)]
     if config.class_uniform_coarse and not dataset.extra and not config.coarse:
         raise ConfigError(
             "data.class_uniform_coarse draws from a coarse set, which the data set "
             f"'{config.name}' does not have; leave it away."
         )
     if dataset.extra:
-        added = find_centroids(dataset.extra, dataset.decoder, config.class_uniform_tile, folder)
+        added = find_centroids(dataset.extra, dataset.decoder, tile, folder, decode)
         boosted = [_class_id(name, dataset.classes) for name in config.class_uniform_coarse]
         kept = np.isin(added.label, boosted)
         sample = added.sample[kept] + np.int32(len(dataset.records))

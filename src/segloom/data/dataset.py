@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,13 +14,15 @@ from torch.utils.data import Dataset
 from segloom.config.data import DataConfig
 from segloom.data.cache import SampleCache, default_cache_dir
 from segloom.data.labels import LabelDecoder
-from segloom.data.planes import Planes, decode_sample
+from segloom.data.planes import PlainDecoder, Planes, SampleDecoder
 from segloom.data.readers import read_labelled_source
 from segloom.data.transforms import JointTransform, SampleKey, sample_generator
 from segloom.errors import ConfigError
-from segloom.types import LabelSet, Record, Sample
+from segloom.types import LabelSet, Record, Region, Sample
 
 __all__ = ["EdgeSample", "SegmentationDataset", "build_dataset"]
+
+logger = logging.getLogger(__name__)
 
 
 class EdgeSample(Sample, total=False):
@@ -36,6 +39,8 @@ class SegmentationDataset(Dataset[EdgeSample]):
         records: The files.
         labels: Classes and palette.
         decoder: How label files become class ids.
+        decode: How a sample is read from its files; None for an image file and a label map.
+        regions: What an evaluation scores besides the classes.
         cache: Where decoded samples are kept; None decodes each time.
         transform: Random view of a training sample; None gives the whole image.
         seed: Of the random views, not negative.
@@ -48,6 +53,8 @@ class SegmentationDataset(Dataset[EdgeSample]):
         labels: LabelSet,
         decoder: LabelDecoder,
         *,
+        decode: SampleDecoder | None = None,
+        regions: Sequence[Region] = (),
         cache: SampleCache | None = None,
         transform: JointTransform | None = None,
         seed: int = 0,
@@ -56,7 +63,8 @@ class SegmentationDataset(Dataset[EdgeSample]):
         if seed < 0:
             raise ConfigError(f"a seed is 0 or more, not {seed}.")
         self.records, self.extra = list(records), list(extra)
-        self.labels, self.decoder = labels, decoder
+        self.labels, self.decoder, self.decode = labels, decoder, decode or PlainDecoder()
+        self.regions = tuple(regions)
         self.cache, self.transform, self.seed = cache, transform, seed
 
     @property
@@ -90,8 +98,29 @@ class SegmentationDataset(Dataset[EdgeSample]):
         """
         record = self._record(index)
         if self.cache is None:
-            return decode_sample(record, self.decoder)
-        return self.cache.fetch(record, lambda: decode_sample(record, self.decoder))
+            return self.decode(record, self.decoder)
+        return self.cache.fetch(record, lambda: self.decode(record, self.decoder))
+
+    def fill_cache(self) -> None:
+        """Decode every sample that is not in the cache, in order.
+
+        Raises:
+            DataError: The files of one cannot be used.
+        """
+        cache = self.cache
+        if cache is None:
+            return
+        missing = [n for n, record in enumerate(self.records) if not cache.holds(record)]
+        if missing:
+            logger.warning(
+                "%d of %d samples are decoded into %s first, once",
+                len(missing),
+                len(self.records),
+                cache.folder,
+            )
+        for index in missing:
+            if cache.is_writable:
+                self.read(index)
 
     def _record(self, index: int) -> Record:
         past = index - len(self.records)
@@ -154,13 +183,18 @@ def build_dataset(
     cache = None
     if config.cache:
         folder = config.cache_dir.expanduser() if config.cache_dir else default_cache_dir()
-        cache = SampleCache(folder, decoder.fingerprint)
-    return SegmentationDataset(
+        cache = SampleCache(folder, decoder.fingerprint + source.decode.fingerprint)
+    dataset = SegmentationDataset(
         source.records,
         labels,
         decoder,
+        decode=source.decode,
+        regions=source.regions,
         cache=cache,
         transform=JointTransform(config.augment, config.crop) if augment else None,
         seed=seed,
         extra=source.extra,
     )
+    if source.decode.is_sequential:
+        dataset.fill_cache()
+    return dataset

@@ -47,7 +47,7 @@ DLSE_CLASSES = LabelSet(tuple(_COLORS), tuple(_COLORS.values()))
 """Names and RGB colours in the order of their ids."""
 
 DLSE_NEUTRAL = DLSE_CLASSES.classes.index("neutral")
-"""The class of void and of every unknown colour: `DatasetSource.unknown_id` of such a reader."""
+"""The class of void and of every unknown colour: `DatasetSource.unknown` of such a reader."""
 
 DLSE_LABEL_MAP = {"1,1,1": DLSE_NEUTRAL}
 """What the colours of `DLSE_CLASSES` leave out; an option `label_map` of a reader of colours."""

@@ -48,8 +48,8 @@ class LabelDecoder:
     binary files as 0 and 1."""
     is_complete: bool = False
     """Whether the table is the user's own label map, which lists every value."""
-    unknown_id: int | None = None
-    """Class id of every stored value outside the table; None refuses such a file."""
+    unknown: int | None = None
+    """Class id of a value outside the table; None refuses it."""
 
     @property
     def label_map(self) -> dict[str, int]:
@@ -59,9 +59,9 @@ class LabelDecoder:
     @property
     def fingerprint(self) -> str:
         """Text that differs between decoders that may give different ids for one file."""
-        facts: tuple[object, ...] = (1, self.mask_format, self.table)
-        if self.unknown_id is not None:
-            facts += (self.unknown_id,)
+        facts = (1, self.mask_format, self.table)
+        if self.unknown is not None:
+            facts = (*facts, self.unknown)  # type: ignore[assignment]
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def decode(self, path: Path) -> NDArray[np.uint8]:
@@ -79,9 +79,9 @@ class LabelDecoder:
         ids: NDArray[np.int16] = table[codes]
         unknown = ids < 0
         if unknown.any():
-            if self.unknown_id is not None:
-                return np.where(unknown, self.unknown_id, ids).astype(np.uint8)
-            raise DataError(self._complain(np.unique(codes[unknown]), stored, path))
+            if self.unknown is None:
+                raise DataError(self._complain(np.unique(codes[unknown]), stored, path))
+            ids[unknown] = self.unknown
         return ids.astype(np.uint8)
 
     def _codes(self, stored: StoredLabels, path: Path) -> NDArray[np.integer]:
@@ -165,7 +165,7 @@ def make_decoder(
     palette: Sequence[tuple[int, int, int]] = (),
     label_map: Mapping[str, int] | None = None,
     ignore_values: Iterable[int] = (),
-    unknown_id: int | None = None,
+    unknown: int | None = None,
 ) -> LabelDecoder:
     """Make the decoder of a data set.
 
@@ -176,7 +176,7 @@ def make_decoder(
         label_map: Stored value to class id or 255. For ``index`` it lists every value, for
             ``color`` it adds to the palette, for ``binary`` it may name "0" and "255".
         ignore_values: Stored values that mean void besides 255; only for ``index``.
-        unknown_id: Class id or 255 of every value not listed; None refuses a file with such values.
+        unknown: Class id, or 255, of a value that is not listed; None refuses it.
 
     Raises:
         ConfigError: The options contradict the classes or the format.
@@ -209,9 +209,13 @@ def make_decoder(
         table.setdefault(IGNORE_INDEX, IGNORE_INDEX)
         table.update(dict.fromkeys(voids, IGNORE_INDEX))
     is_complete = mask_format == "index" and bool(label_map)
-    return LabelDecoder(
-        mask_format, num_classes, tuple(sorted(table.items())), is_complete, unknown_id
-    )
+    if unknown is not None and unknown >= num_classes and unknown != IGNORE_INDEX:
+        raise ConfigError(
+            f"unknown values cannot become {unknown}: the ids of the {num_classes} classes end at "
+            f"{num_classes - 1}; {IGNORE_INDEX} is void."
+        )
+    pairs = tuple(sorted(table.items()))
+    return LabelDecoder(mask_format, num_classes, pairs, is_complete, unknown)
 
 
 def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:

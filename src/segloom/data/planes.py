@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from segloom.errors import DataError
 from segloom.images import read_image
 from segloom.types import Record
 
-__all__ = ["Planes", "decode_sample"]
+__all__ = ["PlainDecoder", "Planes", "SampleDecoder", "decode_sample"]
 
 
 class Planes(NamedTuple):
@@ -25,6 +25,32 @@ class Planes(NamedTuple):
     """``(H, W)``, class ids and 255 for void."""
     edge: NDArray[np.uint8] | None = None
     """``(H, W)``, 0 to 255."""
+
+
+class SampleDecoder(Protocol):
+    """How a sample is read from its files; it must survive pickling."""
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether samples are far cheaper in order, as slices of one compressed volume are."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs between decoders that may give different planes for one record."""
+
+    def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
+        """Read a sample; raises `DataError` if its files cannot be used."""
+
+
+class PlainDecoder:
+    """Reads an image file and its label map, as `decode_sample` does."""
+
+    fingerprint = ""
+    is_sequential = False
+
+    def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
+        """Read a sample."""
+        return decode_sample(record, decoder)
 
 
 def decode_sample(record: Record, decoder: LabelDecoder) -> Planes:

@@ -15,12 +15,17 @@ from segloom.types import LabelSet
 __all__ = ["DATASETS", "ENTRY_POINT_GROUP", "read_labelled_source", "read_source", "reader_names"]
 
 DATASETS = {
+    "ade20k": "segloom.data.ade20k:read",
     "camvid": "segloom.data.camvid:read",
     "cityscapes": "segloom.data.cityscapes:read",
+    "coco": "segloom.data.coco:read",
     "cub": "segloom.data.cub:read",
+    "isic": "segloom.data.isic:read",
     "folder": "segloom.data.folder:read",
+    "lits": "segloom.data.lits:read",
     "list": "segloom.data.lists:read",
     "scenes": "segloom.data.scenes:read",
+    "voc": "segloom.data.voc:read",
 }
 """Name to ``module:function`` of the reader, ``read(config, split) -> DatasetSource``."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassCounts", "WeightScheme", "class_weights", "count_classes"]
 
-WeightScheme = Literal["none", "log", "inverse", "median", "effective"]
+WeightScheme = Literal["none", "log", "log2", "log_max", "inverse", "median", "effective"]
 
 
 class ClassCounts(NamedTuple):
@@ -57,6 +57,9 @@ def class_weights(counts: ClassCounts, scheme: WeightScheme | str) -> list[float
 
     - ``none``: 1.
     - ``log``: 1 / ln(1.02 + p), between 1.4 and 50 (Paszke et al., "ENet", 2016, section 5.2).
+    - ``log2``: 1 / log2(1.02 + p), which is ``log`` times ln 2.
+    - ``log_max``: 1 / ln(1.02 + n / max n) with n pixels of the class (LinkNet's program), between
+      1.4 and 50 too, but with 1.4 for the largest class whatever its share.
     - ``inverse``: 1 / p, scaled to mean 1.
     - ``median``: median(f) / f, where f is the share of a class in the pixels of the images that
       hold it (Eigen and Fergus, ICCV 2015, section 3.4; as SegNet and AFMA use it).
@@ -65,7 +68,7 @@ def class_weights(counts: ClassCounts, scheme: WeightScheme | str) -> list[float
       b = 1 - K / pixels: pixels are not independent samples, so the paper's b of 0.9999 would
       weigh all classes alike; ours is near 1 / p for a rare class and even among frequent ones.
 
-    A class without pixels weighs 1 (``log``: 1 / ln 1.02), which no pixel will use.
+    A class without pixels weighs 1 (the logarithms: as p = 0), which no pixel will use.
 
     Raises:
         UnknownNameError: There is no such scheme.
@@ -83,6 +86,16 @@ def _none(counts: ClassCounts) -> NDArray[np.float64]:
 
 def _log(counts: ClassCounts) -> NDArray[np.float64]:
     weights: NDArray[np.float64] = 1 / np.log(1.02 + counts.pixels / counts.pixels.sum())
+    return weights
+
+
+def _log2(counts: ClassCounts) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = 1 / np.log2(1.02 + counts.pixels / counts.pixels.sum())
+    return weights
+
+
+def _log_max(counts: ClassCounts) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = 1 / np.log(1.02 + counts.pixels / counts.pixels.max())
     return weights
 
 
@@ -112,6 +125,8 @@ def _mean_one(weights: NDArray[np.float64], counts: ClassCounts) -> NDArray[np.f
 _SCHEMES: dict[str, Callable[[ClassCounts], NDArray[np.float64]]] = {
     "none": _none,
     "log": _log,
+    "log2": _log2,
+    "log_max": _log_max,
     "inverse": _inverse,
     "median": _median,
     "effective": _effective,

@@ -27,6 +27,13 @@ __all__ = [
 ENHANCEMENTS = {
     "afma": "segloom.enhancements.afma:AfmaConfig",
     "celt": "segloom.enhancements.celt:CeltConfig",
+    "deep_supervision": "segloom.enhancements.deep_supervision:DeepSupervisionConfig",
+    "dilation": "segloom.enhancements.dilation:DilationConfig",
+    "dlinknet": "segloom.enhancements.dlinknet:DlinknetConfig",
+    "edge_supervision": "segloom.enhancements.edge_supervision:EdgeSupervisionConfig",
+    "fam": "segloom.enhancements.flow_align:FamConfig",
+    "fem": "segloom.enhancements.fem:FemConfig",
+    "hed": "segloom.enhancements.hed:HedConfig",
 }
 """Name to ``module:class`` of the options."""
 

@@ -1,6 +1,7 @@
 """The contract between a model and what plugs into it.
 
-A model runs ``prepare -> encoder -> enrich -> decoder -> refine -> head -> correct``. An
+A model runs ``prepare -> encoder -> enrich -> decoder -> refine -> head -> correct``, and shows
+what the decoder hands out to ``supervise``. An
 enhancement overrides one or two of these sites and leaves the others as they are: the identity.
 What it needs later, for `correct` or for its auxiliary loss, it returns as its *signal*, a value:
 nothing is stored on ``self``, so that copying, compiling and exporting a model are safe.
@@ -10,7 +11,7 @@ Axes: B batch, C image channels, D decoder channels, K classes, H W image size, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -26,6 +27,12 @@ class Enhancement(nn.Module):
     input_multiple: int = 1
     """Height and width of the input are padded to a multiple of this."""
 
+    def set_normalization(self, mean: Tensor, std: Tensor) -> None:
+        """Learn how images are normalised: ``(pixel / 255 - mean) / std``, both ``(1, C, 1, 1)``.
+
+        Called when a model is built and when a checkpoint brings another normalisation.
+        """
+
     def prepare(self, image: Tensor) -> tuple[Tensor, Any]:
         """Change the image before the encoder: ``(B, C, H, W) -> (B, C + extra, H, W)``, signal."""
         return image, None
@@ -35,6 +42,13 @@ class Enhancement(nn.Module):
     ) -> tuple[list[Tensor], Any]:
         """Change the encoder's maps, each keeping its shape, and return the signal."""
         return features, signal
+
+    def supervise(self, pyramid: list[Tensor], signal: Any) -> Any:
+        """Look at the maps that the decoder hands out, of any sizes, and return the signal.
+
+        The list is empty for SMP's decoders.
+        """
+        return signal
 
     def refine(self, decoded: Tensor, signal: Any) -> Tensor:
         """Change the decoder's output ``(B, D, h, w)``, keeping its shape."""
@@ -53,6 +67,13 @@ class Enhancement(nn.Module):
         """
         return None
 
+    def auxiliary_logits(self, signal: Any) -> list[Tensor]:
+        """Return further logits ``(B, K, h, w)`` of any size that learn from the labels.
+
+        Training computes the losses of the main logits on each of them.
+        """
+        return []
+
     def rewire(self, model: nn.Module) -> None:
         """Swap blocks of the finished model, once, keeping the names of its parameters."""
 
@@ -66,6 +87,10 @@ class EnhancementConfig:
 
     loss_weight: float = 1.0
     """Weight of the auxiliary loss unless the training configuration names another."""
+
+    def saved_options(self) -> dict[str, Any]:
+        """Give the options from which a saved model is built again, before its weights are read."""
+        return asdict(self)
 
     def build(self, shape: ModelShape) -> Enhancement:
         """Make the module for a model of this shape."""

@@ -28,6 +28,7 @@ from segloom.evaluation.journal import Journal, fingerprint
 from segloom.evaluation.montages import draw_montages, publish_montages
 from segloom.evaluation.summary import summarize, write_tables
 from segloom.files import write_json
+from segloom.ops.binary import num_labels
 from segloom.pictures import write_label_png
 from segloom.run_directory import RunDirectory
 from segloom.types import LabelSet
@@ -121,7 +122,7 @@ def evaluate(
             "for example --data.name camvid --data.root DIR."
         )
     dataset = build_dataset(data, config.split)
-    _check_classes(run, dataset.labels, saved.labels, saved.spec["classes"])
+    _check_classes(run, dataset.labels, saved.labels, num_labels(saved.spec["classes"]))
     folder = out or RunDirectory(run).evaluation(config.split)
     model = from_pretrained(run)
     key = _fingerprint(config, data, saved, dataset)
@@ -129,14 +130,18 @@ def evaluate(
     predictor = Predictor(model, dataset.labels, config.inference)
     _measure(dataset, predictor, journal, folder, config, on_progress)
     images = [journal.done[index] for index in range(len(dataset))]
-    metrics = summarize(images, dataset.labels, config)
+    cases = [record.case for record in dataset.records]
+    metrics = summarize(images, dataset.labels, config, regions=dataset.regions, cases=cases)
     metrics["model"] = _describe_model(model, run_config)
     _write(folder, images, metrics, dataset, predictor, config)
     journal.remove()
     return Evaluation(folder, metrics)
 
 
-_DATA_FIELDS = ("name", "root", "label_map", "mask_format", "ignore_values", "classes", "palette")
+_DATA_FIELDS = frozenset(
+    {"name", "root", "label_map", "mask_format", "ignore_values", "classes", "palette"}
+    | {"hu_window"}
+)
 """Options that change what a file means; which files are read is in the fingerprint anyway."""
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.image_counts import ImageCounts
+from segloom.evaluation.region_summary import summarize_regions, write_regions
 from segloom.files import write_csv
 from segloom.metrics import (
     POLICY,
@@ -29,7 +30,7 @@ from segloom.metrics.boundary import BOUNDARY_DEFINITION
 from segloom.metrics.scores import SUMMARY_NAMES, scores_of_totals
 from segloom.metrics.size_buckets import SIZE_DEFINITION, bucket_names
 from segloom.metrics.statistics import CONFIDENCE
-from segloom.types import LabelSet
+from segloom.types import LabelSet, Region
 
 __all__ = ["image_scores", "summarize", "write_tables"]
 
@@ -39,7 +40,12 @@ Array = NDArray[Any]
 
 
 def summarize(
-    images: Sequence[ImageCounts], labels: LabelSet, config: EvalConfig
+    images: Sequence[ImageCounts],
+    labels: LabelSet,
+    config: EvalConfig,
+    *,
+    regions: Sequence[Region] = (),
+    cases: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Make the content of metrics.json, but for the model and the montages.
 
@@ -47,7 +53,12 @@ def summarize(
         images: Counts of every image, at least one.
         labels: Classes and palette.
         config: What was measured.
+        regions: Classes that are scored together; where there are two classes and no regions, the
+            second class is one.
+        cases: To which case each image belongs, empty for one of its own; none for all alone.
     """
+    if len(labels.classes) == 2 and not regions:
+        regions = (Region(labels.classes[1], (1,)),)
     matrix = np.sum([image.confusion for image in images], axis=0)
     result = scores(matrix)
     resamples = config.bootstrap if len(images) > 1 else 0
@@ -66,6 +77,7 @@ def summarize(
         "boundary": _boundary(images, labels.classes, config)
         if config.boundary_tolerances
         else None,
+        "regions": summarize_regions(images, cases or [""] * len(images), regions, config),
         "policy": POLICY,
         "inference": config.inference.model_dump(mode="json"),
     }
@@ -79,7 +91,7 @@ def image_scores(image: ImageCounts) -> Scores:
 def write_tables(
     folder: Path, images: Sequence[ImageCounts], metrics: dict[str, Any]
 ) -> dict[str, Path]:
-    """Write per_image.csv, confusion.csv and, if measured, size.csv and boundary.csv."""
+    """Write per_image.csv, confusion.csv and, if measured, size, boundary and regions.csv."""
     classes: list[str] = metrics["classes"]
     tables = {
         "per_image.csv": ["id", "mIoU", "aAcc", *(f"IoU.{name}" for name in classes)],
@@ -104,6 +116,8 @@ def write_tables(
             paths[name] = path
         else:
             path.unlink(missing_ok=True)  # of an earlier evaluation that did measure it
+    if regions := write_regions(folder, metrics["regions"]):
+        paths[regions.name] = regions
     return paths
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,36 +11,12 @@ from numpy.typing import NDArray
 from segloom import pictures
 from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path
-from segloom.images import read_image
+from segloom.images import VOLUME_ENDINGS, is_volume, read_image
 from segloom.inference.predictor import Predictor
+from segloom.inference.results import ENDINGS, PredictedFile, is_up_to_date, shares_of
+from segloom.inference.volumes import LABEL_ENDING, predict_volume
 
 __all__ = ["ENDINGS", "PredictedFile", "predict_files", "result_names"]
-
-ENDINGS = {
-    "label": "_label.png",
-    "palette": "_palette.png",
-    "overlay": "_overlay.png",
-    "montage": "_montage.png",
-    "probabilities": "_probabilities.npz",
-}
-"""What is written after the image's name, by the name of the option."""
-
-
-@dataclass(frozen=True)
-class PredictedFile:
-    """What became of one image."""
-
-    image: Path
-    size: tuple[int, int] | None = None
-    """Height and width in pixels; None if the image was not read."""
-    written: dict[str, Path] = field(default_factory=dict)
-    """Result files by kind (`ENDINGS`)."""
-    shares: dict[str, float] = field(default_factory=dict)
-    """Share of the pixels by class, 0 to 1, of the classes that are there."""
-    skipped: bool = False
-    """True if every result was there already and none was made."""
-    error: str | None = None
-    """Why there is no result, in one sentence; None if all went well."""
 
 
 def predict_files(
@@ -55,13 +30,14 @@ def predict_files(
     montage: bool = False,
     probabilities: bool = False,
     skip_existing: bool = False,
+    hu_window: tuple[float, float] = (-250.0, 250.0),
 ) -> Iterator[PredictedFile]:
     """Predict images one after the other; an image that cannot be read gives an entry with error.
 
     Results lie directly in ``out`` under the image's name: ``street.jpg`` gives
     ``street_label.png`` and so on. Where two images share a name, as many of their folders as it
     takes come before it (``left-street``, ``right-street``). Each file is written in one step and
-    stays if the program is stopped.
+    stays if the program is stopped. A volume gives ``NAME_label.nii.gz`` alone.
 
     Args:
         predictor: Answers the images.
@@ -74,6 +50,7 @@ def predict_files(
         probabilities: Write a compressed NumPy archive with ``probabilities`` float16
             ``(K, H, W)`` and ``classes``.
         skip_existing: Pass over images whose results are all there and not older than the image.
+        hu_window: Values of a volume that are black and white to the network, as in its training.
 
     Yields:
         One entry per file, in order.
@@ -94,7 +71,9 @@ def predict_files(
         raise ConfigError(f"nothing is to be written; ask for one of {', '.join(ENDINGS)}.")
     names = result_names(files)
     return (
-        _predict_file(predictor, file, name, out, kinds, skip_existing=skip_existing)
+        predict_volume(predictor, file, out / f"{name}{LABEL_ENDING}", hu_window, skip_existing)
+        if is_volume(file)
+        else _predict_file(predictor, file, name, out, kinds, skip_existing=skip_existing)
         for file, name in zip(files, names, strict=True)
     )
 
@@ -104,14 +83,14 @@ def result_names(files: Sequence[Path]) -> list[str]:
 
     Names are compared without regard to case, since some file systems do not tell it.
     """
-    names = [file.stem for file in files]
+    names = [_stem(file) for file in files]
     for depth in range(1, max((len(file.parts) for file in files), default=0)):
         repeated = _repeated(names)
         if not repeated:
             return names
         for index in repeated:
             folders = files[index].absolute().parent.parts[1:][-depth:]
-            names[index] = "-".join([*folders, files[index].stem])
+            names[index] = "-".join([*folders, _stem(files[index])])
     # Same folders and same stem: street.jpg beside street.png.
     for index in _repeated(names):
         names[index] += f"_{files[index].suffix.removeprefix('.')}"
@@ -119,6 +98,11 @@ def result_names(files: Sequence[Path]) -> list[str]:
         for number, index in enumerate(repeated, start=1):
             names[index] += f"_{number}"
     return names
+
+
+def _stem(file: Path) -> str:
+    ending = next((e for e in sorted(VOLUME_ENDINGS) if file.name.lower().endswith(e)), file.suffix)
+    return file.name[: len(file.name) - len(ending)]
 
 
 def _repeated(names: Sequence[str]) -> list[int]:
@@ -138,7 +122,7 @@ def _predict_file(
     skip_existing: bool,
 ) -> PredictedFile:
     targets = {kind: out / f"{name}{ENDINGS[kind]}" for kind in kinds}
-    if skip_existing and _are_up_to_date(targets.values(), file):
+    if skip_existing and is_up_to_date(targets.values(), file):
         return PredictedFile(file, written=targets, skipped=True)
     try:
         image = read_image(file)
@@ -160,16 +144,10 @@ def _predict_file(
         file,
         size=(image.shape[0], image.shape[1]),
         written=targets,
-        shares=_shares(labels, predictor.labels.classes),
+        shares=shares_of(
+            np.bincount(labels.ravel(), minlength=predictor.num_classes), predictor.labels.classes
+        ),
     )
-
-
-def _are_up_to_date(results: Iterable[Path], image: Path) -> bool:
-    try:
-        made = image.stat().st_mtime
-        return all(path.stat().st_mtime >= made for path in results)
-    except OSError:
-        return False
 
 
 def _labels(
@@ -209,12 +187,3 @@ def _write(
                 np.savez_compressed(
                     temporary, probabilities=values.astype(np.float16), classes=np.array(classes)
                 )
-
-
-def _shares(labels: NDArray[np.uint8], classes: Sequence[str]) -> dict[str, float]:
-    counts = np.bincount(labels.ravel(), minlength=len(classes))
-    return {
-        name: round(float(count) / labels.size, 6)
-        for name, count in zip(classes, counts, strict=True)
-        if count
-    }

@@ -6,6 +6,8 @@ Evaluation, prediction and every exported form run this module, so that a networ
 answer wherever it runs. Nothing in it branches on a value: `torch.export` takes it with dynamic
 batch, height and width.
 
+A network of one channel answers for two classes (`segloom.ops.binary`).
+
 Axes: B batch, C image channels, K classes, H W image size.
 """
 
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from segloom.models.model import SegmentationModel
+from segloom.ops.binary import both_logits
 
 __all__ = ["InferenceGraph", "Output", "label_scores"]
 
@@ -85,5 +88,4 @@ class InferenceGraph(nn.Module):
 
     def _scores(self, image: Tensor) -> Tensor:
         normalized = image.float() * self.pixel_scale + self.pixel_shift
-        logits: Tensor = self.model(normalized.to(self.model.pixel_mean.dtype))
-        return logits
+        return both_logits(self.model(normalized.to(self.model.pixel_mean.dtype)))

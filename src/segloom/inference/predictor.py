@@ -17,6 +17,7 @@ from segloom.inference.optimize import choose_device, optimize
 from segloom.inference.tiles import blend_windows
 from segloom.inference.tta import average_views
 from segloom.models.model import SegmentationModel
+from segloom.ops.binary import num_labels
 from segloom.pictures import default_palette
 from segloom.types import LabelSet
 
@@ -65,7 +66,7 @@ class Predictor:
         _check(self.config)
         self.whole_limit = whole_limit
         self.device = choose_device(self.config.device)
-        self.num_classes = model.shape.num_classes
+        self.num_classes = num_labels(model.shape.num_classes)
         self.num_channels = model.shape.image_channels
         if len(labels.classes) != self.num_classes:
             raise ConfigError(
@@ -88,7 +89,7 @@ class Predictor:
         from segloom.models.checkpoint import from_pretrained, read_saved
 
         model = from_pretrained(path)
-        labels = read_saved(path).labels or _numbered_labels(model.shape.num_classes)
+        labels = read_saved(path).labels or _numbered_labels(num_labels(model.shape.num_classes))
         return cls(model, labels, config)
 
     def label_map(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -95,16 +95,19 @@ class Focal(CrossEntropy):
 class HardPixels(CrossEntropy):
     """Cross-entropy of the hard pixels alone (OHEM).
 
-    A pixel is hard if its true class has a probability under ``threshold``; if fewer than
-    ``keep`` of the pixels are, the hardest ``keep`` of them count.
+    A pixel is hard if its true class has at most the probability ``threshold``; if fewer than
+    ``keep`` of the pixels are, the hardest ``keep`` of them count, and all that are as hard as the
+    last of these.
 
     Args:
         class_weights: One per class; None weighs all alike.
         threshold: Probability, 0 to 1.
         keep: Least share of the labelled pixels of a batch that count.
+        min_kept: In the place of ``keep``, how many pixels of a batch count at least (100 000 in
+            SFNet and FENet); where fewer are labelled, all of them count.
 
     Raises:
-        ConfigError: A value is outside 0 to 1.
+        ConfigError: A value is out of range.
     """
 
     def __init__(
@@ -113,13 +116,16 @@ class HardPixels(CrossEntropy):
         *,
         threshold: float = 0.7,
         keep: float = 1 / 16,
+        min_kept: int | None = None,
     ) -> None:
         super().__init__(class_weights)
         if not (0 < threshold <= 1 and 0 < keep <= 1):
             raise ConfigError(
                 f"ohem: threshold and keep lie in 0 to 1; got {threshold} and {keep}."
             )
-        self.threshold, self.keep = threshold, keep
+        if min_kept is not None and min_kept < 1:
+            raise ConfigError(f"ohem: min_kept must be 1 or more; got {min_kept}.")
+        self.threshold, self.keep, self.min_kept = threshold, keep, min_kept
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Compute the loss of logits ``(B, K, H, W)`` for int64 labels ``(B, H, W)``."""
@@ -127,7 +133,9 @@ class HardPixels(CrossEntropy):
             surprise = F.cross_entropy(logits, target, ignore_index=IGNORE_INDEX, reduction="none")
             valid = target != IGNORE_INDEX
             surprise = surprise.masked_fill(~valid, -1.0)
-            least = max(1, int(self.keep * int(valid.sum())))
+            labelled = int(valid.sum())
+            least = max(1, int(self.keep * labelled)) if self.min_kept is None else self.min_kept
+            least = max(1, min(least, labelled))
             limit = -torch.log(torch.tensor(self.threshold, device=logits.device))
             hardest = surprise.flatten().topk(least).values[-1]
             hard = valid & (surprise >= torch.minimum(limit, hardest))

@@ -2,6 +2,7 @@
 
 from segloom.metrics.boundary import BoundaryScores, boundary_scores, count_boundary
 from segloom.metrics.confusion import ConfusionMatrix, count_confusion
+from segloom.metrics.regions import count_region, region_scores, unit_scores
 from segloom.metrics.scores import POLICY, Scores, class_totals, scores
 from segloom.metrics.size_buckets import SizeScores, count_sizes, size_scores
 from segloom.metrics.statistics import bootstrap_interval
@@ -17,7 +18,10 @@ __all__ = [
     "class_totals",
     "count_boundary",
     "count_confusion",
+    "count_region",
     "count_sizes",
+    "region_scores",
     "scores",
     "size_scores",
+    "unit_scores",
 ]

@@ -40,10 +40,12 @@ class Architecture:
     builder: str = ""
     """``module:function`` of a network of ours; empty for SMP's. It takes ``encoder_name``,
     ``in_channels``, ``classes`` and options, and returns a `Network` with random weights."""
-    minimum_size: int = 1
-    """Smallest height and width in pixels; smaller images are padded to it."""
+    minimum_grid: int = 1
+    """Least rows and columns of the deepest map; smaller images are padded to give it."""
     grid_multiple: int = 1
     """Rows and columns of the deepest map must divide by this."""
+    takes_output_stride: bool = True
+    """False: the decoder doubles every map, which a dilated encoder's repeated strides defeat."""
     trains_on_one_sample: bool = True
     """False: a pooled 1x1 map passes a batch norm, which needs two samples in training."""
     paper: str = ""
@@ -54,7 +56,8 @@ class Network(NamedTuple):
     """The three parts of a network, before enhancements join them."""
 
     encoder: nn.Module
-    """Like an encoder of SMP: ``out_channels`` and ``output_stride``, and maps by level."""
+    """Like an encoder of SMP: ``out_channels`` and ``output_stride``, and maps by level; images are
+    padded to a multiple of ``input_multiple`` or, where it has none, of the output stride."""
     decoder: nn.Module
     """Takes the list of those maps."""
     segmentation_head: nn.Module
@@ -65,15 +68,33 @@ ARCHITECTURES = {
     architecture.name: architecture
     for architecture in (
         Architecture("unet", "Unet", paper="Ronneberger et al., MICCAI 2015"),
-        Architecture("unetplusplus", "UnetPlusPlus", paper="Zhou et al., DLMIA 2018"),
-        Architecture("manet", "MAnet", paper="Fan et al., IEEE Access 2020"),
-        Architecture("linknet", "Linknet", paper="Chaurasia and Culurciello, VCIP 2017"),
-        Architecture("fpn", "FPN", paper="Kirillov et al., CVPR 2019"),
+        Architecture(
+            "unetplusplus",
+            "UnetPlusPlus",
+            takes_output_stride=False,
+            paper="Zhou et al., DLMIA 2018",
+        ),
+        Architecture(
+            "manet", "MAnet", takes_output_stride=False, paper="Fan et al., IEEE Access 2020"
+        ),
+        Architecture(
+            "linknet",
+            "Linknet",
+            takes_output_stride=False,
+            paper="Chaurasia and Culurciello, VCIP 2017",
+        ),
+        Architecture(
+            "linknetpaper",
+            "LinkNetPaper",
+            builder="segloom.models.networks.linknet:build_linknet",
+            paper="Chaurasia and Culurciello, VCIP 2017, figures 1 and 2",
+        ),
+        Architecture("fpn", "FPN", takes_output_stride=False, paper="Kirillov et al., CVPR 2019"),
         Architecture(
             "pspnet", "PSPNet", trains_on_one_sample=False, paper="Zhao et al., CVPR 2017"
         ),
         Architecture(
-            "pan", "PAN", minimum_size=128, trains_on_one_sample=False, paper="Li et al., BMVC 2018"
+            "pan", "PAN", minimum_grid=8, trains_on_one_sample=False, paper="Li et al., BMVC 2018"
         ),
         Architecture(
             "deeplabv3", "DeepLabV3", trains_on_one_sample=False, paper="Chen et al., 2017"
@@ -89,6 +110,27 @@ ARCHITECTURES = {
         ),
         Architecture("segformer", "Segformer", paper="Xie et al., NeurIPS 2021"),
         Architecture("dpt", "DPT", grid_multiple=2, paper="Ranftl et al., ICCV 2021"),
+        Architecture(
+            "sfnet",
+            "SFNet",
+            builder="segloom.models.networks.sfnet:sfnet",
+            trains_on_one_sample=False,
+            paper="Li et al., ECCV 2020",
+        ),
+        Architecture(
+            "sfnetlite",
+            "SFNetLite",
+            builder="segloom.models.networks.sfnet:sfnet_lite",
+            trains_on_one_sample=False,
+            paper="Li et al., IJCV 2024",
+        ),
+        Architecture(
+            "fenet",
+            "FENet",
+            builder="segloom.models.networks.fenet:fenet",
+            trains_on_one_sample=False,
+            paper="Liu et al., ChinaMM 2022",
+        ),
     )
 }
 
@@ -119,6 +161,8 @@ def find_encoder(name: str) -> str:
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 
+    import segloom.models.networks.encoders  # noqa: F401  # registers ours with timm
+
     if name in get_encoder_names():
         return name
     bare = name.removeprefix("tu-")
@@ -138,6 +182,8 @@ def list_encoders(pattern: str = "*") -> list[str]:
 
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
+
+    import segloom.models.networks.encoders  # noqa: F401  # registers ours with timm
 
     # SMP's timm-* names are deprecated aliases of tu-*.
     own = (name for name in get_encoder_names() if not name.startswith("timm-"))
@@ -160,6 +206,27 @@ def build_network(
         ConfigError: The parts do not fit each other, for example a dilated Swin encoder.
     """
     build, known = _builder(architecture)
+    _check_options(architecture, options, known)
+    try:
+        network = build(
+            encoder_name=encoder_name, in_channels=in_channels, classes=classes, **options
+        )
+    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{architecture.name} cannot be built with encoder {encoder_name} and options "
+            f"{options}: {str(error).splitlines()[0]} Try another encoder, for example "
+            f"{'tu-vit_small_patch16_224' if architecture.name == 'dpt' else 'resnet18'}."
+        ) from error
+    deepest = len(network.encoder.out_channels) - 1
+    if 2**deepest <= options.get("output_stride", 32) < 32:
+        raise ConfigError(
+            f"{architecture.name} stops at level {deepest}, before the maps that output_stride "
+            "would dilate; leave it out, or give encoder_depth 5 as well."
+        )
+    return Network(network.encoder, network.decoder, network.segmentation_head)
+
+
+def _check_options(architecture: Architecture, options: dict[str, Any], known: set[str]) -> None:
     for option in options:
         if option in ("activation", "aux_params"):
             raise ConfigError(
@@ -168,17 +235,15 @@ def build_network(
             )
         if option not in known:
             raise UnknownNameError(f"option of {architecture.name}", option, known)
-    try:
-        network = build(
-            encoder_name=encoder_name, in_channels=in_channels, classes=classes, **options
-        )
-        return Network(network.encoder, network.decoder, network.segmentation_head)
-    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    output_stride = options.get("output_stride", 32)
+    if output_stride not in (8, 16, 32):
+        raise ConfigError(f"output_stride must be 8, 16 or 32; got {output_stride!r}.")
+    if output_stride != 32 and not architecture.takes_output_stride:
         raise ConfigError(
-            f"{architecture.name} cannot be built with encoder {encoder_name} and options "
-            f"{options}: {str(error).splitlines()[0]} Try another encoder, for example "
-            f"{'tu-vit_small_patch16_224' if architecture.name == 'dpt' else 'resnet18'}."
-        ) from error
+            f"{architecture.name} doubles every map, so it does not take output_stride="
+            f"{output_stride}; attach the enhancement dilation, which keeps the strides, or take "
+            "an architecture that up-samples to given sizes, for example unet."
+        )
 
 
 def _builder(architecture: Architecture) -> tuple[Callable[..., Any], set[str]]:
@@ -190,7 +255,10 @@ def _builder(architecture: Architecture) -> tuple[Callable[..., Any], set[str]]:
     import segmentation_models_pytorch as smp
 
     network = getattr(smp, architecture.class_name)
-    known = set(inspect.signature(network.__init__).parameters) | set(ENCODER_OPTIONS)
+    own = set(inspect.signature(network.__init__).parameters)
+    known = own | set(ENCODER_OPTIONS)
+    if "encoder_output_stride" in own:
+        known.remove("output_stride")  # these hand on their own
     return (
         partial(network, encoder_weights=None),
         known - {*OWNED_ARGUMENTS, "activation", "aux_params"},

@@ -7,7 +7,6 @@ here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from math import lcm
 from typing import Any
 
@@ -82,9 +81,11 @@ def create_model(
     encoder, decoder = network.encoder, network.decoder
     normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
-    widen_first_convolution(encoder, sum(part.extra_input_channels for part in configs))
-    freeze_unused(encoder, in_channels)
-    shape = _shape(network, in_channels, classes)
+    extra_channels = sum(part.extra_input_channels for part in configs)
+    widen_first_convolution(encoder, extra_channels)
+    freeze_unused(encoder, in_channels + extra_channels)
+    shape = _shape(network, in_channels, classes, extra_channels)
+    step = getattr(encoder, "input_multiple", _output_stride(encoder))
     built = {
         name: part.build(shape) if isinstance(part, EnhancementConfig) else part
         for name, part in parts.items()
@@ -96,10 +97,10 @@ def create_model(
         built,
         shape=shape,
         multiple=lcm(
-            _output_stride(encoder) * kind.grid_multiple,
+            step * kind.grid_multiple,
             *(part.input_multiple for part in built.values()),
         ),
-        minimum_size=kind.minimum_size,
+        minimum_size=step * kind.minimum_grid if kind.minimum_grid > 1 else 1,
         mean=normalization.mean,
         std=normalization.std,
         spec={
@@ -108,7 +109,7 @@ def create_model(
             "in_channels": in_channels,
             "classes": classes,
             "enhancements": [
-                {name: asdict(part) if isinstance(part, EnhancementConfig) else AS_MODULE}
+                {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
                 for name, part in parts.items()
             ],
             **options,
@@ -126,10 +127,20 @@ def create_model(
 def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
     """Build the network that a configuration names, for data with this many classes.
 
+    With two classes the configuration may ask for one channel, the foreground's logit, see
+    `segloom.ops.binary`; enhancements need a channel per class.
+
     Raises:
-        ConfigError: The configuration asks for another number of classes.
+        ConfigError: The configuration asks for another number of classes, or for enhancements of
+            one logit.
     """
-    if config.classes is not None and config.classes != classes:
+    is_one_logit = config.classes == 1 and classes == 2
+    if is_one_logit and config.enhancements:
+        raise ConfigError(
+            "model.classes is 1, a single logit for two classes, but enhancements need a channel "
+            "per class; leave model.classes out."
+        )
+    if config.classes is not None and config.classes != classes and not is_one_logit:
         raise ConfigError(
             f"model.classes is {config.classes} but the data has {classes} classes; "
             "leave model.classes out to take the data's."
@@ -139,7 +150,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
         encoder_name=config.encoder_name,
         encoder_weights=config.encoder_weights,
         in_channels=config.in_channels,
-        classes=classes,
+        classes=1 if is_one_logit else classes,
         enhancements=config.enhancements,
         **config.options,
     )
@@ -204,7 +215,7 @@ def _output_stride(encoder: Any) -> int:
     return int(encoder.output_stride)
 
 
-def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
+def _shape(network: Network, in_channels: int, classes: int, extra_channels: int) -> ModelShape:
     encoder: Any = network.encoder
     channels = list(encoder.out_channels)
     if hasattr(encoder, "output_strides"):  # a vision transformer: no image level, one stride
@@ -213,6 +224,9 @@ def _shape(network: Network, in_channels: int, classes: int) -> ModelShape:
     else:
         strides = [min(2**level, _output_stride(encoder)) for level in range(len(channels))]
         levels = range(len(channels))
-    head = next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d))
+        channels[0] += extra_channels  # level 0 is the image as the encoder gets it
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    head = next(m for m in network.segmentation_head.modules() if isinstance(m, kinds))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
-    return ModelShape(in_channels, classes, features, head.in_channels)
+    pyramid = tuple(getattr(network.decoder, "pyramid_channels", ()))
+    return ModelShape(in_channels, classes, features, head.in_channels, pyramid)

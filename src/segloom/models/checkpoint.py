@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from segloom.errors import CheckpointError, ConfigError
@@ -31,9 +30,10 @@ from segloom.models.card import model_card
 from segloom.models.hub import fetch_model, hub_errors
 from segloom.models.model import SegmentationModel
 from segloom.models.pretrained import Normalization, expected_normalization
-from segloom.models.state_dict import check_fit, read_state_dict
+from segloom.models.surgery import widen_first_weight
 from segloom.run_directory import RunDirectory
 from segloom.types import LabelSet
+from segloom.weight_files import check_fit, read_state_dict
 
 __all__ = [
     "SavedModel",
@@ -127,9 +127,7 @@ def from_pretrained(source: Path | str, **changes: Any) -> SegmentationModel:
     except (ConfigError, TypeError) as error:
         raise CheckpointError(f"the network of {source} cannot be built: {error}") from error
     load_tensors(model, read_state_dict(saved.weights), str(saved.weights))
-    mean, std = saved.normalization
-    model.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
-    model.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
+    model.set_normalization(*saved.normalization)
     return model.eval()
 
 
@@ -287,7 +285,8 @@ def load_tensors(
         model: The network.
         tensors: By name; a classification head of SMP is passed over.
         source: Where they come from, for the message.
-        allow_new: Whether the enhancements may be missing; they then stay as they are.
+        allow_new: Whether the enhancements may be missing; they then stay as they are, and the
+            channels that they add to the image get weights of zero.
 
     Raises:
         CheckpointError: Something is missing, unknown or of another shape.
@@ -295,6 +294,8 @@ def load_tensors(
     own = model.state_dict()
     tensors = {_current_key(name): value for name, value in tensors.items()}
     given = {k: v for k, v in tensors.items() if not k.startswith("classification_head.")}
+    if allow_new:
+        given = widen_first_weight(given, model.encoder, model.shape.image_channels)
     missing = [
         name
         for name in own

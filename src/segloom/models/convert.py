@@ -1,12 +1,16 @@
-"""Reading checkpoints of the original AFMA and CELT programs, and of plain SMP.
+"""Reading checkpoints of the original AFMA, CELT, SFNet and FENet programs, and of plain SMP.
 
-Both programs carry copies of eight decoders of an old SMP. Their layers and names are today's SMP's
-but for the points below, so their weights fit a network of ours without loss:
+SFNet and FENet have names of their own (`segloom.models.networks.reference`); their training heads
+are left out. The other two programs carry copies of eight decoders of an old SMP. Their layers and
+names are today's SMP's but for the points below, so their weights fit a network of ours without
+loss:
 
 - the head is called differently, and DeepLabV3's layers too;
 - AFMA's Unet++ has a 1x1 head; it becomes the middle of SMP's 3x3 with zeros around it;
 - AFMA's PSPNet runs all five stages of a dilated ResNet-50 or deeper, as timm's ResNet with
   ``output_stride=8`` does; CELT's runs them undilated and up-samples by 32.
+
+The LinkNet of a widespread tutorial is read too: `segloom.models.networks.linknet_blog`.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,13 +32,28 @@ from segloom.models.build import create_model
 from segloom.models.checkpoint import load_tensors, save_pretrained
 from segloom.models.inspection import CheckpointSource, inspect_checkpoint
 from segloom.models.model import SegmentationModel
-from segloom.models.state_dict import read_state_dict
+from segloom.models.networks import linknet_blog
+from segloom.models.networks.reference import rename_reference_state
+from segloom.models.pretrained import Normalization
 from segloom.types import LabelSet
+from segloom.weight_files import read_state_dict
 
 __all__ = ["CAMVID_12", "Conversion", "convert", "rebuild"]
 
 CAMVID_12 = LabelSet((*CAMVID.classes, "unlabelled"), (*CAMVID.palette, (0, 0, 0)))
 """The classes of both programs; they train void as a class of its own."""
+
+CAMVID_BLOG = LabelSet(
+    (
+        "void", "sky", "building", "sidewalk", "column_pole", "road",
+        "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",
+    ),
+    (
+        (0, 0, 0), (128, 128, 128), (128, 0, 0), (0, 0, 192), (192, 192, 128), (128, 64, 128),
+        (128, 128, 0), (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    ),
+)  # fmt: skip
+"""The classes of the tutorial's LinkNet: void is the first one, and trained."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +91,9 @@ def convert(
     arguments are for what these cannot tell.
 
     Args:
-        file: State dict of the original AFMA or CELT program, or of plain SMP (.pth,
-            .safetensors); a pickled model is refused.
+        file: State dict of the original AFMA, CELT, SFNet or FENet program, of the tutorial's
+            LinkNet, or of plain SMP (.pth, .safetensors), alone or in a checkpoint; a pickled
+            model is refused.
         out: Directory to write.
         architecture: For plain networks that cannot be told from their names.
         encoder_name: For plain networks on another encoder than a ResNet.
@@ -101,7 +122,7 @@ def convert(
         source.encoder_name,
         source.classes,
         source.enhancement.get("level"),
-        len(tensors),
+        len(model.state_dict()),
     )
 
 
@@ -137,6 +158,15 @@ def rebuild(
         )
     except ConfigError as error:
         raise CheckpointError(f"the network of {file} cannot be built: {error}") from error
+    if source.options.get("form") == "blog":
+        renamed = {linknet_blog.rename_blog_key(key): value for key, value in tensors.items()}
+        load_tensors(model, {key: value for key, value in renamed.items() if key}, file)
+        mean, std = Normalization(linknet_blog.MEAN, linknet_blog.STD).for_channels(
+            source.in_channels
+        )
+        model.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
+        model.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
+        return model
     load_tensors(model, _rename(tensors, source, model), file)
     return model
 
@@ -151,6 +181,8 @@ AFMA_DECODER = {
 def _rename(
     tensors: Mapping[str, Tensor], source: CheckpointSource, model: SegmentationModel
 ) -> dict[str, Tensor]:
+    if source.is_reference_network:
+        return rename_reference_state(tensors, source.architecture, keep_auxiliary=False)
     rename: dict[str | None, Callable[[str], str]] = {
         "afma": _rename_afma,
         "celt": celt.rename_reference_key,
@@ -178,8 +210,10 @@ def _rename_afma(key: str) -> str:
 
 def _labels(class_names: Sequence[str], source: CheckpointSource) -> LabelSet | None:
     if not class_names:
-        is_original = source.method is not None and source.classes == len(CAMVID_12.classes)
-        return CAMVID_12 if is_original else None
+        if source.classes != 12:
+            return None
+        is_blog = source.options.get("form") == "blog"
+        return CAMVID_12 if source.method else CAMVID_BLOG if is_blog else None
     if len(class_names) != source.classes:
         raise CheckpointError(
             f"{len(class_names)} class names for a network with {source.classes} classes."

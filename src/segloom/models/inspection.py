@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segloom.errors import CheckpointError
 from segloom.models.architectures import find_architecture, find_encoder
+from segloom.models.networks.reference import inspect_reference_state
 
 __all__ = ["CheckpointSource", "inspect_checkpoint"]
 
@@ -20,7 +21,7 @@ class CheckpointSource:
     """A network as its tensors describe it."""
 
     method: str | None
-    """``afma`` or ``celt`` of the original programs, or None for a plain network of SMP."""
+    """``afma`` or ``celt`` of the original programs, or None for a network without enhancements."""
     architecture: str
     encoder_name: str
     in_channels: int
@@ -29,12 +30,15 @@ class CheckpointSource:
     """Arguments of the architecture in which the original differs from SMP's defaults."""
     enhancement: dict[str, Any] = field(default_factory=dict)
     """Options of the method."""
+    is_reference_network: bool = False
+    """Its names are those of the released SFNet or FENet program."""
 
 
 ARCHITECTURE_MARKS = {
     "decoder.blocks.x_0_0.": "unetplusplus",
     "decoder.center.top_conv.": "manet",
     "decoder.blocks.0.block.": "linknet",
+    "decoder.blocks.0.squeeze.": "linknetpaper",
     "decoder.blocks.0.conv1.": "unet",
     "decoder.p5.": "fpn",
     "decoder.fpa.": "pan",
@@ -61,6 +65,7 @@ METHOD_MARKS = {
     "afma": "encoder.conv_feamap.0.weight",
     "celt": "encoder.unfold_layer_down.0.weight",
 }
+BLOG_LINKNET_HEAD = "_deconv_2._conv_trans_2d.weight"
 HEADS = {
     "afma": "decoder.segmentation.conv_x.weight",
     "celt": "segmentation_head.conv2d.weight",
@@ -82,7 +87,8 @@ def inspect_checkpoint(
     """Tell method, architecture, encoder and sizes of a state dict.
 
     Args:
-        tensors: The state dict of the original AFMA or CELT program, or of SMP.
+        tensors: The state dict of the original AFMA, CELT, SFNet or FENet program, of the
+            tutorial's LinkNet, of SMP or of ours.
         file: Where it comes from, for the messages.
         architecture: Needed where the names do not tell it.
         encoder_name: Needed for other encoders than ResNets.
@@ -91,6 +97,14 @@ def inspect_checkpoint(
     Raises:
         CheckpointError: The tensors do not tell, or contradict an argument.
     """
+    if BLOG_LINKNET_HEAD in tensors:
+        return _blog_linknet(tensors, file, architecture)
+    known = inspect_reference_state(tensors, file)
+    if known is not None:
+        for given, found in ((architecture, "architecture"), (encoder_name, "encoder_name")):
+            if given and given.lower().removeprefix("tu-") != known[found].removeprefix("tu-"):
+                raise CheckpointError(f"{file} has {known[found]}, not {given}; leave that out.")
+        return CheckpointSource(method=None, is_reference_network=True, **known)
     method = next((name for name, mark in METHOD_MARKS.items() if mark in tensors), None)
     architecture = _architecture(tensors, file, architecture)
     encoder_name = _encoder(tensors, file, encoder_name, method)
@@ -114,9 +128,27 @@ def inspect_checkpoint(
         architecture=architecture,
         encoder_name=encoder_name,
         in_channels=3 if first is None else first.shape[1],
-        classes=head.shape[0],
+        # A transposed convolution has its outputs on the second axis.
+        classes=head.shape[1 if architecture == "linknetpaper" else 0],
         options=options,
         enhancement=enhancement,
+    )
+
+
+def _blog_linknet(
+    tensors: Mapping[str, Tensor], file: str, architecture: str | None
+) -> CheckpointSource:
+    if architecture and find_architecture(architecture).name != "linknetpaper":
+        raise CheckpointError(
+            f"{file} holds a linknetpaper, not a {architecture}; leave --architecture out."
+        )
+    return CheckpointSource(
+        method=None,
+        architecture="linknetpaper",
+        encoder_name="resnet18",
+        in_channels=_shape(tensors, "_mconv_1._mconv.0.weight", file)[1],
+        classes=tensors[BLOG_LINKNET_HEAD].shape[1],
+        options={"form": "blog"},
     )
 
 

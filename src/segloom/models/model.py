@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segloom.enhancements.base import Enhancement
+from segloom.ops.resize import resize
 from segloom.types import IGNORE_INDEX, LabelSet, ModelShape, Prediction
 
 __all__ = ["SegmentationModel"]
@@ -72,13 +73,21 @@ class SegmentationModel(nn.Module):
         self.loss_weights = loss_weights
         self.is_encoder_frozen = False
         # Not persistent: the state dict keeps exactly SMP's keys.
-        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", None, persistent=False)
+        self.register_buffer("pixel_std", None, persistent=False)
+        self.set_normalization(mean, std)
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, in 0..1 pixel units."""
         return tuple(self.pixel_mean.flatten().tolist()), tuple(self.pixel_std.flatten().tolist())
+
+    def set_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Choose what `normalize` subtracts and divides by, and let the enhancements know."""
+        self.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
+        self.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
+        for part in self.enhancements.values():
+            part.set_normalization(self.pixel_mean, self.pixel_std)  # type: ignore[operator]
 
     def normalize(self, image: Tensor) -> Tensor:
         """Turn pixels of 0 to 255, any dtype, ``(B, C, H, W)``, into what the network expects."""
@@ -108,6 +117,10 @@ class SegmentationModel(nn.Module):
         for name, part in parts:
             features, signals[name] = part.enrich(image, list(features), signals[name])
         decoded = self.decoder(features, *rest)
+        # A decoder of ours may hand out inner maps too, for auxiliary heads.
+        decoded, pyramid = decoded if isinstance(decoded, tuple) else (decoded, [])
+        for name, part in parts:
+            signals[name] = part.supervise(pyramid, signals[name])
         for name, part in parts:
             decoded = part.refine(decoded, signals[name])
         logits = self.segmentation_head(decoded)
@@ -132,6 +145,22 @@ class SegmentationModel(nn.Module):
             if loss is not None:
                 losses[name] = loss
         return losses
+
+    def auxiliary_logits(self, prediction: Prediction) -> dict[str, list[Tensor]]:
+        """Collect the enhancements' own logits at the size of the main ones, by name.
+
+        Args:
+            prediction: What `run` returned.
+        """
+        height, width = prediction.logits.shape[-2:]
+        _, right, _, bottom = self._padding(height, width)
+        padded = (height + bottom, width + right)
+        found: dict[str, list[Tensor]] = {}
+        for name, part in self.enhancements.items():
+            logits: list[Tensor] = part.auxiliary_logits(prediction.signals[name])  # type: ignore[operator]
+            if logits:
+                found[name] = [resize(map_, padded)[..., :height, :width] for map_ in logits]
+        return found
 
     def save_pretrained(
         self,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from segloom.errors import CheckpointError, UnknownNameError
 from segloom.models.hub import fetch_encoder_weights
-from segloom.models.state_dict import WEIGHT_SUFFIXES, check_fit, read_state_dict
+from segloom.weight_files import WEIGHT_SUFFIXES, check_fit, read_state_dict
 
 __all__ = [
     "IMAGENET",

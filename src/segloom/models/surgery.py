@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["freeze_unused", "widen_first_convolution"]
+__all__ = ["freeze_unused", "widen_first_convolution", "widen_first_weight"]
 
 
 def widen_first_convolution(encoder: nn.Module, extra_channels: int) -> None:
@@ -22,6 +23,25 @@ def widen_first_convolution(encoder: nn.Module, extra_channels: int) -> None:
     zeros = weight.new_zeros(weight.shape[0], extra_channels, *weight.shape[2:])
     old.weight = nn.Parameter(torch.cat([weight, zeros], dim=1))
     old.in_channels += extra_channels
+
+
+def widen_first_weight(
+    tensors: Mapping[str, Tensor], encoder: nn.Module, channels: int
+) -> dict[str, Tensor]:
+    """Let weights of a network that sees ``channels`` fit one whose first convolution was widened.
+
+    Args:
+        tensors: A state dict whose encoder's names begin with ``encoder.``.
+        encoder: The widened encoder.
+        channels: Of the image alone.
+    """
+    name = next(name for name, module in encoder.named_modules() if isinstance(module, nn.Conv2d))
+    key, own = f"encoder.{name}.weight", encoder.get_submodule(name).weight
+    given = dict(tensors)
+    if key in given and given[key].ndim == own.ndim and given[key].shape[1] == channels:
+        zeros = given[key].new_zeros(own.shape[0], own.shape[1] - channels, *own.shape[2:])
+        given[key] = torch.cat([given[key], zeros], dim=1)
+    return given
 
 
 def freeze_unused(encoder: nn.Module, in_channels: int) -> None:

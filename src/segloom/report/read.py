@@ -105,6 +105,29 @@ class Boundary(_Part):
     tolerances: list[Tolerance] = Field(default_factory=list)
 
 
+class Region(_Part):
+    """Scores of classes that count as one: the mean over units, and of all pixels together."""
+
+    name: str
+    mean: dict[str, Number] = Field(default_factory=dict)
+    whole: dict[str, Number] = Field(default_factory=dict)
+    intervals: dict[str, tuple[Number, Number] | None] = Field(default_factory=dict)
+
+    def interval(self, name: str) -> tuple[float, float] | None:
+        """Find the 95 % interval of a score: ``mean.Dice``, ``whole.Jaccard``, ..."""
+        low, high = self.intervals.get(name) or (None, None)
+        return None if low is None or high is None else (low, high)
+
+
+class Regions(_Part):
+    """Scores of regions; a unit is an image or a case."""
+
+    definition: str = ""
+    unit: str = "image"
+    num_units: int = 0
+    regions: list[Region] = Field(default_factory=list)
+
+
 class Montage(_Part):
     """A picture of one image's result; ``file`` lies below the folder of the evaluation."""
 
@@ -150,6 +173,7 @@ class Metrics(_Part):
     confusion: list[list[int]] = Field(default_factory=list)
     size: Size | None = None
     boundary: Boundary | None = None
+    regions: Regions | None = None
     policy: str | None = None
     inference: dict[str, Any] | None = None
     model: Model | None = None

@@ -126,6 +126,7 @@ def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
         step,
         config.optim,
         num_steps=plan.num_steps * config.train.epochs,
+        epochs=config.train.epochs,
         fused=config.train.precision != "fp16",  # a fused step unscales by itself: no clipping
     )
     state = read_state(run)

@@ -16,13 +16,14 @@ __all__ = ["build_optimizer", "parameter_groups"]
 def parameter_groups(model: SegmentationModel, config: OptimConfig) -> list[dict[str, Any]]:
     """Divide the trainable parameters into encoder and rest, decayed and not.
 
-    Biases and the parameters of normalisation layers, which have one axis, are not decayed.
+    Biases and the parameters of normalisation layers, which have one axis, are not decayed unless
+    ``decay_all`` asks for it.
     """
     encoder = {id(parameter) for parameter in model.encoder.parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            key = (id(parameter) in encoder, parameter.ndim > 1)
+            key = (id(parameter) in encoder, config.decay_all or parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
     return [
         {

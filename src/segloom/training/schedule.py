@@ -18,7 +18,7 @@ CYCLE_RISE = 0.3
 """Share of one-cycle's steps over which the rate rises, if no warm-up is given."""
 
 
-def rate_factor(config: OptimConfig, step: int, num_steps: int) -> float:
+def rate_factor(config: OptimConfig, step: int, num_steps: int, epochs: int = 1) -> float:
     """Compute by what the learning rates are multiplied at one step.
 
     Args:
@@ -27,6 +27,8 @@ def rate_factor(config: OptimConfig, step: int, num_steps: int) -> float:
             2017); ``onecycle``, half a cosine up and half a cosine down.
         step: Optimiser steps already taken, from 0.
         num_steps: Optimiser steps of the whole training.
+        epochs: Of the whole training; a poly schedule may move with these, see
+            `OptimConfig.poly_by`.
 
     Returns:
         A factor from 0 to 1; it is 1 at the end of the warm-up.
@@ -39,7 +41,10 @@ def rate_factor(config: OptimConfig, step: int, num_steps: int) -> float:
         return _cosine(1.0, CYCLE_END, _share(step - rise, num_steps - 1 - rise))
     if step < rise:
         return WARMUP_START + (1 - WARMUP_START) * step / rise
-    done = _share(step - rise, num_steps - rise)
+    if config.schedule == "poly" and config.poly_by != "step":
+        per_epoch = max(1, num_steps // epochs)
+        step = (step // per_epoch + (config.poly_by == "epoch_ahead")) * per_epoch
+    done = max(0.0, _share(step - rise, num_steps - rise))
     if config.schedule == "poly":
         return float((1 - done) ** config.power)
     return _cosine(1.0, 0.0, done) if config.schedule == "cosine" else 1.0

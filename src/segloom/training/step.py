@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from segloom.losses import SegmentationLosses
 from segloom.models import SegmentationModel
+from segloom.ops.binary import both_logits
 
 __all__ = ["TrainingStep"]
 
@@ -39,6 +40,9 @@ class TrainingStep(nn.Module):
         target = mask.long()
         values = self.label_losses(prediction.logits, target)
         values |= self.model.auxiliary_losses(prediction, target)
+        for name, maps in self.model.auxiliary_logits(prediction).items():
+            totals = [self.losses.total(self.label_losses(logits, target)) for logits in maps]
+            values[name] = torch.stack(totals).sum()
         return {**values, "total": self.losses.total(values)}
 
     def normalize(self, image: Tensor) -> Tensor:
@@ -47,6 +51,7 @@ class TrainingStep(nn.Module):
 
     def label_losses(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Compute the losses of the labels alone, not weighted, in float32."""
+        logits = both_logits(logits)
         with torch.autocast(logits.device.type, enabled=False):
             values: dict[str, Tensor] = self.losses(logits, target)
         return values

@@ -27,6 +27,8 @@ CITYSCAPES = {
 """Colours of the 19 classes of Cityscapes that are evaluated."""
 
 MAX_CLASSES = 255
+FEW_VALUES = 32
+"""With more values than this, label maps must also have areas to be taken for label maps."""
 MAX_COLORS = 256
 """More colours than this are those of photographs or of lossy files."""
 
@@ -77,14 +79,24 @@ def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
     if is_bits or (set(values) == two and len(classes) in (0, 2)):
         return _binary(contents, classes)
     if contents.has_many_values or len([v for v in values if v != IGNORE_INDEX]) > MAX_CLASSES:
-        meaning = Meaning("grey values without steps")
-        message = (
-            f"label maps hold more than {MAX_CLASSES} different values, so they are pictures or "
-            "soft masks, not label maps; export class ids."
+        return _no_labels(f"more than {MAX_CLASSES} different values")
+    equal, pairs = contents.like_neighbour
+    if len(values) > FEW_VALUES and equal < 0.5 * pairs:
+        return _no_labels(
+            f"{len(values)} different values that change from pixel to pixel "
+            f"({1 - equal / pairs:.0%} of neighbours differ)"
         )
-        meaning.findings.append(Finding("problem", "not-labels", message))
-        return meaning
     return _ids(contents, classes)
+
+
+def _no_labels(what: str) -> Meaning:
+    meaning = Meaning("grey values without steps")
+    message = (
+        f"label maps hold {what}, so they are pictures or soft masks, not label maps; export "
+        "class ids."
+    )
+    meaning.findings.append(Finding("problem", "not-labels", message))
+    return meaning
 
 
 def _binary(contents: Contents, classes: Sequence[str]) -> Meaning:
@@ -140,7 +152,7 @@ def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
     _note_palette(meaning, contents)
     ids = meaning.options.get("label_map") or {str(value): value for value in values}
     names = meaning.options["classes"]
-    voids = {*meaning.options.get("ignore_values", ()), IGNORE_INDEX}
+    voids = set(meaning.options.get("ignore_values", ()))
     for value in contents.values:
         class_id = IGNORE_INDEX if value in voids else ids.get(str(value), IGNORE_INDEX)
         meaning.names[value] = names[class_id] if class_id < len(names) else "(void)"
@@ -164,6 +176,9 @@ def _declared(meaning: Meaning, values: list[int], classes: list[str]) -> None:
 
 def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
     highest, count = values[-1], len(values)
+    if len(values) == 2 and values[0] == 0 and highest > 100 and IGNORE_INDEX in contents.values:
+        _trimap(meaning, highest)
+        return
     if values == list(range(1, count + 1)):
         meaning.options["classes"] = _numbered(values)
         _shift(meaning, count)
@@ -185,6 +200,17 @@ def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
     meaning.options["label_map"] = {str(value): place for place, value in enumerate(values)}
     message = f"the values {_listed(values)} have gaps; data.label_map numbers them from 0."
     meaning.findings.append(Finding("note", "gaps", message))
+
+
+def _trimap(meaning: Meaning, unsure: int) -> None:
+    meaning.options["classes"] = ["background", "foreground"]
+    meaning.options["label_map"] = {"0": 0, "255": 1, str(unsure): IGNORE_INDEX}
+    message = (
+        f"the label maps hold 0, {unsure} and 255, as trimaps do: the lines below read 255 as "
+        f"foreground and {unsure} as unsure, which is void. If 255 is void, write "
+        f'data.label_map: {{"0": 0, "{unsure}": 1}} in their place.'
+    )
+    meaning.findings.append(Finding("problem", "trimap", message))
 
 
 def _shift(meaning: Meaning, count: int, *, void_zero: bool = False) -> None:

@@ -58,6 +58,8 @@ class Contents:
     """Palettes of the label files, 768 bytes each."""
     zero: list[int] = field(default_factory=lambda: [0, 0])
     """Pixels of value 0, and those of them further than 2 pixels from any other value."""
+    like_neighbour: list[int] = field(default_factory=lambda: [0, 0])
+    """Pixels that equal the pixel at their left, and all pixels that have one; no colours."""
     near_binary: list[int] = field(default_factory=lambda: [0, 0])
     """Grey pixels near black or white, and all."""
     damaged: list[str] = field(default_factory=list)
@@ -139,6 +141,9 @@ def _count(contents: Contents, stored: StoredLabels) -> None:
         entry.pixels += count
         entry.files += 1
     _count_zero(contents, codes)
+    if stored.kind != "color":
+        contents.like_neighbour[0] += int((codes[:, 1:] == codes[:, :-1]).sum())
+        contents.like_neighbour[1] += codes[:, 1:].size
 
 
 def _codes(stored: StoredLabels) -> NDArray[np.integer]:

@@ -14,7 +14,7 @@ from segloom.config.data import DataConfig
 from segloom.data.check.conclude import Finding
 from segloom.data.check.contents import Contents, ValueCount
 from segloom.data.labels import LabelDecoder
-from segloom.data.planes import decode_sample
+from segloom.data.planes import SampleDecoder
 from segloom.data.readers import read_labelled_source
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
@@ -23,8 +23,13 @@ from segloom.types import Record
 __all__ = ["Known", "find_known", "read_known"]
 
 KNOWN = {
+    "ade20k": "segloom.data.ade20k",
     "cityscapes": "segloom.data.cityscapes",
+    "coco": "segloom.data.coco",
     "cub": "segloom.data.cub",
+    "isic": "segloom.data.isic",
+    "lits": "segloom.data.lits",
+    "voc": "segloom.data.voc",
 }
 """Reader to its module, whose ``is_here(root) -> bool`` recognises the data set."""
 
@@ -67,7 +72,7 @@ def read_known(
     known = Known()
     note = f"this is a data set that the reader {name} knows; its lines are below."
     known.findings.append(Finding("note", name, note))
-    samples: list[tuple[str, Record, LabelDecoder]] = []
+    samples: list[tuple[str, Record, LabelDecoder, SampleDecoder]] = []
     for split in SPLITS:
         try:
             source, labels, decoder = read_labelled_source(
@@ -80,26 +85,29 @@ def read_known(
             known.findings.append(Finding("problem", "unreadable", f"{split}: {error}"))
             continue
         known.splits[split], known.classes = len(source.records), labels.classes
-        samples += [(split, record, decoder) for record in source.records]
+        samples += [(split, record, decoder, source.decode) for record in source.records]
     step = max(1, -(-len(samples) // limit)) if limit else 1
     chosen = samples[::step]
-    for number, (split, record, decoder) in enumerate(chosen, 1):
-        _read(known.contents, split, record, decoder)
+    for number, (split, record, decoder, decode) in enumerate(chosen, 1):
+        _read(known.contents, split, record, decode, decoder)
         if progress:
             progress(number, len(chosen))
     return known
 
 
-def _read(contents: Contents, split: str, record: Record, decoder: LabelDecoder) -> None:
+def _read(
+    contents: Contents, split: str, record: Record, decode: SampleDecoder, decoder: LabelDecoder
+) -> None:
     try:
-        planes = decode_sample(record, decoder)
+        planes = decode(record, decoder)
         digest = hashlib.sha256(planes.image.tobytes()).hexdigest()
     except DataError as error:
         contents.damaged.append(str(error))
         return
     contents.num_read += 1
     contents.sizes[planes.mask.shape] += 1
-    contents.hashes.setdefault(digest, []).append((split, record.image))
+    if not record.case:  # slices of air are all alike
+        contents.hashes.setdefault(digest, []).append((split, record.image))
     values, counts = np.unique(planes.mask, return_counts=True)
     for value, count in zip(values.tolist(), counts.tolist(), strict=True):
         entry = contents.values.setdefault(value, ValueCount())

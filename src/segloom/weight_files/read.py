@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from segloom.errors import CheckpointError
+from segloom.weight_files.caffe import read_caffemodel
 
 __all__ = ["WEIGHT_SUFFIXES", "check_fit", "read_state_dict"]
 
@@ -22,17 +25,20 @@ WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "we
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a .safetensors or PyTorch file, on the CPU, in their stored dtype.
+    """Read the tensors of a weight file, on the CPU, in their stored dtype.
+
+    Kinds: .safetensors, .npz, .caffemodel, and PyTorch's for every other ending.
 
     A state dict wrapped in a training program's checkpoint is found, and the ``module.`` that
     data-parallel training puts before each name is taken off.
 
     Raises:
-        CheckpointError: The file is missing, damaged, a pickled model, or holds no tensors.
+        CheckpointError: The file is missing, damaged, a pickled model, holds no tensors, or holds
+            NaN or infinite values.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no weight file {path}.")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = READERS.get(path.suffix, _read_torch)(path)
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -44,6 +50,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     )
     if not tensors:
         raise CheckpointError(f"{path} holds no named tensors; give a file with a state dict.")
+    broken = [
+        name
+        for name, value in tensors.items()
+        if value.is_floating_point() and value.itemsize > 1 and not value.isfinite().all()
+    ]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise CheckpointError(
+            f"{path} holds values that are not finite numbers, in {broken[0]}{more}; the training "
+            "that wrote it diverged or the file is damaged, so take an earlier one."
+        )
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
@@ -89,12 +106,28 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
-def _read_torch(path: Path) -> Any:
+def _read_numpy(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name]) for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} is not an archive of plain arrays or is damaged ({_first_line(error)}); "
+            "write it with numpy.savez."
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    scalar = np.float64(0).__reduce__()[0]
+    # Scores beside the weights are often numpy's numbers: one constructor, under both its names.
+    numbers: list[Any] = [np.dtype, np.dtypes.Float64DType]
+    numbers += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    try:
+        with torch.serialization.safe_globals(numbers):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-            raise _damaged(path, error) from error
+            raise _damaged(path) from error
         raise CheckpointError(
             f"{path} holds pickled objects such as a whole model, and opening those can run any "
             "code; if you trust it, run `torch.save(torch.load(FILE, weights_only=False)"
@@ -102,13 +135,19 @@ def _read_torch(path: Path) -> Any:
             "weights.pth."
         ) from error
     except Exception as error:  # a damaged or hostile pickle can raise anything
-        raise _damaged(path, error) from error
+        raise _damaged(path) from error
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".safetensors": _read_safetensors,
+    ".npz": _read_numpy,
+    ".caffemodel": read_caffemodel,
+}
+
+
+def _damaged(path: Path) -> CheckpointError:
     return CheckpointError(
-        f"{path} is not a PyTorch weight file or is damaged ({_first_line(error)}); "
-        "copy or download it again."
+        f"{path} is not a PyTorch weight file or is damaged; copy or download it again."
     )
 
 

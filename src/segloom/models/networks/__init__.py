@@ -1,0 +1,1 @@
+"""Networks of ours, one file per paper; `segloom.models.architectures` names them."""

@@ -1,0 +1,134 @@
+"""Colour label maps become class ids: the merge, resuming, counts, and the recorded conversion."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segloom.cli.main import main
+from segloom.data.camvid import CAMVID, COLORS
+from segloom.data.label_files import StoredLabels, read_labels
+from segloom.data.labels import make_decoder
+from segloom.data.prepare import camvid_labels, prepare, read_palette
+from segloom.data.statistics import ClassCounts, class_weights
+from segloom.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def labeled(tmp_path):
+    """Two label maps with every colour of CamVid."""
+    colors = np.array([color for color, _ in COLORS.values()], np.uint8)
+    folder = tmp_path / "LabeledApproved_full"
+    folder.mkdir()
+    for name in ("0001TP_006690_L", "0001TP_006720_L"):
+        Image.fromarray(colors.reshape(4, 8, 3)).save(folder / f"{name}.png")
+    return folder
+
+
+def test_recorded_conversion_sends_other_colours_to_class_zero(shared):
+    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
+        palette = [tuple(map(int, color)) for color in data["meta.colors"]]
+        stored = StoredLabels(data["in.rgb_label"], "color", is_lossy=False)
+        expected = data["out.int_label"]
+    decoder = make_decoder(12, "color", palette=palette, unknown=0)
+    np.testing.assert_array_equal(decoder.convert(stored, "label.png"), expected)
+    with pytest.raises(DataError, match="holds colours outside the 12 classes"):
+        make_decoder(12, "color", palette=palette).convert(stored, "label.png")
+
+
+def test_recorded_class_weights(shared):
+    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
+        share, expected = data["in.class_freq"], data["out.class_weights"]
+    pixels = np.rint(share * 1e9).astype(np.int64)
+    counts = ClassCounts(pixels, np.full(12, 10**9), 1)
+    np.testing.assert_allclose(class_weights(counts, "log2"), expected, rtol=1e-5)
+
+
+def test_weights_of_the_authors_program_divide_by_the_largest_class():
+    counts = ClassCounts(np.array([600, 300, 0]), np.array([1000, 1000, 0]), 1)
+    expected = 1 / np.log(1.02 + np.array([1.0, 0.5, 0.0]))
+    np.testing.assert_allclose(class_weights(counts, "log_max"), expected)
+
+
+def test_official_merge_writes_ids_and_counts(labeled, tmp_path, capsys):
+    out = tmp_path / "ids"
+    assert main(["data", "prepare", str(labeled), "--out", str(out), "--ending", "_L"]) == 0
+    assert "2 label maps, 2 of them new" in capsys.readouterr().out
+    stored = read_labels(out / "0001TP_006690.png")
+    names = [name for _, name in COLORS.values()]
+    expected = [255 if name is None else CAMVID.classes.index(name) for name in names]
+    np.testing.assert_array_equal(stored.pixels.ravel(), expected)
+    assert stored.colors is not None
+    assert tuple(stored.colors[3]) == CAMVID.palette[3]
+    counts = json.loads((out / "counts.json").read_text())
+    assert counts["label_maps"] == 2
+    assert counts["void_pixels"] == 2
+    assert counts["pixels"]["road"] == 2 * names.count("road")
+
+
+def test_a_stopped_run_goes_on_and_counts_all(labeled, tmp_path):
+    out = tmp_path / "ids"
+    labels, decoder = camvid_labels()
+    whole = prepare(labeled, out, labels, decoder, ending="_L")
+    (out / "0001TP_006720.png").unlink()
+    (out / "counts.json").unlink()
+    calls = []
+    again = prepare(labeled, out, labels, decoder, ending="_L", progress=lambda *n: calls.append(n))
+    assert (whole.num_written, again.num_written) == (2, 1)
+    assert again.pixels == whole.pixels
+    assert calls == [(1, 2), (2, 2)]
+    changed = labeled / "0001TP_006690_L.png"
+    future = (out / "0001TP_006690.png").stat().st_mtime + 10
+    os.utime(changed, (future, future))
+    assert prepare(labeled, out, labels, decoder, ending="_L").num_written == 1
+
+
+def test_palette_file_and_other_colours(labeled, tmp_path):
+    (tmp_path / "label_integer.txt").write_text("0 0 0\tVoid\n128 64 128\n\n")
+    words = ["data", "prepare", str(labeled), "--palette", str(tmp_path / "label_integer.txt")]
+    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "0"]) == 0
+    counts = json.loads((tmp_path / "a" / "counts.json").read_text())
+    assert counts["pixels"] == {"Void": 62, "class 1": 2}
+    assert main([*words, "--out", str(tmp_path / "b"), "--unknown", "void"]) == 0
+    assert json.loads((tmp_path / "b" / "counts.json").read_text())["void_pixels"] == 60
+
+
+def test_unknown_colours_and_mixed_folders_are_refused(labeled, tmp_path, capsys):
+    (tmp_path / "p.txt").write_text("0 0 0 void\n128 64 128 road\n")
+    words = ["data", "prepare", str(labeled), "--palette", str(tmp_path / "p.txt")]
+    assert main([*words, "--out", str(tmp_path / "a")]) == 2
+    assert "0001TP_006690_L.png holds colours outside the 2 classes" in capsys.readouterr().err
+    assert not (tmp_path / "a" / "counts.json").exists()
+    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "7"]) == 2
+    assert "unknown values cannot become 7" in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "blue"]) == 2
+    assert "--unknown is error, void or a class id, not 'blue'" in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "void"]) == 2
+    assert "prepared with other colours or classes" in capsys.readouterr().err
+    assert main([*words, "--out", str(labeled), "--unknown", "void"]) == 2
+    assert "is not empty and was not prepared by segloom" in capsys.readouterr().err
+    labels, decoder = camvid_labels()
+    with pytest.raises(DataError, match="holds no label map ending in _M"):
+        prepare(labeled, tmp_path / "c", labels, decoder, ending="_M")
+    with pytest.raises(DataError, match="there is no folder"):
+        prepare(tmp_path / "none", tmp_path / "c", labels, decoder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 0 0\n1 2\n", "line 2 of .* is '1 2', not RED GREEN BLUE"),
+        ("0 0 300 x\n", "line 1 of .* is '0 0 300 x'"),
+        ("0 0 0 a\n0 0 0 b\n", "line 2 of .* repeats a colour"),
+    ],
+)
+def test_palette_files_that_cannot_be_used(text, message, tmp_path):
+    (tmp_path / "p.txt").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_palette(tmp_path / "p.txt")
+    with pytest.raises(ConfigError, match="there is no palette file"):
+        read_palette(tmp_path / "none.txt")

@@ -1,0 +1,86 @@
+"""A volume is predicted slice by slice and written on the grid of its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segloom.cli.main import main
+from segloom.config import DataConfig, RunConfig
+from segloom.config.load import dump_config
+from segloom.data.volumes import read_volume, window
+from segloom.inference import Predictor, predict_files
+from segloom.inference.files import result_names
+from segloom.models.checkpoint import save_pretrained
+
+nibabel = pytest.importorskip("nibabel")
+
+
+def make_volume(path: Path) -> Path:
+    random = np.random.default_rng(0)
+    affine = np.array([[0, 0, -0.8, 3], [0.7, 0, 0, -5], [0, 5.0, 0, 9], [0, 0, 0, 1]])
+    voxels = random.integers(-400, 400, (40, 3, 33)).astype(np.int16)  # front, up, left
+    nibabel.Nifti1Image(voxels, affine).to_filename(path)
+    return path
+
+
+def test_every_slice_is_predicted_and_lies_on_its_source(model, labels, tmp_path):
+    file = make_volume(tmp_path / "case.nii.gz")
+    predictor = Predictor(model, labels)
+    (result,) = predict_files(predictor, [file], tmp_path / "out", hu_window=(-200, 200))
+    assert result.error is None
+    assert (result.size, result.written) == (
+        (40, 33),
+        {"label": tmp_path / "out" / "case_label.nii.gz"},
+    )
+    assert sum(result.shares.values()) == pytest.approx(1, abs=1e-4)
+    source, written = nibabel.load(file), nibabel.load(result.written["label"])
+    np.testing.assert_array_equal(written.affine, source.affine)
+    assert written.header.get_zooms() == source.header.get_zooms()
+    ids, stored = np.asarray(written.dataobj), np.asarray(source.dataobj)
+    for index in range(3):
+        grey = window(stored[::-1, index].astype(np.float32), (-200, 200))
+        expected = predictor.label_map(np.repeat(grey[..., None], 3, axis=2))
+        np.testing.assert_array_equal(ids[::-1, index], expected)
+    assert read_volume(result.written["label"]).voxels.shape == (3, 40, 33)
+
+
+def test_a_damaged_volume_stops_nothing_and_what_is_done_is_skipped(model, labels, tmp_path):
+    good = make_volume(tmp_path / "good.nii.gz")
+    bad = tmp_path / "bad.nii.gz"
+    bad.write_bytes(good.read_bytes()[:500])
+    predictor = Predictor(model, labels)
+    results = list(predict_files(predictor, [bad, good], tmp_path / "out"))
+    assert "bad.nii.gz is damaged, cut short" in results[0].error
+    assert results[1].error is None
+    (again,) = predict_files(predictor, [good], tmp_path / "out", skip_existing=True)
+    assert again.skipped
+
+
+def test_names_of_volumes_lose_their_whole_ending():
+    names = result_names([Path("a/x.nii.gz"), Path("b/x.nii"), Path("b/y.tar.png")])
+    assert names == ["a-x", "b-x", "y.tar"]
+
+
+def test_the_program_takes_the_window_of_the_training(model, labels, tmp_path, capsys):
+    run = tmp_path / "run"
+    save_pretrained(model, run / "checkpoints" / "best", labels)
+    (run / "config.yaml").write_text(dump_config(RunConfig(data=DataConfig(hu_window=(-50, 50)))))
+    make_volume(tmp_path / "case.nii.gz")
+    ids = {}
+    for name, options in (("run", []), ("same", ["--hu-window", "-50", "50"])):
+        out = tmp_path / name
+        words = ["predict", str(run), str(tmp_path / "case.nii.gz"), "--out", str(out), *options]
+        assert main(words) == 0, capsys.readouterr().err
+        ids[name] = np.asarray(nibabel.load(out / "case_label.nii.gz").dataobj)
+    np.testing.assert_array_equal(ids["run"], ids["same"])
+    expected = Predictor.from_path(run)
+    (result,) = predict_files(
+        expected, [tmp_path / "case.nii.gz"], tmp_path / "other", hu_window=(-50, 50)
+    )
+    np.testing.assert_array_equal(nibabel.load(result.written["label"]).dataobj, ids["run"])
+    wrong = ["predict", str(run), str(tmp_path / "case.nii.gz"), "--hu-window", "5", "1"]
+    assert main(wrong) == 2
+    assert "from low to high values" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Every architecture with the dilation and the centre block, as `test_matrix` has the others."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.export import Dim
+from torch.nn import functional as F
+
+from segloom.errors import ConfigError
+from segloom.models import ARCHITECTURES, create_model
+
+CELLS = [
+    pytest.param(architecture, name, id=f"{architecture}-{name}")
+    for architecture in ARCHITECTURES
+    for name in ("dilation", "dlinknet")
+    if (architecture, name) != ("dpt", "dilation")  # a vision transformer has nothing to dilate
+]
+CLASSES = 3
+
+
+def build(architecture, *enhancements):
+    torch.manual_seed(0)
+    encoder = "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
+    # By itself PSPNet takes no map that the dilation changes.
+    options = (
+        {"encoder_depth": 5} if (architecture, *enhancements) == ("pspnet", "dilation") else {}
+    )
+    return create_model(
+        architecture, encoder_name=encoder, classes=CLASSES, enhancements=enhancements, **options
+    )
+
+
+@pytest.mark.parametrize(("architecture", "name"), CELLS)
+def test_each_cell_runs_learns_and_keeps_the_plain_keys(architecture, name):
+    model = build(architecture, name)
+    state = model.state_dict()
+    added = {key for key in state if key.startswith("enhancements.")}
+    assert {key.split(".")[1] for key in added} == ({"dlinknet"} if name == "dlinknet" else set())
+    if name == "dlinknet":
+        assert state.keys() - added == build(architecture).state_dict().keys()
+
+    image = torch.randn(2, 3, 66, 101)
+    target = torch.randint(0, CLASSES, (2, 66, 101))
+    target[:, :20] = 255
+    logits = model(image)
+    assert logits.shape == (2, CLASSES, 66, 101)
+    F.cross_entropy(logits, target, ignore_index=255).backward()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in trained)
+
+    model.eval()
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        expected = model(image)
+        for parameter in model.parameters():
+            parameter.zero_()
+        assert torch.equal(twin(image), expected)
+
+
+def test_the_one_cell_without_sense_is_refused():
+    with pytest.raises(ConfigError, match="dilation"):
+        build("dpt", "dilation")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "name"), CELLS)
+def test_each_cell_compiles_and_exports(architecture, name):
+    model = build(architecture, name).eval()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    image = torch.randn(2, 3, 160, 192)
+    is_static = architecture == "dpt"  # its position embedding is resampled at a fixed size
+    sizes = {0: Dim.DYNAMIC} if is_static else {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    program = torch.export.export(model, (image,), dynamic_shapes={"image": sizes}, strict=False)
+    other = torch.randn(3, 3, 160, 192) if is_static else torch.randn(1, 3, 197, 131)
+    with torch.no_grad():
+        assert torch.allclose(compiled(image), model(image), atol=1e-5)
+        assert torch.allclose(program.module()(other), model(other), atol=1e-4)
