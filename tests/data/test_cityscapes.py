@@ -11,6 +11,7 @@ from segloom.data import build_dataset
 from segloom.data.check import check
 from segloom.data.cityscapes import CITYSCAPES, find_test_images, read
 from segloom.data.cityscapes_labels import LABEL_IDS, LABELS
+from segloom.data.dlse_classes import DLSE_CLASSES
 from segloom.data.download import find_download
 from segloom.data.readers import read_labelled_source
 from segloom.errors import ConfigError, DataError, NoSplitError
@@ -116,7 +117,7 @@ def test_the_coarse_set_joins_training_when_asked(tmp_path, cityscapes_tree):
     assert len(names) == 6
     assert names[-1].startswith("nuremberg")
     assert len(read(config(tmp_path, coarse=True), "val").records) == 2
-    boosted = read(config(tmp_path, class_uniform_coarse=("bus",)), "train")
+    boosted = read(config(tmp_path, class_uniform=0.5, class_uniform_coarse=("bus",)), "train")
     assert (len(boosted.records), len(boosted.extra)) == (4, 2)
 
 
@@ -193,3 +194,25 @@ def test_colours_of_the_samples_give_their_training_ids(shared, split):
     for first, second in zip(source.records, colored.records, strict=True):
         assert first.id == second.id
         np.testing.assert_array_equal(decoder.decode(first.mask), from_color.decode(second.mask))
+
+
+@pytest.mark.parametrize("kind", ["labelIds", "color"])
+def test_the_scheme_of_dlse_has_a_class_per_colour(tmp_path, cityscapes_tree, kind):
+    cityscapes_tree(tmp_path, CITIES, kinds=(kind, "labelTrainIds"))
+    source, labels, decoder = read_labelled_source(config(tmp_path, scheme="dlse"), "train")
+    ids = decoder.decode(source.records[0].mask)[:, 0].tolist()
+    assert labels == DLSE_CLASSES
+    assert [labels.palette[class_id] for class_id in ids] == [label.color for label in LABELS]
+    assert ids[:5] == [3] * 5
+
+
+def test_the_scheme_of_dlse_takes_unknown_colours_as_neutral_and_needs_more_than_training_ids(
+    tmp_path, cityscapes_tree
+):
+    cityscapes_tree(tmp_path, CITIES, kinds=("color",))
+    path = tmp_path / "gtFine/train/aachen/aachen_000000_000019_gtFine_color.png"
+    Image.new("RGB", (8, 34), (9, 8, 7)).save(path)
+    assert (decoded(tmp_path, scheme="dlse") == 3).all()
+    cityscapes_tree(tmp_path / "ids", CITIES, kinds=("labelTrainIds",))
+    with pytest.raises(DataError, match=r"no label maps .*labelIds\.png or .*color\.png"):
+        read(config(tmp_path / "ids", scheme="dlse"), "train")

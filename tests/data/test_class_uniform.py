@@ -21,9 +21,9 @@ from segloom.data.class_uniform import (
     tile_centroids,
 )
 from segloom.data.loader import EpochSampler
-from segloom.data.planes import Planes
+from segloom.data.planes import PlainDecoder, Planes
 from segloom.data.transforms import JointTransform, sample_generator
-from segloom.errors import UnknownNameError
+from segloom.errors import ConfigError, UnknownNameError
 
 
 def test_centroids_equal_those_of_sfnet(shared):
@@ -231,3 +231,27 @@ def test_the_coarse_set_adds_places_of_the_named_classes_only(tmp_path, cityscap
     unknown = config.model_copy(update={"class_uniform_coarse": ("bussi",)})
     with pytest.raises(UnknownNameError, match=r"'bussi'.*bus"):
         class_uniform(unknown, dataset, 0)
+
+
+def test_a_coarse_set_that_is_not_there_or_not_asked_for_is_refused(folder):
+    config = options(folder, class_uniform_coarse=("rare",))
+    with pytest.raises(ConfigError, match="coarse set, which the data set 'folder' does not have"):
+        class_uniform(config, build_dataset(config, "train", augment=True), 0)
+    with pytest.raises(ValueError, match="adds to class_uniform, which is 0"):
+        options(folder, class_uniform=0, class_uniform_coarse=("rare",))
+
+
+def test_labels_come_from_the_decoder_of_the_data_set(folder):
+    class Turned(PlainDecoder):
+        """Give every sample upside down."""
+
+        def __call__(self, record, decoder):
+            image, mask, edge = super().__call__(record, decoder)
+            return Planes(image[::-1], mask[::-1], edge)
+
+    config = options(folder, cache=False, class_uniform_tile=100)
+    dataset = build_dataset(config, "train", augment=True)
+    dataset.decode = Turned()
+    found = class_uniform(config, dataset, 0).centroids
+    assert found.row[found.label == 1].tolist() == [31 - 25]
+    assert found.column[found.label == 1].tolist() == [34]

@@ -212,8 +212,9 @@ def test_fingerprints_differ_where_ids_may_differ():
         make_decoder(3, "index"),
         make_decoder(2, "binary"),
         make_decoder(2, "index", ignore_values=[7]),
+        make_decoder(2, "index", unknown=0),
     ]
-    assert len({decoder.fingerprint for decoder in decoders}) == 4
+    assert len({decoder.fingerprint for decoder in decoders}) == 5
     assert make_decoder(2, "index").fingerprint == decoders[0].fingerprint
 
 

@@ -1,4 +1,4 @@
-"""``segloom data``: look a data set over, fetch one, or prepare its label maps."""
+"""``segloom data``: look a data set over, list or prepare its files, or fetch one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from segloom.config.data import DataConfig
 from segloom.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
     from segloom.data.check import DataReport
 
-__all__ = ["CheckOptions", "DownloadOptions", "run"]
+__all__ = ["CheckOptions", "DownloadOptions", "ListOptions", "run"]
 
 USAGE = """usage: segloom data COMMAND ...   (segloom data COMMAND --help tells more)
 
   check DIR                    look at every image and label map; print the options that read them
+  list NAME --out DIR          write lists of image, label map and edge map, one per split
   download camvid --out DIR    fetch a public data set
   prepare DIR --out DIR        turn colour label maps into class ids, once\
 """
@@ -33,13 +35,14 @@ MAX_FILES = 8
 
 
 def run(words: Sequence[str]) -> int:
-    """Run ``check``, ``download`` or ``prepare``; return 0 for fine, 1 for problems found."""
+    """Run one of the commands below; return 0 for fine, 1 for problems found."""
     verb, *rest = words or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "check": _check,
+        "list": _list,
         "download": _download,
         "prepare": _prepare,
     }
@@ -62,6 +65,17 @@ def _check(words: Sequence[str]) -> int:
     else:
         _print_report(report)
     return 0 if report.is_fine else 1
+
+
+def _list(words: Sequence[str]) -> int:
+    from segloom.cli.options import parse
+    from segloom.data.write_lists import write_lists
+
+    options = parse(ListOptions, words, verb="data list")
+    config = options.data.model_copy(update={"name": options.name})
+    for split, number in write_lists(config, options.out, options.edges).items():
+        print(f"{options.out / split}.csv: {number} samples")
+    return 0
 
 
 def _download(words: Sequence[str]) -> int:
@@ -181,6 +195,20 @@ class CheckOptions:
     """Read at most this many pairs, evenly spread."""
     json: bool = False
     """Print the report as JSON."""
+
+
+@dataclass
+class ListOptions:
+    """Write lists of image, label map and edge map, matched by name, one per split."""
+
+    name: Positional[str]
+    """Reader: cityscapes, camvid, folder, ..."""
+    out: Path
+    """Folder of the lists."""
+    edges: Path | None = None
+    """Folder of edge maps, named as the images or their label maps."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Where the data set is, and how it is read."""
 
 
 @dataclass

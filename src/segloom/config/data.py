@@ -88,6 +88,8 @@ class DataConfig(Section):
     """Side of the tiles, in pixels, whose classes are listed for that."""
     class_uniform_coarse: tuple[str, ...] = ()
     """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
+    scheme: Literal["default", "dlse"] = "default"
+    """Reader cityscapes: the benchmark's 19 classes, or the 29 of DLSE, void among them."""
     coarse: bool = False
     """Reader cityscapes: train on the coarsely labelled images of train_extra as well."""
     fold: int = Field(0, ge=0, le=2)
@@ -141,6 +143,8 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> DataConfig:
+        if self.class_uniform_coarse and not self.class_uniform:
+            raise ValueError("class_uniform_coarse adds to class_uniform, which is 0; set it too")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
         if self.classes and self.palette and len(self.classes) != len(self.palette):

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segloom.config.data import DataConfig
-from segloom.data.cityscapes_labels import CITYSCAPES, train_map
+from segloom.data.cityscapes_labels import CITYSCAPES, dlse_map, train_map
+from segloom.data.dlse_classes import DLSE_CLASSES, DLSE_NEUTRAL
 from segloom.data.folder import find_images, pair_folders
 from segloom.data.source import DatasetSource, check_split, data_root
 from segloom.errors import ConfigError, DataError, NoSplitError
@@ -77,11 +78,18 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         extra = _pairs(root, "train_extra", COARSE, kind)
     if config.coarse:
         records, extra = [*records, *extra], ()
+    colors = kind == "color"
+    label_map: dict[str, int] = {}
+    if config.scheme == "dlse":
+        label_map = dlse_map(colors=colors)
+    elif kind != "labelTrainIds":
+        label_map = train_map(colors=colors)
     return DatasetSource(
         tuple(records),
-        CITYSCAPES,
-        "color" if kind == "color" else "index",
-        label_map={} if kind == "labelTrainIds" else train_map(colors=kind == "color"),
+        DLSE_CLASSES if config.scheme == "dlse" else CITYSCAPES,
+        "color" if colors else "index",
+        label_map=label_map,
+        unknown=DLSE_NEUTRAL if config.scheme == "dlse" else None,
         extra=extra,
     )
 
@@ -141,6 +149,8 @@ def _label_kind(root: Path, config: DataConfig, split: str) -> str:
     if config.mask_format == "binary":
         raise ConfigError("Cityscapes has no binary label maps; set data.mask_format: auto.")
     allowed = [kind for kind, form in KINDS.items() if config.mask_format in ("auto", form)]
+    if config.scheme == "dlse":  # training ids tell too few classes apart
+        allowed = [kind for kind in allowed if kind != "labelTrainIds"]
     for kind in allowed:
         if _label_folder(root, FINE, split, kind) is not None:
             return kind

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from segloom.data.dlse_classes import DLSE_CLASSES, DLSE_LABEL_MAP, DLSE_NEUTRAL
 from segloom.types import IGNORE_INDEX, LabelSet
 
-__all__ = ["CITYSCAPES", "LABELS", "LABEL_IDS", "CityLabel", "train_map"]
+__all__ = ["CITYSCAPES", "LABELS", "LABEL_IDS", "CityLabel", "dlse_map", "train_map"]
 
 
 class CityLabel(NamedTuple):
@@ -82,6 +83,19 @@ def train_map(*, colors: bool) -> dict[str, int]:
     for train_id, number in enumerate(LABEL_IDS):
         found[_spell(number, LABELS[number], colors)] = train_id
     return found
+
+
+def dlse_map(*, colors: bool) -> dict[str, int]:
+    """Map label ids, or colours, as label files hold them to the 29 classes of DLSE.
+
+    These are defined by colours; an id has the class of its colour.
+    """
+    classes = {color: class_id for class_id, color in enumerate(DLSE_CLASSES.palette)}
+    found = {
+        _spell(number, label, colors): classes.get(label.color, DLSE_NEUTRAL)
+        for number, label in enumerate(LABELS)
+    }
+    return found | (DLSE_LABEL_MAP if colors else {})
 
 
 def _spell(number: int, label: CityLabel, colors: bool) -> str:

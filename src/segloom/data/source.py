@@ -36,6 +36,8 @@ class DatasetSource:
     """None: found out by looking into the files."""
     label_map: Mapping[str, int] = field(default_factory=dict)
     ignore_values: tuple[int, ...] = ()
+    unknown: int | None = None
+    """Class id of a stored value that is not listed; None refuses such a file."""
     regions: tuple[Region, ...] = ()
     """What an evaluation scores besides the classes, such as liver with its tumours."""
     decode: SampleDecoder = field(default_factory=PlainDecoder)
@@ -106,7 +108,7 @@ def settle_labels(
     own = source.labels
     if own is not None and config.classes not in ((), own.classes):
         # The user gives the stored values another meaning than the reader.
-        source = replace(source, labels=None, label_map={}, ignore_values=())
+        source = replace(source, labels=None, label_map={}, ignore_values=(), unknown=None)
         own = None
     num_classes = len(config.classes or (own.classes if own else ()))
     masks = [record.mask for record in evidence.records if record.mask is not None]
@@ -117,7 +119,7 @@ def settle_labels(
             raise DataError(_ask_for_classes(masks))
         classes = ("background", "foreground")
     if config.label_map:  # it lists every value, those that mean void too
-        source = replace(source, label_map=config.label_map, ignore_values=())
+        source = replace(source, label_map=config.label_map, ignore_values=(), unknown=None)
     label_map = source.label_map
     palette = config.palette or (own.palette if own else ())
     if mask_format == "color" and not palette and not label_map:
@@ -131,6 +133,7 @@ def settle_labels(
         palette=palette if mask_format == "color" else (),
         label_map=label_map,
         ignore_values=(*source.ignore_values, *config.ignore_values),
+        unknown=source.unknown,
     )
     return LabelSet(classes, palette or _palette(len(classes), label_map)), decoder
 

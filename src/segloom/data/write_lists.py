@@ -1,0 +1,72 @@
+"""Writing a data set as lists of image, label map and edge map, matched by name.
+
+The programs of DLSE and many others read such lists; `segloom.data.lists` reads them too.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from segloom.config.data import DataConfig
+from segloom.data.folder import find_images
+from segloom.data.readers import read_source
+from segloom.data.source import SPLITS
+from segloom.errors import DataError, NoSplitError
+from segloom.files import write_text
+
+__all__ = ["write_lists"]
+
+
+def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> dict[str, int]:
+    """Write ``train.csv``, ``val.csv`` and ``test.csv`` of a data set.
+
+    Args:
+        config: The data set.
+        out: Folder of the lists; a split that the data set does not have gets none.
+        edges: Folder of edge maps, searched to the bottom. One belongs to the sample whose name it
+            has, or whose name is what stands before a further "_" in its own.
+
+    Returns:
+        Samples by split.
+
+    Raises:
+        DataError: The data set cannot be read, or a sample has no edge map or several.
+    """
+    by_name = None if edges is None else _edge_maps(edges)
+    counts = {}
+    for split in SPLITS:
+        try:
+            records = read_source(config, split).records
+        except NoSplitError:
+            continue
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["image", "label"] if by_name is None else ["image", "label", "edge"])
+        for record in records:
+            cells = [record.image, record.mask]
+            if by_name is not None:
+                found = by_name.get(record.id, [])
+                if len(found) != 1:
+                    raise DataError(
+                        f"image {record.image} has {len(found)} edge maps below {edges}; it needs "
+                        f"one, such as {record.id}.png."
+                    )
+                cells += found
+            writer.writerow([path.absolute() for path in cells if path is not None])
+        write_text(out / f"{split}.csv", text.getvalue())
+        counts[split] = len(records)
+    return counts
+
+
+def _edge_maps(folder: Path) -> dict[str, list[Path]]:
+    """Find edge maps by every name that they may belong to."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give the one of the edge maps.")
+    found: dict[str, list[Path]] = {}
+    for path in find_images(folder).values():
+        parts = path.stem.split("_")
+        for end in range(1, len(parts) + 1):
+            found.setdefault("_".join(parts[:end]), []).append(path)
+    return found
