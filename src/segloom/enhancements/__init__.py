@@ -27,6 +27,7 @@ __all__ = [
 ENHANCEMENTS = {
     "afma": "segloom.enhancements.afma:AfmaConfig",
     "celt": "segloom.enhancements.celt:CeltConfig",
+    "se": "segloom.enhancements.se:SeConfig",
 }
 """Name to ``module:class`` of the options."""
 

@@ -89,6 +89,13 @@ ARCHITECTURES = {
         ),
         Architecture("segformer", "Segformer", paper="Xie et al., NeurIPS 2021"),
         Architecture("dpt", "DPT", grid_multiple=2, paper="Ranftl et al., ICCV 2021"),
+        Architecture(
+            "dlse",
+            "DLSE",
+            "segloom.models.networks.dlse:build",
+            trains_on_one_sample=False,
+            paper="Chen et al., 2017, and Hu et al., CVPR 2018",
+        ),
     )
 }
 
