@@ -55,14 +55,17 @@ def recorded_name(name):
     """Tell the name under which the recorded network draws a tensor of ours."""
     name = re.sub(r"^(encoder|decoder)\.", "", name)
     fixed = {
-        "conv1.": "conv1a.", "bn1.": "bn_conv1.", "segmentation_head.": "Final_Output.",
-        "last.": "before_output.", "aspp.convs.0.": "aspp_bn0.", "aspp.project.1.": "aspp_bn1.",
-        "aspp.project.0.0.": "sep_conv0.depthwise.", "aspp.project.0.1.weight": "sep_conv0.pointwise.weight",
-        "aspp.project.0.1.bias": "sep_conv0.bias", "skips.0.0.": "sep_conv1.depthwise.",
-        "skips.0.1.weight": "sep_conv1.pointwise.weight", "skips.0.1.bias": "sep_conv1.bias",
-        "skips.1.0.": "sep_conv2.depthwise.", "skips.1.1.weight": "sep_conv2.pointwise.weight",
-        "skips.1.1.bias": "sep_conv2.bias",
-    }  # fmt: skip
+        "conv1.": "conv1a.",
+        "bn1.": "bn_conv1.",
+        "segmentation_head.": "Final_Output.",
+        "last.": "before_output.",
+        "aspp.convs.0.": "aspp_bn0.",
+        "aspp.project.1.": "aspp_bn1.",
+    }
+    for place, ours in enumerate(("aspp.project.0", "skips.0", "skips.1")):
+        fixed[f"{ours}.0."] = f"sep_conv{place}.depthwise."
+        fixed[f"{ours}.1.weight"] = f"sep_conv{place}.pointwise.weight"
+        fixed[f"{ours}.1.bias"] = f"sep_conv{place}.bias"
     for ours, theirs in fixed.items():
         if name.startswith(ours):
             return theirs + name.removeprefix(ours)

@@ -80,14 +80,14 @@ def build(
     from segmentation_models_pytorch.encoders import get_encoder
 
     encoder = get_encoder(encoder_name, in_channels=in_channels, weights=None, output_stride=16)
-    decoder = CorrectedDecoder(cast(Any, encoder).out_channels, edges)
+    decoder = CorrectedDecoder(cast("Any", encoder).out_channels, edges)
     return Network(encoder, decoder, nn.Conv2d(8, classes, 3, padding=1))
 
 
 def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
     """Pad as TensorFlow's "same" does: ``ceil(n / stride)`` outputs, the smaller half first."""
 
-    def halves(size: int) -> tuple[int, int]:
+    def halves(size: int) -> tuple[Any, Any]:  # int, or SymInt in an export
         steps = (size + stride - 1) // stride
         total = torch.sym_max((steps - 1) * stride + kernel - size, 0)
         return total // 2, total - total // 2
@@ -165,7 +165,7 @@ class PreactivationResNet(nn.Module):
         pooled = F.max_pool2d(pad_same(stem, 3, 2, float("-inf")), 3, 2)
         maps, reduced = pooled, []
         for number in range(2, 6):
-            for unit in cast(nn.ModuleList, getattr(self, f"stage{number}")):
+            for unit in cast("nn.ModuleList", getattr(self, f"stage{number}")):
                 maps, inner = unit(maps)
                 reduced.append(inner)
         # The decoder takes the first unit's reduced input, before its batch norm.
