@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from segloom.errors import ConfigError
-from segloom.models import create_model
+from segloom.data.dlse_classes import DLSE_CLASSES
+from segloom.errors import CheckpointError, ConfigError
+from segloom.models import create_model, from_pretrained
+from segloom.models.convert import convert
 from segloom.models.networks.dlse import pad_same
 
 VARIANTS = {
@@ -192,3 +194,71 @@ def test_corrected_form_takes_any_encoder_and_any_image_size():
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ConfigError, match=message):
         create_model("dlse", encoder_name="tu-test_resnet", **options)
+
+
+VARIABLES = {
+    ".weight": "kernel",
+    ".bias": "bias",
+    ".depthwise.weight": "depthwise_kernel",
+    ".pointwise.weight": "pointwise_kernel",
+}
+NORM = {
+    ".weight": "gamma",
+    ".bias": "beta",
+    ".running_mean": "moving_mean",
+    ".running_var": "moving_variance",
+}
+
+
+def save_under_keras_names(layers, path):
+    arrays = {}
+    for name, prefix, kind, weights, *_ in layers:
+        names = NORM if kind == "BatchNormalization" else VARIABLES
+        for suffix, shape in weights:
+            if suffix == ".depthwise.weight":  # H W C 1
+                value = seeded(prefix + suffix, [*shape[2:], *shape[:2]]).permute(2, 3, 0, 1)
+            elif len(shape) == 4:  # H W I O
+                value = seeded(prefix + suffix, [*shape[:1:-1], *shape[:2]]).permute(2, 3, 1, 0)
+            else:
+                value = seeded(prefix + suffix, shape[::-1])
+                value = value.t() if len(shape) == 2 else value
+            arrays[f"{name}/{names[suffix]}"] = value.numpy()
+    np.savez(path, **arrays)
+
+
+def test_converted_weights_give_the_recorded_probabilities(shared, tmp_path):
+    with np.load(shared / "fixtures" / "fenet_linknet" / "dlse_hed.npz") as file:
+        layers = json.loads(str(file["meta.layers"]))
+        image, edges, expected = (
+            torch.from_numpy(file[name]) for name in ("in.image_nhwc", "in.hed_nhwc", "out.probs")
+        )
+    save_under_keras_names(layers, tmp_path / "weights.npz")
+    result = convert(tmp_path / "weights.npz", tmp_path / "model")
+    assert (result.architecture, result.method, result.classes) == ("dlse", "se", 29)
+    model = from_pretrained(tmp_path / "model").eval()
+    # Pixels: RGB of 0 to 255, and the edge map as it is.
+    pixels = torch.cat([image.flip(3) * 255, edges], dim=3).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        probabilities = torch.softmax(model(model.normalize(pixels)), dim=1)
+    error = (probabilities - expected).abs().max() / expected.abs().max()
+    print(f"converted dlse_hed {error:.1e}")
+    assert error < 1e-3
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert DLSE_CLASSES.classes[3] in json.dumps(config)
+
+
+def test_a_keras_file_is_refused_with_what_to_run(tmp_path):
+    with pytest.raises(CheckpointError, match=r"a\.h5 is a Keras file; save .*numpy\.savez"):
+        convert(tmp_path / "a.h5", tmp_path / "out")
+
+
+def test_an_archive_without_the_layers_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", other=np.zeros(3))
+    with pytest.raises(CheckpointError, match="lacks the layers conv1a and Final_Output"):
+        convert(tmp_path / "a.npz", tmp_path / "out")
+
+
+def test_an_archive_with_objects_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"conv1a/kernel": np.array([{"code": 1}], dtype=object)})
+    with pytest.raises(CheckpointError, match="holds other things than arrays"):
+        convert(tmp_path / "a.npz", tmp_path / "out")
