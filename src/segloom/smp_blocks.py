@@ -4,6 +4,9 @@
 to rounding with fewer operations. For inference only: the swapped blocks have other parameters.
 `swap_joins` puts another join into a pyramid and keeps the names of its parameters.
 
+`gate_residual_branches` and `gate_pooling_pyramids` put a module behind each branch of a kind, for
+training and inference: names of parameters are only added.
+
 Axes: B batch, D channels, h w size of the coarse map.
 """
 
@@ -17,8 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = [
+    "GatedResidualBlock",
     "SumInTurn",
     "UpsampledConvolution",
+    "gate_pooling_pyramids",
+    "gate_residual_branches",
     "speed_up_blocks",
     "swap_joins",
     "upsampling_kernel",
@@ -231,3 +237,87 @@ def _can_merge(block: Any) -> bool:
         and convolution.kernel_size == (3, 3)
         and convolution.groups == 1
     )
+
+
+class GatedResidualBlock(nn.Module):
+    """A block of torchvision's ResNet with a module on its residual branch, before the sum.
+
+    It takes over the block's children under their names. A hook on the last batch norm would do
+    the same until that is folded away for inference.
+    """
+
+    downsample: nn.Module | None
+
+    def __init__(self, block: nn.Module, gate: nn.Module) -> None:
+        super().__init__()
+        self.register_module("downsample", None)  # a block without one has no such child
+        for name, child in block.named_children():
+            self.add_module(name, child)
+        self.se = gate
+        self.is_bottleneck = hasattr(block, "conv3")
+        self.train(block.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, h, w)`` to what the block makes of it."""
+        children: Any = self
+        branch = children.relu(children.bn1(children.conv1(x)))
+        branch = children.bn2(children.conv2(branch))
+        if self.is_bottleneck:
+            branch = children.bn3(children.conv3(children.relu(branch)))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        total: Tensor = children.relu(self.se(branch) + shortcut)
+        return total
+
+
+def gate_residual_branches(encoder: nn.Module, make_gate: Callable[[int], nn.Module]) -> int:
+    """Put a module on every residual branch of an encoder, before the sum, in place.
+
+    Known are the blocks of torchvision's ResNets and ResNeXts, which SMP takes, and every block
+    with an unused place ``se`` behind its last convolution, as timm's ResNets and ours have.
+    Blocks that are built but never run, whose parameters are frozen, stay as they are.
+
+    Args:
+        encoder: Of SMP, timm, or ours.
+        make_gate: Makes a module for a branch with this many channels.
+
+    Returns:
+        The number of branches.
+    """
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
+    count = 0
+    for name, block in list(encoder.named_modules()):
+        last = getattr(block, "conv3", getattr(block, "conv2", None))
+        if not isinstance(last, nn.Conv2d) or not last.weight.requires_grad:
+            continue
+        if isinstance(block, BasicBlock | Bottleneck):
+            gated = GatedResidualBlock(block, make_gate(last.out_channels))
+            encoder.set_submodule(name, gated)
+        elif getattr(block, "se", block) is None:
+            setattr(block, "se", make_gate(last.out_channels))  # noqa: B010  # nn.Module's own
+        else:
+            continue
+        count += 1
+    return count
+
+
+def gate_pooling_pyramids(decoder: nn.Module, make_gate: Callable[[int], nn.Module]) -> int:
+    """Put a module behind every atrous spatial pyramid of a decoder, in place.
+
+    Known are those of SMP and torchvision, and ours: ``convs`` side by side, then ``project``.
+
+    Args:
+        decoder: Of SMP, or ours.
+        make_gate: Makes a module for a map with this many channels.
+
+    Returns:
+        The number of pyramids.
+    """
+    count = 0
+    for module in list(decoder.modules()):
+        branches, project = (getattr(module, name, None) for name in ("convs", "project"))
+        if isinstance(branches, nn.ModuleList) and isinstance(project, nn.Sequential):
+            norms = [part for part in project.modules() if isinstance(part, nn.BatchNorm2d)]
+            project.append(make_gate(norms[-1].num_features))
+            count += 1
+    return count

@@ -40,9 +40,7 @@ def run(words: Sequence[str]) -> int:
     options = parse(ListOptions, words, verb="list")
     if options.matrix:
         if options.kind != "enhancements":
-            raise ConfigError(
-                "--matrix goes with `segloom list enhancements`."
-            )
+            raise ConfigError("--matrix goes with `segloom list enhancements`.")
         _print_matrix(as_json=options.json)
         return 0
     names = [name for name in SOURCES[options.kind]() if fnmatch(name, options.pattern)]

@@ -21,7 +21,8 @@ class ConvertOptions:
     """
 
     file: Positional[Path]
-    """State dict (.pth, .safetensors); a pickled model is refused, since it can run code."""
+    """State dict (.pth, .safetensors), or arrays of the DLSE program (.npz); a pickled model is
+    refused, since it can run code."""
     out: Path
     """Model directory to write, for `segloom predict` and `from_pretrained`."""
     architecture: str | None = None

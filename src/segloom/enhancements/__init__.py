@@ -35,6 +35,7 @@ ENHANCEMENTS = {
     "fam": "segloom.enhancements.flow_align:FamConfig",
     "fem": "segloom.enhancements.fem:FemConfig",
     "hed": "segloom.enhancements.hed:HedConfig",
+    "se": "segloom.enhancements.se:SeConfig",
 }
 """Name to ``module:class`` of the options."""
 

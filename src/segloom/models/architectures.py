@@ -131,6 +131,13 @@ ARCHITECTURES = {
             trains_on_one_sample=False,
             paper="Liu et al., ChinaMM 2022",
         ),
+        Architecture(
+            "dlse",
+            "DLSE",
+            builder="segloom.models.networks.dlse:build",
+            trains_on_one_sample=False,
+            paper="Chen et al., 2017, and Hu et al., CVPR 2018",
+        ),
     )
 }
 

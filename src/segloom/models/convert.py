@@ -26,11 +26,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segloom.data.camvid import CAMVID
+from segloom.data.dlse_classes import DLSE_CLASSES
 from segloom.enhancements import afma, celt
 from segloom.errors import CheckpointError, ConfigError
 from segloom.models.build import create_model
 from segloom.models.checkpoint import load_tensors, save_pretrained
 from segloom.models.inspection import CheckpointSource, inspect_checkpoint
+from segloom.models.keras_dlse import KERAS_SUFFIXES, read_keras_dlse
 from segloom.models.model import SegmentationModel
 from segloom.models.networks import linknet_blog
 from segloom.models.networks.reference import rename_reference_state
@@ -93,7 +95,7 @@ def convert(
     Args:
         file: State dict of the original AFMA, CELT, SFNet or FENet program, of the tutorial's
             LinkNet, or of plain SMP (.pth, .safetensors), alone or in a checkpoint; a pickled
-            model is refused.
+            model is refused. Weights of the DLSE program as .npz.
         out: Directory to write.
         architecture: For plain networks that cannot be told from their names.
         encoder_name: For plain networks on another encoder than a ResNet.
@@ -101,11 +103,14 @@ def convert(
         level: AFMA's level, where two levels of the encoder have as many channels.
         mode: ``parity`` acts as the original does; ``default`` lifts its limits, with its weights.
         class_names: Names of the classes; the originals' twelve CamVid classes by default.
-        options: Arguments of the architecture, by SMP's names, that differ from its defaults.
+        options: Arguments of the architecture, by SMP's names, that differ from its defaults; for
+            DLSE its ``gate``.
 
     Raises:
         CheckpointError: The file cannot be read, is unknown, or does not fit.
     """
+    if Path(file).suffix in KERAS_SUFFIXES:
+        return _convert_dlse(Path(file), Path(out), class_names, options or {})
     tensors = read_state_dict(Path(file))
     source = inspect_checkpoint(
         tensors, str(file), architecture=architecture, encoder_name=encoder_name, level=level
@@ -123,6 +128,28 @@ def convert(
         source.classes,
         source.enhancement.get("level"),
         len(model.state_dict()),
+    )
+
+
+def _convert_dlse(
+    file: Path, out: Path, class_names: Sequence[str], options: Mapping[str, Any]
+) -> Conversion:
+    if set(options) - {"gate"}:
+        raise CheckpointError(f"of the options of {file} only gate is free; leave out the others.")
+    model = read_keras_dlse(file, gate=str(options.get("gate", "sigmoid")))
+    source = CheckpointSource(
+        method="se" if model.enhancements else None,
+        architecture="dlse",
+        encoder_name="resnet50",
+        in_channels=model.shape.image_channels,
+        classes=model.shape.num_classes,
+    )
+    is_original = not class_names and source.classes == len(DLSE_CLASSES.classes)
+    save_pretrained(
+        model.eval(), out, DLSE_CLASSES if is_original else _labels(class_names, source)
+    )
+    return Conversion(
+        out, source.method, "dlse", "resnet50", source.classes, None, len(model.state_dict())
     )
 
 
