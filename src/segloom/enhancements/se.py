@@ -16,8 +16,9 @@ Axes: B batch, C channels, h w size of the map, r ratio.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,10 @@ class SeConfig(EnhancementConfig):
     With ``sigmoid`` and ``place="encoder"`` it is the published method. Softmax gates add up to 1,
     so that they average 1 / C and almost switch off the branch they stand on.
     """
+
+    variants: ClassVar[tuple[Mapping[str, object], ...]] = tuple(
+        {"place": place} for place in ("encoder", "aspp", "skips", "decoder")
+    )
 
     gate: Gate = "sigmoid"
     """``sigmoid`` as published; ``softmax`` over the channels; ``scaled_softmax`` multiplies the
@@ -153,7 +158,7 @@ class Se(Enhancement):
         if place == "aspp" and gate_pooling_pyramids(network.decoder, self._gate) == 0:
             raise ConfigError(
                 "se: place aspp needs an atrous pooling pyramid, which deeplabv3, deeplabv3plus "
-                f"and dlse have and {network.spec['architecture']} has not; take one of them, or "
+                f"and dlse have and this one has not; take one of them, or "
                 "place skips or decoder, which every network has."
             )
         # A vision transformer's list starts at level 1, and its one decoder (DPT) takes all maps.
@@ -178,6 +183,7 @@ def _unused(decoder: nn.Module, features: tuple[FeatureSpec, ...]) -> list[int]:
     decoder.eval()  # running statistics must not see this
     with torch.enable_grad():
         decoded = decoder([map_.requires_grad_() for map_ in maps])
+        decoded = decoded[0] if isinstance(decoded, tuple) else decoded  # without inner maps
         gradients = torch.autograd.grad(decoded.sum(), maps, allow_unused=True)
     decoder.train(was_training)
     return [index for index, gradient in enumerate(gradients) if gradient is None]
