@@ -163,7 +163,7 @@ def test_half_precision_keeps_its_type():
     [
         ("unet", "tu-test_convnext", "encoder", "not tu-test_convnext; take such an encoder, or"),
         ("unet", "se_resnet50", "encoder", "without gates of their own, .* not se_resnet50"),
-        ("unet", "tu-test_resnet", "aspp", "dlse have and unet has not; take one of them, or"),
+        ("unet", "tu-test_resnet", "aspp", "dlse have and this one has not; take one of them, or"),
     ],
 )
 def test_a_place_that_the_network_lacks_is_refused_with_those_that_it_has(

@@ -158,7 +158,7 @@ class Se(Enhancement):
         if place == "aspp" and gate_pooling_pyramids(network.decoder, self._gate) == 0:
             raise ConfigError(
                 "se: place aspp needs an atrous pooling pyramid, which deeplabv3, deeplabv3plus "
-                f"and dlse have and this one has not; take one of them, or "
+                "and dlse have and this one has not; take one of them, or "
                 "place skips or decoder, which every network has."
             )
         # A vision transformer's list starts at level 1, and its one decoder (DPT) takes all maps.
