@@ -116,7 +116,7 @@ def test_block_equals_the_original_gradients(shared, mode):
     weight = torch.from_numpy(normal(int(data["grad_out_seed"]), *data["att_all"].shape))
     (module.attend(image, feature) * weight).sum().backward()
     for key, name in GRADIENTS.items():
-        tolerance = 1e-4 if key in ROUNDED else 1e-5
+        tolerance = 5e-4 if key in ROUNDED else 1e-5
         assert relative(module.get_parameter(name).grad, data[key]) < tolerance, key
 
 

@@ -145,7 +145,6 @@ def test_real_camvid_is_recognised(shared):
     [
         ("nuclei", "binary", (70, 20, 30)),
         ("skin_lesion", "binary", (5, 5, 5)),
-        ("cityscapes", "index", (5, 5, 5)),
     ],
 )
 def test_real_samples_are_read_by_the_printed_lines(shared, name, mask_format, pairs):
