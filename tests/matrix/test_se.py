@@ -56,7 +56,7 @@ def test_each_cell_runs_learns_and_keeps_the_plain_keys(architecture, place):
 
 @pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a not in PYRAMIDS])
 def test_an_architecture_without_a_pyramid_refuses_that_place(architecture):
-    with pytest.raises(ConfigError, match="deeplabv3, .* have and this one has not"):
+    with pytest.raises(ConfigError, match=r"deeplabv3, .* have and this one has not"):
         build(architecture, "se:place=aspp")
 
 
