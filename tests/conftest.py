@@ -80,3 +80,13 @@ def _make_tree(
                 if split != "test":
                     _write_labels(root / labels / split / city / f"{name}_{labels}", ids, kinds)
     return root
+
+
+@pytest.fixture(autouse=True)
+def _forget_compilations(request):
+    """Let every slow test compile anew: torch gives up after eight networks of one class."""
+    yield
+    if request.node.get_closest_marker("slow"):
+        import torch
+
+        torch.compiler.reset()
