@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.recorded import seeded
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,18 +20,6 @@ from segloom.enhancements.hed_weights import load_hed, rename_hed_tensors
 from segloom.errors import CheckpointError
 
 WORDS = ("One", "Two", "Thr", "Fou", "Fiv")
-
-
-def seeded(key: str, shape: list[int]) -> Tensor:
-    """Make the weight that the recorded results were made with, from its name."""
-    random = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)
-    if len(shape) == 1:
-        array = 0.1 * random.randn(*shape)
-    else:
-        array = random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
-    if key.startswith("netScore") and key.endswith("weight"):
-        array *= 0.002
-    return torch.from_numpy(array.astype(np.float32))
 
 
 @pytest.fixture(scope="module")

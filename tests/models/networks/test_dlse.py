@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import re
-import zlib
 
 import numpy as np
 import pytest
 import torch
+from support.recorded import seeded
 from torch.utils.flop_counter import FlopCounterMode
 
 from segloom.data.dlse_classes import DLSE_CLASSES
@@ -35,22 +35,6 @@ def published(in_channels=3, enhancements="se", **options):
         form="published",
         **options,
     )
-
-
-def seeded(key, shape):
-    """Draw the weights of the recorded network; the rule is in the notes of the fixtures."""
-    r = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)
-    if key.endswith("running_mean"):
-        value = 0.1 * r.randn(*shape)
-    elif key.endswith("running_var"):
-        value = 0.5 + r.rand(*shape)
-    elif len(shape) == 1:
-        value = 0.5 + r.rand(*shape) if key.endswith("weight") else 0.1 * r.randn(*shape)
-    else:
-        value = r.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
-    if key == "Final_Output.weight":
-        value = 0.01 * value
-    return torch.from_numpy(value.astype(np.float32))
 
 
 def recorded_name(name):

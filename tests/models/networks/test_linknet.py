@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.recorded import seeded
 from torch import Tensor, nn
 from torch.export import Dim
 from torch.nn import functional as F
@@ -68,29 +68,11 @@ def fill(module: nn.Module, data: dict[str, Any], theirs: str, ours: str) -> nn.
     return module.eval()
 
 
-def seeded(keys: list[tuple[str, list[int]]]) -> dict[str, Tensor]:
-    """Make the weights of the recorded network, by the rule that its README gives."""
-    state = {}
-    for key, shape in keys:
-        r = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)
-        if key.endswith("num_batches_tracked"):
-            value = np.array(0)
-        elif key.endswith("running_mean"):
-            value = 0.1 * r.randn(*shape)
-        elif key.endswith("running_var"):
-            value = 0.5 + r.rand(*shape)
-        elif len(shape) == 1:
-            value = 0.5 + r.rand(*shape) if key.endswith("weight") else 0.1 * r.randn(*shape)
-        else:
-            value = r.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
-        state[key] = torch.from_numpy(np.asarray(value, np.int64 if not shape else np.float32))
-    return state
-
-
 @pytest.fixture
 def blog(reference: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     data = reference("ln_full")
-    return data, seeded(json.loads(str(data["meta.state_keys"])))
+    keys = json.loads(str(data["meta.state_keys"]))
+    return data, {key: seeded(key, shape) for key, shape in keys}
 
 
 def test_blog_blocks_equal_the_recorded_ones(reference: Any) -> None:

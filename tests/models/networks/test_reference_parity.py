@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import zlib
 
 import numpy as np
 import pytest
 import torch
+from support.recorded import seeded
 from torch import nn
 
 from segloom.enhancements.edge_supervision import EdgeSupervision
@@ -197,24 +197,6 @@ def test_edge_side_output(reference):
     load(side, state, "x.", "fenet", "enhancements.edge_supervision.")
     edge = torch.sigmoid(side.detect(data["in.c1"], data["in.c2"]))
     assert_close(edge, data["out.edge"])
-
-
-def seeded(key, shape):
-    """Fill a tensor of the released program by the recorded files' rule."""
-    draw = np.random.RandomState(zlib.crc32(key.encode()) & 0xFFFFFFFF)
-    if key.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    if key.endswith("running_mean"):
-        values = 0.1 * draw.randn(*shape)
-    elif key.endswith("running_var") or (len(shape) == 1 and key.endswith("weight")):
-        values = 0.5 + draw.rand(*shape)
-    elif len(shape) == 1:
-        values = 0.1 * draw.randn(*shape)
-    else:
-        values = draw.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
-    if key.endswith("_high_pass_filter.weight"):
-        values = 0.02 * values + 1 / 81
-    return torch.from_numpy(values.astype(np.float32))
 
 
 @pytest.mark.parametrize(
