@@ -59,9 +59,9 @@ class LabelDecoder:
     @property
     def fingerprint(self) -> str:
         """Text that differs between decoders that may give different ids for one file."""
-        facts = (1, self.mask_format, self.table)
+        facts: tuple[object, ...] = (1, self.mask_format, self.table)
         if self.unknown is not None:
-            facts = (*facts, self.unknown)  # type: ignore[assignment]
+            facts = (*facts, self.unknown)
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def decode(self, path: Path) -> NDArray[np.uint8]:

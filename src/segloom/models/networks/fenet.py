@@ -15,13 +15,13 @@ strides 4 to 32, here level 2 to 5.
 from __future__ import annotations
 
 import torch
-from segmentation_models_pytorch.base import SegmentationHead
 from torch import Tensor, nn
 
 from segloom.enhancements.fem import DetailEnhance, Extractor, StructureEnhance
 from segloom.models.architectures import Network
 from segloom.models.networks.context import PyramidPooling
 from segloom.models.networks.encoders import make_pyramid_encoder
+from segloom.models.networks.head import stride_4_head
 from segloom.ops.layers import conv_norm_relu
 from segloom.ops.resize import resize
 
@@ -106,6 +106,4 @@ def fenet(
     decoder = FENetDecoder(
         encoder.out_channels[2:], pyramid_channels, dense=dense, extractor=extractor
     )
-    # Classify at stride 4, and resize to the image.
-    head = SegmentationHead(pyramid_channels, classes, kernel_size=1, upsampling=4)
-    return Network(encoder, decoder, head)
+    return Network(encoder, decoder, stride_4_head(pyramid_channels, classes))

@@ -18,13 +18,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from segmentation_models_pytorch.base import SegmentationHead
 from torch import Tensor, nn
 
 from segloom.enhancements.flow_align import FlowJoin, GatedDualFlowAlign
 from segloom.models.architectures import Network
 from segloom.models.networks.context import PyramidPooling
 from segloom.models.networks.encoders import make_pyramid_encoder
+from segloom.models.networks.head import stride_4_head
 from segloom.ops.layers import conv_norm_relu
 from segloom.ops.resize import resize
 
@@ -147,7 +147,7 @@ def sfnet(
     """
     encoder = make_pyramid_encoder(encoder_name, in_channels, dilate=dilate)
     decoder = SFNetDecoder(encoder.out_channels[2:], pyramid_channels, align=align, context=context)
-    return Network(encoder, decoder, _head(pyramid_channels, classes))
+    return Network(encoder, decoder, stride_4_head(pyramid_channels, classes))
 
 
 def sfnet_lite(
@@ -162,10 +162,4 @@ def sfnet_lite(
     """Build SFNet-Lite with random weights; the arguments are those of `sfnet`."""
     encoder = make_pyramid_encoder(encoder_name, in_channels, dilate=dilate)
     decoder = SFNetLiteDecoder(encoder.out_channels[2:], pyramid_channels, context=context)
-    return Network(encoder, decoder, _head(pyramid_channels, classes))
-
-
-def _head(channels: int, classes: int) -> nn.Module:
-    """Classify at stride 4, and resize to the image."""
-    head: nn.Module = SegmentationHead(channels, classes, kernel_size=1, upsampling=4)
-    return head
+    return Network(encoder, decoder, stride_4_head(pyramid_channels, classes))
