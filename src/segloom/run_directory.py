@@ -4,7 +4,8 @@ config.yaml  environment.json  command.txt  log.txt
 metrics.csv  metrics.jsonl     one row per epoch
 checkpoints/best  checkpoints/last     each a model directory, as `save_pretrained` writes it
 checkpoints/trainer.ckpt       optimiser, schedule and position, for resuming
-eval/<split>/                  metrics.json per_image.csv confusion.csv report.html montage/
+eval/<split>/                  metrics.json counts.jsonl per_image.csv confusion.csv report.html
+                               montage/
 """
 
 from __future__ import annotations

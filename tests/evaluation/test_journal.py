@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from segloom.config import EvalConfig
+from segloom.errors import DataError
 from segloom.evaluation.image_counts import count_image
-from segloom.evaluation.journal import Journal, fingerprint
+from segloom.evaluation.journal import Journal, fingerprint, read_counts
 
 CONFIG = EvalConfig(size_limits=(4, 30))
 
@@ -89,3 +90,24 @@ def test_fingerprint_sees_values_and_file_contents(tmp_path):
     assert first != fingerprint({"x": 2}, {"weights": file})
     file.write_bytes(b"b")
     assert first != fingerprint({"x": 1}, {"weights": file})
+
+
+def test_published_journal_is_read_in_the_order_of_the_images(tmp_path):
+    journal = Journal(tmp_path / "journal", "key", 3, CONFIG)
+    for index in (2, 0):
+        journal.append(index, counts(index))
+    journal.publish(tmp_path / "counts.jsonl")
+    read = read_counts(tmp_path / "counts.jsonl", 3, CONFIG)
+    assert len(read) == 2
+    assert same(read[0], counts(0))
+    assert same(read[1], counts(2))
+    assert not journal.path.exists()
+
+
+@pytest.mark.parametrize("content", [None, "{}\n{}\n", "{}\n[1"])
+def test_counts_that_cannot_be_read_are_named(tmp_path, content):
+    path = tmp_path / "counts.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=r"counts.jsonl cannot be read .* `segloom eval`"):
+        read_counts(path, 3, CONFIG)

@@ -147,7 +147,7 @@ def test_second_evaluation_replaces_what_the_first_left(trained, tmp_path):
     assert metrics["intervals"] == {}
     assert metrics["montages"] == {"best": [], "worst": []}
     names = {str(path) for path in files_of(tmp_path)}
-    assert names == {"metrics.json", "per_image.csv", "confusion.csv"}
+    assert names == {"metrics.json", "counts.jsonl", "per_image.csv", "confusion.csv"}
 
 
 def test_result_lies_in_the_run_by_default(trained, tmp_path):

@@ -1,4 +1,4 @@
-"""Results of an unfinished evaluation, so that a stopped one goes on where it was.
+"""Counts of an evaluation, image by image: a stopped one goes on, two finished ones compare.
 
 One JSON line per image, after a first line with the fingerprint of everything that the results
 depend on. A line that a kill cut short is dropped; another fingerprint starts from nothing.
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from segloom.config.evaluation import EvalConfig
+from segloom.errors import DataError
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.files import write_text
 
-__all__ = ["Journal", "fingerprint"]
+__all__ = ["Journal", "fingerprint", "read_counts"]
 
 FORMAT = 1
 """Raised when the meaning of a line changes, so that old journals are not read."""
@@ -55,9 +56,9 @@ class Journal:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(_line(index, counts) + "\n")
 
-    def remove(self) -> None:
-        """Delete the file: the evaluation is complete."""
-        self.path.unlink(missing_ok=True)
+    def publish(self, path: Path) -> None:
+        """Move the file to its place in a complete result; whoever compares runs reads it."""
+        self.path.replace(path)
 
     def _head(self) -> str:
         return json.dumps({"fingerprint": self.key})
@@ -80,6 +81,29 @@ class Journal:
                 continue
             good.append(line)
         return good
+
+
+def read_counts(path: Path, num_classes: int, config: EvalConfig) -> list[ImageCounts]:
+    """Read a published journal, in the order of the images.
+
+    Args:
+        path: The file.
+        num_classes: K.
+        config: What was counted: its size limits and boundary tolerances.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    counts = {}
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+            values = json.loads(line)
+            counts[int(values["index"])] = ImageCounts.from_json(values, num_classes, config)
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); measure that run again with `segloom eval`."
+        ) from error
+    return [counts[index] for index in sorted(counts)]
 
 
 def _line(index: int, counts: ImageCounts) -> str:

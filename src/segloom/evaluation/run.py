@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Progress", "evaluate"]
 
 JOURNAL = ".unfinished.jsonl"
+COUNTS = "counts.jsonl"
+"""The same file once every image is in it."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,7 @@ def evaluate(
     cases = [record.case for record in dataset.records]
     metrics = summarize(images, dataset.labels, config, regions=dataset.regions, cases=cases)
     metrics["model"] = _describe_model(model, run_config)
-    _write(folder, images, metrics, dataset, predictor, config)
-    journal.remove()
+    _write(folder, journal, images, metrics, dataset, predictor, config)
     return Evaluation(folder, metrics)
 
 
@@ -246,6 +247,7 @@ def _describe_model(model: SegmentationModel, run_config: RunConfig | None) -> d
 
 def _write(
     folder: Path,
+    journal: Journal,
     images: list[ImageCounts],
     metrics: dict[str, Any],
     dataset: SegmentationDataset,
@@ -262,4 +264,5 @@ def _write(
     )
     write_tables(folder, images, metrics)
     publish_montages(folder)
+    journal.publish(folder / COUNTS)
     write_json(folder / "metrics.json", metrics)
