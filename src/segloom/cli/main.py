@@ -15,6 +15,7 @@ VERBS = {
     "train": "train a network from a recipe",
     "eval": "measure a run on a split and write its report",
     "predict": "label images",
+    "compare": "find out what an enhancement is worth",
     "submit": "write a submission to a benchmark's server",
     "data": "check or download a data set",
     "edges": "find the edges of photographs with HED, or train it",

@@ -15,7 +15,14 @@ from pydantic import BaseModel, ValidationError
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError, UnknownNameError
 
-__all__ = ["dump_config", "explain", "list_recipes", "load_run_config", "read_config"]
+__all__ = [
+    "dump_config",
+    "explain",
+    "list_recipes",
+    "load_run_config",
+    "read_config",
+    "read_values",
+]
 
 
 def list_recipes() -> dict[str, Path]:
@@ -43,7 +50,11 @@ def load_run_config(recipe: str | Path) -> RunConfig:
 
 def read_config(path: Path) -> RunConfig:
     """Read a configuration file; see `load_run_config`."""
-    values = _read_yaml(path)
+    return read_values(_read_yaml(path), path)
+
+
+def read_values(values: dict[str, Any], path: Path) -> RunConfig:
+    """Make a configuration of the values that stand in a file; see `load_run_config`."""
     base = values.pop("extends", None)
     if base is not None:
         base_path = list_recipes().get(str(base), path.parent / str(base))

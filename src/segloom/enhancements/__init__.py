@@ -28,6 +28,7 @@ __all__ = [
 ENHANCEMENTS = {
     "afma": "segloom.enhancements.afma:AfmaConfig",
     "celt": "segloom.enhancements.celt:CeltConfig",
+    "control": "segloom.enhancements.control:ControlConfig",
     "deep_supervision": "segloom.enhancements.deep_supervision:DeepSupervisionConfig",
     "dilation": "segloom.enhancements.dilation:DilationConfig",
     "dlinknet": "segloom.enhancements.dlinknet:DlinknetConfig",

@@ -6,7 +6,7 @@ Shares are 0 to 1; what does not exist is None (null in JSON, an empty cell in C
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from segloom.metrics.size_buckets import SIZE_DEFINITION, bucket_names
 from segloom.metrics.statistics import CONFIDENCE
 from segloom.types import LabelSet, Region
 
-__all__ = ["image_scores", "summarize", "write_tables"]
+__all__ = ["counted_scores", "image_scores", "summarize", "write_tables"]
 
 VERSION = 1
 
@@ -181,29 +181,36 @@ def _boundary(
     return {"definition": BOUNDARY_DEFINITION, "tolerances": tolerances}
 
 
+def counted_scores(
+    images: Sequence[ImageCounts], classes: Sequence[str], config: EvalConfig
+) -> Iterator[tuple[list[str], Array, Callable[[Array], Array]]]:
+    """Give every score with the counts that it follows from.
+
+    Yields:
+        Names, for example ``mIoU``, ``IoU.road``, ``IoU.size < 256 px``, ``bIoU@0.02``; counts
+        ``(N, ...)`` of N images, which add over images; and the function from sums ``(R, ...)`` to
+        scores ``(R, len(names))``, NaN where a score does not exist.
+    """
+    # Totals instead of matrices: all scores need only these, and they are K times smaller.
+    names = [*SUMMARY_NAMES, *(f"IoU.{name}" for name in classes)]
+    yield names, np.stack([class_totals(image.confusion) for image in images]), _score_columns
+    if config.size_limits:
+        buckets = bucket_names(config.size_limits)
+        names = [f"{score}.size {name}" for score in ("IoU", "recall") for name in buckets]
+        yield names, np.stack([image.size for image in images]), _size_columns
+    if config.boundary_tolerances:
+        names = [f"{score}@{t:g}" for score in ("bIoU", "bF") for t in config.boundary_tolerances]
+        yield names, np.stack([image.boundary for image in images]), _boundary_columns
+
+
 def _intervals(
     images: Sequence[ImageCounts], classes: Sequence[str], config: EvalConfig
 ) -> dict[str, list[float]]:
     """Resample the images for every score; one that is never defined gets no interval."""
     named: dict[str, Array] = {}
-
-    def add(names: Sequence[str], counts: Sequence[Array], statistic: Any) -> None:
-        ends = bootstrap_interval(np.stack(counts), statistic, resamples=config.bootstrap)
+    for names, counts, statistic in counted_scores(images, classes, config):
+        ends = bootstrap_interval(counts, statistic, resamples=config.bootstrap)
         named.update(zip(names, ends, strict=True))
-
-    # Totals instead of matrices: all scores need only these, and they are K times smaller.
-    add(
-        [*SUMMARY_NAMES, *(f"IoU.{name}" for name in classes)],
-        [class_totals(image.confusion) for image in images],
-        _score_columns,
-    )
-    if config.size_limits:
-        buckets = bucket_names(config.size_limits)
-        names = [f"{score}.size {name}" for score in ("IoU", "recall") for name in buckets]
-        add(names, [image.size for image in images], _size_columns)
-    if config.boundary_tolerances:
-        names = [f"{score}@{t:g}" for score in ("bIoU", "bF") for t in config.boundary_tolerances]
-        add(names, [image.boundary for image in images], _boundary_columns)
     return {name: ends.tolist() for name, ends in named.items() if not np.isnan(ends).any()}
 
 

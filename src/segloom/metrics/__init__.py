@@ -5,7 +5,7 @@ from segloom.metrics.confusion import ConfusionMatrix, count_confusion
 from segloom.metrics.regions import count_region, region_scores, unit_scores
 from segloom.metrics.scores import POLICY, Scores, class_totals, scores
 from segloom.metrics.size_buckets import SizeScores, count_sizes, size_scores
-from segloom.metrics.statistics import bootstrap_interval
+from segloom.metrics.statistics import bootstrap_interval, bootstrap_values
 
 __all__ = [
     "POLICY",
@@ -14,6 +14,7 @@ __all__ = [
     "Scores",
     "SizeScores",
     "bootstrap_interval",
+    "bootstrap_values",
     "boundary_scores",
     "class_totals",
     "count_boundary",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONFIDENCE", "bootstrap_interval"]
+__all__ = ["CONFIDENCE", "bootstrap_interval", "bootstrap_values"]
 
 CONFIDENCE = 0.95
 """Probability that an interval is meant to cover the score of a new test set's population."""
@@ -45,10 +45,25 @@ def bootstrap_interval(
         value, since nothing can be said then.
     """
     per_image = np.asarray(per_image)
-    num_images = len(per_image)
-    if num_images < 2 or resamples < 1:
+    if len(per_image) < 2 or resamples < 1:
         one = np.asarray(statistic(np.zeros((1, *per_image.shape[1:]))))
         return np.full((one.shape[-1], 2), np.nan)
+    values = bootstrap_values(per_image, statistic, resamples=resamples, seed=seed)
+    return _percentiles(values, confidence)
+
+
+def bootstrap_values(
+    per_image: NDArray[Any],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Return the statistic of every resample, float64 ``(R, V)``; see `bootstrap_interval`.
+
+    Runs on the same images see the same resamples, so their values may be subtracted.
+    """
+    num_images = len(per_image)
     random = np.random.default_rng(seed)
     flat = per_image.reshape(num_images, -1).astype(np.float64)
     # A chunk holds the draws and the sums; all sums stay below 2^53, so they are exact.
@@ -59,7 +74,7 @@ def bootstrap_interval(
         draws = random.multinomial(num_images, np.full(num_images, 1 / num_images), size=size)
         sums = (draws.astype(np.float64) @ flat).reshape(size, *per_image.shape[1:])
         values.append(np.asarray(statistic(sums)))
-    return _percentiles(np.concatenate(values), confidence)
+    return np.concatenate(values)
 
 
 def _percentiles(values: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:

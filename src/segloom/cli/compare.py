@@ -1,0 +1,302 @@
+"""``segloom compare``: does an enhancement truly help? Cells, statistics, tables and a page."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import arg
+
+from segloom.config.comparison import ComparisonPlan
+from segloom.config.data import DataConfig
+from segloom.config.evaluation import EvalConfig
+from segloom.config.load import list_recipes, load_run_config
+from segloom.config.run import RunConfig
+from segloom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segloom.comparison import Comparison
+    from segloom.comparison.plan import Cell
+
+__all__ = ["CompareOptions", "RunsOptions", "run"]
+
+USAGE = """\
+usage: segloom compare RECIPE[,RECIPE ...] [--architectures A,B]
+               [--enhancements none X Y+Z] [--seeds 0..4] [--out DIR]
+       segloom compare PLAN.yaml           the same from a file
+       segloom compare RUN RUN ...         finished runs, or NAME=FOLDER of label PNGs
+       segloom compare --status DIR        how far a comparison is
+
+  RECIPE  one of {recipes}, or a YAML file;
+          its own options (--data.root DIR) hold for all cells
+"""
+
+PLAIN_SECONDS = 30.0
+"""Time between two progress lines where there is no terminal."""
+
+
+@dataclass
+class CompareOptions:
+    """Train and test every combination, then say what helps and how sure that is.
+
+    The same command goes on with a comparison that was stopped.
+    """
+
+    plan: Annotated[ComparisonPlan, arg(name="")] = field(default_factory=ComparisonPlan)
+    """What is compared."""
+    out: Path | None = None
+    """Folder of the cells, the tables and the page; None is lab/<recipe>."""
+    engine: Literal["local", "inline"] = "local"
+    """local: in processes of their own on this machine; inline: in this one."""
+    workers: int = 1
+    """Processes at once on this machine; each takes its share of the cores."""
+    dry_run: bool = False
+    """Show the cells, and stop."""
+
+
+@dataclass
+class RunsOptions:
+    """Compare finished runs, of segloom or of any program as label PNGs."""
+
+    out: Path = Path("comparison")
+    """Folder of the tables and the page."""
+    baseline: str | None = None
+    """Kind that the others are compared with; None is "none", or the first."""
+    config: Annotated[EvalConfig, arg(name="eval")] = field(default_factory=EvalConfig)
+    """What is measured on label PNGs, and which split of the runs is compared."""
+    data: DataConfig | None = None
+    """Truth of the label PNGs."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Compare, print the tables and return the exit code: 1 if a cell failed."""
+    words = list(words)
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE.format(recipes=", ".join(list_recipes())))
+        if not words:
+            raise ConfigError(
+                "name a recipe, for example `segloom compare camvid --data.root DIR`."
+            )
+        from segloom.cli.options import parse
+
+        parse(CompareOptions, words, verb="compare RECIPE")
+    if words[0] == "--status":
+        return _status(words[1:])
+    places = [word for word in _leading(words) if not _is_recipe(word)]
+    return _compare_runs(words) if places else _compare_plan(words)
+
+
+def _leading(words: Sequence[str]) -> list[str]:
+    """Take the words before the first option."""
+    taken = []
+    for word in words:
+        if word.startswith("-"):
+            break
+        taken.append(word)
+    return taken
+
+
+def _is_recipe(word: str) -> bool:
+    is_file = word.endswith((".yaml", ".yml"))
+    return is_file or all(name in list_recipes() for name in word.split(","))
+
+
+def _compare_plan(words: Sequence[str]) -> int:
+    plan, options = _read_plan(words)
+    folder = options.out or Path("lab") / "-".join(plan.recipes)
+    from segloom.comparison import compare
+    from segloom.comparison.local import ComparisonStopped
+    from segloom.comparison.plan import make_cells
+
+    if options.dry_run:
+        for cell in make_cells(plan, folder):
+            print(cell.id)
+        return 0
+    try:
+        with _progress() as show:
+            result = compare(
+                plan, folder, engine=options.engine, workers=options.workers, on_change=show
+            )
+    except ComparisonStopped:
+        print("segloom: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return _print(result)
+
+
+def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:
+    """Divide the words: those of the plan, and those of the recipes' own options."""
+    import dataclasses
+
+    from segloom.cli.options import SECTIONS, parse
+
+    first, rest = words[0], list(words[1:])
+    base = ComparisonPlan()
+    recipes: dict[str, str | RunConfig] = {name: name for name in first.split(",")}
+    if first.endswith((".yaml", ".yml")):
+        base, recipes = _load_plan(Path(first))
+    own: list[str] = []
+    shared: list[str] = []
+    target = own
+    for word in rest:
+        if word.startswith("-") or word.partition(".")[0] in SECTIONS:
+            name = word.lstrip("-").partition("=")[0]
+            target = shared if name.partition(".")[0] in SECTIONS and "." in name else own
+        target.append(word)
+    default = CompareOptions(plan=base)
+    options = parse(CompareOptions, own, verb="compare", default=default)
+    configs = {}
+    for name, recipe in recipes.items():
+        loaded = recipe if isinstance(recipe, RunConfig) else load_run_config(recipe)
+        configs[name] = parse(RunConfig, shared, verb="compare", default=loaded)
+    values = options.plan.model_dump() | {"recipes": configs}
+    plan = ComparisonPlan.model_validate(values)
+    return plan, dataclasses.replace(options, plan=plan)
+
+
+def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
+    """Read a plan: the keys of the options, and ``recipes``, names or name to options.
+
+    Raises:
+        ConfigError: It cannot be read, or holds what no plan has.
+    """
+    import yaml
+    from pydantic import ValidationError
+
+    from segloom.config.load import explain, read_values
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a plan, such as enhancements: and recipes:.")
+    if "recipes" not in values:  # a recipe of the user's own
+        return ComparisonPlan(), {path.stem: load_run_config(path)}
+    recipes = values.pop("recipes")
+    if isinstance(recipes, str):
+        recipes = [recipes]
+    if isinstance(recipes, list):
+        recipes = {str(name): {} for name in recipes}
+    try:
+        plan = ComparisonPlan.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, str(path)) from error
+    return plan, {
+        name: read_values({"extends": name, **(options or {})}, path)
+        for name, options in recipes.items()
+    }
+
+
+def _compare_runs(words: Sequence[str]) -> int:
+    from segloom.cli.options import parse
+
+    runs = _leading(words)
+    options = parse(RunsOptions, words[len(runs) :], verb="compare RUN RUN")
+    from segloom.comparison import compare_runs
+
+    if len(runs) < 2:
+        hint = ", ".join(list_recipes())
+        raise ConfigError(
+            f"{runs[0]} is neither a recipe ({hint}) nor a YAML file; a comparison of finished "
+            "runs needs two or more."
+        )
+    result = compare_runs(
+        runs, options.out, baseline=options.baseline, data=options.data, config=options.config
+    )
+    return _print(result)
+
+
+def _status(words: Sequence[str]) -> int:
+    from segloom.comparison.plan import make_cells, read_plan
+    from segloom.comparison.status import read_status
+
+    if len(words) != 1:
+        raise ConfigError("name the folder of a comparison, `segloom compare --status DIR`.")
+    folder = Path(words[0])
+    states = read_status(make_cells(read_plan(folder), folder))
+    for status in states:
+        epochs = f"{status.epochs} of {status.cell.config.train.epochs} epochs"
+        score = "" if status.miou is None else f"mIoU {100 * status.miou:.2f} %"
+        print(f"{status.state:<8} {status.cell.id:<60} {epochs:<18} {score}{status.cause}")
+    done = sum(status.state == "done" for status in states)
+    print(f"{done} of {len(states)} cells are done")
+    return 0
+
+
+def _print(result: Comparison) -> int:
+    from segloom.comparison.tables import markdown
+
+    print(markdown(result.values))
+    for group in result.values["groups"]:
+        for pair in group["pairs"]:
+            name = f"{group['architecture']} + {pair['variant']}"
+            print(f"{name}: {pair['verdict']} - {pair['sentence']}")
+    print(f"written to {result.folder}: {', '.join(result.files)}")
+    lost = [cell for g in result.values["groups"] for row in g["rows"] for cell in row["missing"]]
+    for cell in lost:
+        print(f"segloom: {cell['name']} {cell['state']}: {cell['cause']}", file=sys.stderr)
+    return 1 if lost else 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Sequence[Cell]], None]]:
+    """Show how many cells are done: a bar on a terminal, now and then a line elsewhere."""
+    import time
+
+    from segloom.comparison.status import read_status
+
+    last = [-PLAIN_SECONDS, -1.0]
+
+    def describe(cells: Sequence[Cell]) -> tuple[float, str]:
+        states = read_status(cells)
+        done = sum(status.state in ("done", "failed") for status in states)
+        running = [status for status in states if status.state == "running"]
+        parts = [
+            f"{status.cell.id} {status.epochs}/{status.cell.config.train.epochs}"
+            for status in running
+        ]
+        share = sum(status.epochs / status.cell.config.train.epochs for status in running)
+        return done + min(share, len(running) * 0.99), "; ".join(parts)
+
+    def plain(cells: Sequence[Cell]) -> None:
+        now = time.monotonic()
+        if now - last[0] < PLAIN_SECONDS:
+            return
+        last[0] = now
+        done, text = describe(cells)
+        if done != last[1]:
+            last[1] = done
+            print(f"{int(done)} of {len(cells)} cells done. {text}", file=sys.stderr, flush=True)
+
+    if not sys.stderr.isatty():
+        yield plain
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(cells: Sequence[Cell]) -> None:
+            done, text = describe(cells)
+            bar.update(task, completed=done, total=len(cells), description=text)
+
+        yield show

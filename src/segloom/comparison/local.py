@@ -1,0 +1,157 @@
+"""Doing the cells on this machine: in this process, or in several that divide them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from segloom.comparison.cells import (
+    DISK_FULL,
+    STOPPED,
+    attempts_file,
+    claim,
+    forget_failure,
+    log_file,
+    outcome,
+    record_failure,
+    run_cell,
+)
+from segloom.comparison.plan import Cell
+from segloom.errors import TrainingError
+
+__all__ = ["ComparisonStopped", "run_here", "run_workers"]
+
+MAX_ATTEMPTS = 3
+"""How often a cell is begun whose process ends without a word."""
+POLL_SECONDS = 0.5
+
+
+class ComparisonStopped(KeyboardInterrupt):
+    """A signal stopped the workers; what they had begun is saved."""
+
+
+def run_here(
+    cells: Sequence[Cell], *, on_change: Callable[[], None], show_progress: bool = False
+) -> None:
+    """Do the cells one after the other in this process.
+
+    Args:
+        cells: What to do; failed ones are tried again.
+        on_change: Called after each cell.
+        show_progress: Show the progress of every training.
+
+    Raises:
+        KeyboardInterrupt: A signal stopped a training; its state is saved.
+    """
+    for cell in cells:
+        forget_failure(cell)
+    for cell in cells:
+        with claim(cell) as is_mine:
+            if is_mine and not outcome(cell):
+                run_cell(cell, show_progress=show_progress)
+        on_change()
+
+
+def run_workers(
+    folder: Path, cells: Sequence[Cell], workers: int, *, on_change: Callable[[], None]
+) -> None:
+    """Do the cells in several processes on this machine.
+
+    A process that is killed is replaced, and its cell goes on from its last state; after
+    `MAX_ATTEMPTS` the cell has failed, and the others go on.
+
+    Args:
+        folder: Of the comparison, with its plan.yaml.
+        cells: What to do; failed ones are tried again.
+        workers: How many processes.
+        on_change: Called now and then, to show how far it is.
+
+    Raises:
+        ComparisonStopped: SIGINT or SIGTERM stopped it.
+        TrainingError: The disk is full, or a worker cannot even start.
+    """
+    for cell in cells:
+        forget_failure(cell)
+        attempts_file(cell).unlink(missing_ok=True)
+    running: list[subprocess.Popen[bytes]] = []
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        while not received:
+            ended = [process for process in running if process.poll() is not None]
+            for process in ended:
+                running.remove(process)
+                _explain(cells, process)
+            unfinished = sum(outcome(cell) is None for cell in cells)
+            if not unfinished and not running:
+                return
+            while len(running) < min(workers, unfinished):
+                running.append(_start(folder, workers))
+            on_change()
+            time.sleep(POLL_SECONDS)
+        raise ComparisonStopped
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _start(folder: Path, workers: int) -> subprocess.Popen[bytes]:
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    # A session of its own: Ctrl-C reaches it through this process alone, once.
+    return subprocess.Popen(
+        [sys.executable, "-m", "segloom.comparison.worker", str(folder)],
+        env={"OMP_NUM_THREADS": threads, **os.environ},
+        start_new_session=True,
+    )
+
+
+def _explain(cells: Sequence[Cell], process: subprocess.Popen[bytes]) -> None:
+    """Give up the cell of a process that ended without a word, if that was its last attempt."""
+    code = process.returncode
+    if code in (0, STOPPED):
+        return
+    if code == DISK_FULL:
+        raise TrainingError(
+            f"no space left on the disk of {cells[0].path.parent}; free some and give the same "
+            "command again: what is done is kept, and the rest goes on."
+        )
+    for cell in cells:
+        attempts = _attempts(cell)
+        if outcome(cell) or not attempts or attempts[-1] != process.pid:
+            continue
+        if len(attempts) >= MAX_ATTEMPTS:
+            how = f"ended with code {code}"
+            if code < 0:
+                how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
+            hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+            record_failure(
+                cell,
+                f"its process {how}{hint}, {len(attempts)} times; see {log_file(cell)}, or lower "
+                "data.batch_size.",
+            )
+        return
+    # It died before it began a cell: say so on the terminal, and do not begin for ever.
+    if code > 0:
+        raise TrainingError(f"a worker ended with code {code}; its own message is above.")
+
+
+def _attempts(cell: Cell) -> list[int]:
+    """Processes that began the cell, in their order."""
+    try:
+        lines = attempts_file(cell).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line)["process"] for line in lines]
+    except (OSError, ValueError):
+        return []

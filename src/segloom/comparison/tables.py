@@ -1,0 +1,194 @@
+"""A comparison as Markdown, CSV and LaTeX; per cent and points throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from segloom.files import write_csv, write_json, write_text
+
+__all__ = ["SHOWN", "latex", "markdown", "write_tables"]
+
+SHOWN = ("mIoU", "IoU.size", "bIoU@", "bF@")
+"""Beginnings of the scores that the tables show: of sizes the smallest, of boundaries the first."""
+
+
+def shown_scores(comparison: dict[str, Any]) -> list[str]:
+    """Choose the scores of the tables: mIoU, the smallest objects, the narrowest boundary."""
+    rows = (row for group in comparison["groups"] for row in group["rows"] if row["scores"])
+    names = list(next(rows, {"scores": {}})["scores"])
+    found = (next((name for name in names if name.startswith(start)), None) for start in SHOWN)
+    return [name for name in found if name]
+
+
+def write_tables(folder: Path, comparison: dict[str, Any]) -> dict[str, Path]:
+    """Write comparison.json, table.md, table.csv, differences.csv and table.tex."""
+    paths = {name: folder / name for name in ("table.md", "table.tex", "table.csv")}
+    write_text(paths["table.md"], markdown(comparison))
+    write_text(paths["table.tex"], latex(comparison))
+    rows = list(_csv_rows(comparison))
+    write_csv(paths["table.csv"], list(dict.fromkeys(key for row in rows for key in row)), rows)
+    paths["differences.csv"] = folder / "differences.csv"
+    write_csv(paths["differences.csv"], DIFFERENCE_COLUMNS, list(_difference_rows(comparison)))
+    paths["comparison.json"] = folder / "comparison.json"
+    write_json(paths["comparison.json"], comparison)
+    return paths
+
+
+def markdown(comparison: dict[str, Any]) -> str:
+    """Lay out one table per group: scores, gain, p-value and verdict."""
+    names = shown_scores(comparison)
+    parts = []
+    for group in comparison["groups"]:
+        lines = [
+            f"### {title(group)}",
+            "",
+            f"{group['num_images']} test images.",
+            "",
+            "| | parameters | seeds | "
+            + " | ".join(names)
+            + " | gain in mIoU, 95 % interval | p (Holm) | verdict |",
+            "|---" * (len(names) + 6) + "|",
+        ]
+        pairs = {pair["variant"]: pair for pair in group["pairs"]}
+        for row in group["rows"]:
+            cells = [row["variant"], millions(row["cost"]["parameters"]), str(len(row["seeds"]))]
+            cells += [mean_and_spread(row["scores"].get(name)) for name in names]
+            cells += _gain_cells(pairs.get(row["variant"]))
+            lines.append("| " + " | ".join(cells) + " |")
+        lines += [
+            f"\n{cell['name']}: {cell['state']}. {cell['cause']}"
+            for row in group["rows"]
+            for cell in row["missing"]
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, comparison["rule"]]) + "\n"
+
+
+def _gain_cells(pair: dict[str, Any] | None) -> list[str]:
+    if pair is None:
+        return ["", "", ""]
+    score = pair["scores"].get("mIoU")
+    if score is None or score["difference"] is None:
+        return ["", "", pair["verdict"]]
+    return [gain(score), p_value(score["holm_p_value"]), verdict(pair)]
+
+
+def latex(comparison: dict[str, Any]) -> str:
+    """Lay out the same as one LaTeX table of the package booktabs."""
+    names = shown_scores(comparison)
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{tabular}{l" + "r" * (len(names) + 2) + "}",
+        r"\toprule",
+        " & ".join(["", *(_tex(name) for name in names), "gain in mIoU", "$p$"]) + r" \\",
+    ]
+    for group in comparison["groups"]:
+        pairs = {pair["variant"]: pair for pair in group["pairs"]}
+        lines += [r"\midrule", rf"\multicolumn{{{len(names) + 3}}}{{l}}{{{_tex(title(group))}}} \\"]
+        for row in group["rows"]:
+            cells = [_tex(row["variant"])]
+            cells += [mean_and_spread(row["scores"].get(name), r"$\pm$") for name in names]
+            cells += [_tex(cell) for cell in _gain_cells(pairs.get(row["variant"]))[:2]]
+            lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def title(group: dict[str, Any]) -> str:
+    """Name a group."""
+    return f"{group['architecture']}, {group['encoder']}, {group['recipe']}"
+
+
+def millions(number: float | None) -> str:
+    """Give parameters in millions."""
+    return "" if number is None else f"{number / 1e6:.2f} M"
+
+
+def mean_and_spread(score: dict[str, Any] | None, sign: str = "±") -> str:
+    """Give a mean in per cent, with the standard deviation over the seeds if there are several."""
+    if score is None or score["mean"] is None:
+        return ""
+    spread = "" if score["spread"] is None else f" {sign} {100 * score['spread']:.1f}"
+    return f"{100 * score['mean']:.1f}{spread}"
+
+
+def gain(score: dict[str, Any]) -> str:
+    """Give a difference and its interval in points."""
+    ends = score["interval"]
+    interval = "" if ends is None else f" ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
+    return f"{100 * score['difference']:+.1f}{interval}"
+
+
+def p_value(value: float | None) -> str:
+    """Give a p-value with two digits."""
+    if value is None:
+        return ""
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def verdict(pair: dict[str, Any]) -> str:
+    """Give the verdict as the rule words it."""
+    if pair["verdict"] != "no difference detected":
+        return str(pair["verdict"])
+    smallest = pair["scores"]["mIoU"]["detectable"]
+    return (
+        "no difference detected"
+        if smallest is None
+        else f"no difference larger than {100 * smallest:.1f} detected"
+    )
+
+
+def _tex(text: str) -> str:
+    for sign, safe in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&")):
+        text = text.replace(sign, safe)
+    return text.replace("<", "$<$").replace("#", r"\#")
+
+
+def _csv_rows(comparison: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One row per run, the lost ones too."""
+    for group in comparison["groups"]:
+        place = {key: group[key] for key in ("recipe", "architecture", "encoder")}
+        for row in group["rows"]:
+            for index, seed in enumerate(row["seeds"]):
+                scores = {name: score["values"][index] for name, score in row["scores"].items()}
+                yield {
+                    **place,
+                    "variant": row["variant"],
+                    "seed": seed,
+                    "state": "done",
+                    "cause": "",
+                    **scores,
+                }
+            for cell in row["missing"]:
+                yield {**place, "variant": row["variant"], **{k: cell[k] for k in LOST}}
+
+
+LOST = ("seed", "state", "cause")
+
+DIFFERENCE_COLUMNS = (
+    *("recipe", "architecture", "encoder", "variant", "baseline", "score", "seeds"),
+    *("difference", "low", "high", "p_value", "holm_p_value", "sign_flip_p_value"),
+    *("effect_size", "detectable", "seed_share", "verdict"),
+)
+
+
+def _difference_rows(comparison: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One row per comparison and score."""
+    for group in comparison["groups"]:
+        place = {key: group[key] for key in ("recipe", "architecture", "encoder")}
+        for pair in group["pairs"]:
+            for name, score in pair["scores"].items():
+                low, high = score["interval"] or (None, None)
+                copied = {key: score.get(key) for key in DIFFERENCE_COLUMNS if key in score}
+                yield {
+                    **place,
+                    "variant": pair["variant"],
+                    "baseline": pair["baseline"],
+                    "score": name,
+                    "seeds": len(pair["seeds"]),
+                    **copied,
+                    "low": low,
+                    "high": high,
+                    "verdict": pair["verdict"] if name == comparison["primary"] else "",
+                }

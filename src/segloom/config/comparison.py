@@ -1,0 +1,115 @@
+"""Options of a comparison: which networks, how often, how long."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+from tyro.conf import Suppress
+
+from segloom.config.base import Section
+from segloom.config.run import RunConfig
+
+__all__ = ["NONE", "ComparisonPlan"]
+
+NONE = "none"
+"""The network without enhancements."""
+
+SEEDS = re.compile(r"\s*(\d{1,9})\s*\.\.\s*(\d{1,9})\s*")
+
+
+def _words(value: Any) -> Any:
+    """Split ``a,b c`` as users write lists on the command line and in YAML."""
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(
+        word
+        for item in value
+        for word in (item.replace(",", " ").split() if isinstance(item, str) else [item])
+    )
+
+
+class ComparisonPlan(Section):
+    """Every combination of the named parts and seeds is a cell: one training and one test."""
+
+    architectures: tuple[str, ...] = ()
+    """Architectures, such as unet,fpn; empty takes the recipe's."""
+    encoders: tuple[str, ...] = ()
+    """Encoders; empty takes the recipe's."""
+    enhancements: tuple[str, ...] = Field((NONE,), min_length=1)
+    """Sets of enhancements, each "none" or names joined by +, with options if need be: afma,
+    afma:level=2+celt. "control" adds as many parameters as the largest set without an idea behind
+    them, "control=afma" as many as that set."""
+    baseline: str = NONE
+    """The set that every other one is compared with."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Seeds, such as 0..4 or 0,1,2; fewer than three say little about other seeds."""
+    epochs: int | None = Field(None, ge=1)
+    """Budget of a cell, in passes over the training set; None is the recipe's."""
+    steps: int | None = Field(None, ge=1)
+    """Budget of a cell, in optimiser steps."""
+    minutes: float | None = Field(None, gt=0)
+    """Budget of a cell, in minutes of training on this machine, from a short probe: a slower
+    network then takes fewer steps."""
+    recipes: Annotated[dict[str, RunConfig], Suppress] = Field(default_factory=dict)
+    """Everything else of a cell, by the name of its data set."""
+
+    @field_validator("architectures", "encoders", "seeds", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return _words(value)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _read_seeds(cls, value: Any) -> Any:
+        if isinstance(value, int):
+            value = [value]
+        found: list[Any] = []
+        for item in _words(value):
+            span = SEEDS.fullmatch(item) if isinstance(item, str) else None
+            if span:
+                first, last = int(span[1]), int(span[2])
+                if not first <= last < first + 1000:
+                    raise ValueError(f"seeds go from low to high, at most 1000 of them, not {item}")
+                found += range(first, last + 1)
+            else:
+                found.append(item)
+        return tuple(found)
+
+    @field_validator("enhancements", mode="before")
+    @classmethod
+    def _read_sets(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [value]
+        if not isinstance(value, list | tuple):
+            return value
+        # A comma also stands between options, so it divides only what has none.
+        texts: list[Any] = []
+        for item in value:
+            if isinstance(item, str) and ":" not in item:
+                texts += item.replace(",", " ").split()
+            else:
+                texts.append(item)
+        return tuple(texts)
+
+    @model_validator(mode="after")
+    def _check(self) -> ComparisonPlan:
+        for name in ("architectures", "encoders", "enhancements", "seeds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} holds a value twice: {', '.join(map(str, values))}")
+        if self.baseline not in self.enhancements:
+            raise ValueError(
+                f"the baseline {self.baseline} is not among the enhancements "
+                f"({', '.join(self.enhancements)}); add it, or name another with baseline"
+            )
+        if sum(value is not None for value in (self.epochs, self.steps, self.minutes)) > 1:
+            raise ValueError("give one of epochs, steps and minutes")
+        for text in self.enhancements:
+            like = text.partition("=")[2] if text.startswith("control=") else ""
+            if like and (like not in self.enhancements or like == NONE):
+                raise ValueError(f"{text}: there is no set {like} among the enhancements")
+        return self

@@ -1,0 +1,91 @@
+"""The control: as many further parameters as a method brings, and no idea behind them.
+
+A method that adds parameters may help because it has more of them. Beside the plain network stands
+therefore one with the same number of parameters in the plainest form, a residual pair of 1x1
+convolutions on one of the encoder's maps:
+
+    y = x + W2 ReLU(W1 x)
+
+``W1`` is ``m x C`` and ``W2`` is ``C x m``, without biases: ``2 C m`` parameters, a multiple of 2C.
+The map is the one whose multiple comes nearest to the number asked for. ``W2`` starts at zero, so
+that the network starts as the plain one. He et al., "Deep Residual Learning" (CVPR 2016, section
+3.1), has the residual form; comparing against as many parameters is the field's usual ablation.
+
+Site: enrich. Axes: B batch, C channels, h w size of the map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segloom.enhancements.base import Enhancement, EnhancementConfig
+from segloom.errors import ConfigError
+from segloom.types import FeatureSpec, ModelShape
+
+__all__ = ["Control", "ControlConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig(EnhancementConfig):
+    """Options of the control."""
+
+    parameters: int = 100_000
+    """How many it adds, as nearly as ``2 C m`` allows."""
+    level: int | None = None
+    """Encoder level that it changes, from 1; None is the one that comes nearest to the number."""
+
+    def __post_init__(self) -> None:
+        if self.parameters < 1:
+            raise ConfigError(f"control: parameters must be 1 or more, not {self.parameters}.")
+
+    def build(self, shape: ModelShape) -> Control:
+        """Make the module.
+
+        Raises:
+            ConfigError: The encoder has no map at the level, or it is the image.
+        """
+        if self.level == 0:
+            raise ConfigError("control: level 0 is the image; take an encoder level from 1.")
+        if self.level is not None:
+            candidates = [shape.level(self.level)[1]]
+        else:
+            candidates = [spec for spec in shape.features if spec.level > 0 and spec.channels]
+        # The deepest of equals: its maps are the smallest, so it costs the least time.
+        best = min(reversed(candidates), key=self._miss)
+        index, _ = shape.level(best.level)
+        return Control(index, best.channels, self._width(best))
+
+    def _width(self, feature: FeatureSpec) -> int:
+        return max(1, round(self.parameters / (2 * feature.channels)))
+
+    def _miss(self, feature: FeatureSpec) -> int:
+        return abs(2 * feature.channels * self._width(feature) - self.parameters)
+
+
+class Control(Enhancement):
+    """The residual pair on one map; see the module for the formula.
+
+    Args:
+        feature_index: Where the encoder's list holds the map.
+        channels: C.
+        width: m.
+    """
+
+    def __init__(self, feature_index: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.feature_index = feature_index
+        self.narrow = nn.Conv2d(channels, width, 1, bias=False)
+        self.widen = nn.Conv2d(width, channels, 1, bias=False)
+        nn.init.zeros_(self.widen.weight)
+
+    def enrich(
+        self, image: Tensor, features: list[Tensor], signal: Any
+    ) -> tuple[list[Tensor], Any]:
+        """Add the pair's result to one map ``(B, C, h, w)``."""
+        feature = features[self.feature_index]
+        features[self.feature_index] = feature + self.widen(F.relu(self.narrow(feature)))
+        return features, signal
