@@ -157,7 +157,7 @@ def _cell(plan: ComparisonPlan, folder: Path, group: Group, variant: str, seed: 
 
 def _identifier(group: Group, variant: str, seed: int) -> str:
     words = [group.recipe, group.architecture, group.encoder, variant, f"seed{seed}"]
-    name = "-".join(re.sub(r"[^\w.+]+", "_", word) for word in words)
+    name = "-".join(re.sub(r"[^\w.+-]+", "_", word) for word in words)
     if len(name) <= 120:
         return name
     return f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
