@@ -121,7 +121,9 @@ def test_score_that_does_not_exist_stays_so():
 
 def test_sign_flips_equal_all_of_them_by_hand():
     differences = np.array([[0.03, -0.01], [0.02, 0.02], [-0.01, 0.04], [0.05, 0.01]])
-    means = [np.mean(np.array(s)[:, None] * differences, axis=0) for s in product((1, -1), repeat=4)]
+    means = [
+        np.mean(np.array(s)[:, None] * differences, axis=0) for s in product((1, -1), repeat=4)
+    ]
     extreme = np.abs(means) >= np.abs(differences.mean(0)) - 1e-12
     assert sign_flip_p_values(differences) == pytest.approx(extreme.mean(0))
 

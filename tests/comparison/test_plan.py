@@ -69,9 +69,7 @@ def test_long_names_are_cut_and_stay_different(plan, tmp_path):
 
 
 def test_control_has_as_many_parameters_as_its_set(plan, tmp_path):
-    cells = make_cells(
-        plan(enhancements=("none", "celt", "se", "control", "control=se")), tmp_path
-    )
+    cells = make_cells(plan(enhancements=("none", "celt", "se", "control", "control=se")), tmp_path)
     numbers = {}
     for cell in cells:
         model = build_model(cell.config.model, 2)
@@ -87,7 +85,9 @@ def test_control_needs_something_to_match(plan, tmp_path):
         make_cells(plan(enhancements=("none", "control")), tmp_path)
 
 
-@pytest.mark.parametrize("variant", ["afma", "celt", "se", "control", "deep_supervision", "dlinknet"])
+@pytest.mark.parametrize(
+    "variant", ["afma", "celt", "se", "control", "deep_supervision", "dlinknet"]
+)
 def test_cells_of_a_seed_start_from_the_same_common_weights(plan, tmp_path, variant):
     from lightning.pytorch import seed_everything
 

@@ -26,7 +26,11 @@ def count(module):
 def test_map_equals_the_formula():
     control = build(parameters=120)
     torch.nn.init.normal_(control.widen.weight)
-    image, middle, deepest = torch.randn(2, 3, 8, 8), torch.randn(2, 4, 4, 4), torch.randn(2, 6, 2, 2)
+    image, middle, deepest = (
+        torch.randn(2, 3, 8, 8),
+        torch.randn(2, 4, 4, 4),
+        torch.randn(2, 6, 2, 2),
+    )
     with torch.no_grad():
         features, _ = control.enrich(image, [image, middle, deepest], None)
         narrow = F.conv2d(deepest, control.narrow.weight).relu()
