@@ -93,7 +93,12 @@ def read_measured(
         seed=seed,
         path=run,
         predictions=predictions if predictions.is_dir() else None,
-        facts={"policy": metrics["policy"], "inference": metrics["inference"], **facts},
+        facts={
+            "policy": metrics["policy"],
+            "inference": metrics["inference"],
+            "parameters": metrics["model"]["num_parameters"],
+            **facts,
+        },
     )
 
 
