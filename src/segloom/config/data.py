@@ -88,6 +88,9 @@ class DataConfig(Section):
     """Side of the tiles, in pixels, whose classes are listed for that."""
     class_uniform_coarse: tuple[str, ...] = ()
     """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
+    class_uniform_until: int | None = Field(None, ge=1)
+    """Reader cityscapes: last epoch, from 1, in which they are; afterwards the finely labelled
+    images alone are drawn from. None never stops."""
     scheme: Literal["default", "dlse"] = "default"
     """Reader cityscapes: the benchmark's 19 classes, or the 29 of DLSE, void among them."""
     coarse: bool = False
@@ -145,6 +148,16 @@ class DataConfig(Section):
     def _check_names(self) -> DataConfig:
         if self.class_uniform_coarse and not self.class_uniform:
             raise ValueError("class_uniform_coarse adds to class_uniform, which is 0; set it too")
+        if self.class_uniform_until and not self.class_uniform_coarse:
+            raise ValueError(
+                "class_uniform_until ends the crops of class_uniform_coarse, which is empty; name "
+                "its classes or leave class_uniform_until out"
+            )
+        if self.class_uniform_until and self.coarse:
+            raise ValueError(
+                "with coarse the coarse set is part of the training set in every epoch; leave "
+                "class_uniform_until out"
+            )
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
         if self.classes and self.palette and len(self.classes) != len(self.palette):
