@@ -93,7 +93,10 @@ class TrainConfig(Section):
     early_stop: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation mIoU."""
     devices: int = Field(1, ge=1)
-    """Processes (CPU) or GPUs, which divide every batch among them."""
+    """Processes (CPU) or GPUs, which divide every batch among them; under torchrun the number of
+    its processes, for which 1 stands too."""
+    sync_batchnorm: bool = True
+    """Let batch normalisation see the batch of all processes instead of each its own share."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train; auto takes a GPU if there is one."""
     threads: int | None = Field(None, ge=1)

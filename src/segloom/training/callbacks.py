@@ -14,8 +14,8 @@ from segloom.models.checkpoint import save_pretrained
 from segloom.run_directory import RunDirectory
 from segloom.training.average import WeightAverage
 from segloom.training.batches import BatchPlan
+from segloom.training.group import process_rank
 from segloom.training.hook import Hook
-from segloom.training.processes import process_rank
 from segloom.training.progress import ProgressDisplay, describe_row
 from segloom.training.recorder import Recorder
 from segloom.training.saver import Saver

@@ -15,8 +15,9 @@ from lightning.pytorch import LightningModule, Trainer
 from segloom.models import SegmentationModel
 from segloom.run_directory import RunDirectory
 from segloom.training.average import WeightAverage
+from segloom.training.group import any_process, average_over_processes
 from segloom.training.hook import Hook
-from segloom.training.processes import any_process, average_over_processes, stop_signals
+from segloom.training.processes import stop_signals
 from segloom.training.recorder import Recorder
 
 __all__ = ["Saver", "StopRequested"]
@@ -81,7 +82,7 @@ class Saver(Hook):
         done = batch_idx + 1
         if done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
             return
-        if any_process(self.stop, pl_module.device):
+        if any_process(self.stop):
             self.position = (trainer.current_epoch, done)
             self._save_state(trainer)
             raise StopRequested
@@ -111,7 +112,7 @@ class Saver(Hook):
                     self.save(self.run.path / "checkpoints" / "best", facts)
         self.position = (epoch, 0)
         self._save_state(trainer)
-        if any_process(self.stop, pl_module.device) and not self.is_finished:
+        if any_process(self.stop) and not self.is_finished:
             raise StopRequested
 
     def state_dict(self) -> dict[str, Any]:
