@@ -9,7 +9,22 @@ from pydantic import Field, field_validator, model_validator
 
 from segloom.config.base import Section
 
-__all__ = ["AugmentConfig", "DataConfig"]
+__all__ = ["AugmentConfig", "DataConfig", "check_crop", "check_scale"]
+
+
+def check_scale(value: tuple[float, float]) -> tuple[float, float]:
+    """Refuse a range of zooms that is none."""
+    low, high = value
+    if not 0.05 <= low <= high <= 20:
+        raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
+    return value
+
+
+def check_crop(value: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Refuse a crop without a pixel."""
+    if value is not None and min(value) < 1:
+        raise ValueError(f"a crop needs at least one pixel each way, not {value}")
+    return value
 
 
 class AugmentConfig(Section):
@@ -29,10 +44,7 @@ class AugmentConfig(Section):
     @field_validator("scale")
     @classmethod
     def _check_scale(cls, value: tuple[float, float]) -> tuple[float, float]:
-        low, high = value
-        if not 0.05 <= low <= high <= 20:
-            raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
-        return value
+        return check_scale(value)
 
 
 class DataConfig(Section):
@@ -133,9 +145,7 @@ class DataConfig(Section):
     @field_validator("crop")
     @classmethod
     def _check_crop(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and min(value) < 1:
-            raise ValueError(f"a crop needs at least one pixel each way, not {value}")
-        return value
+        return check_crop(value)
 
     @field_validator("split_shares")
     @classmethod

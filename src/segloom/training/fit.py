@@ -6,10 +6,12 @@ prepare the run directory -> data -> network -> losses -> Lightning's Trainer ->
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,6 +24,7 @@ from segloom.errors import ConfigError, SegloomError, TrainingError
 from segloom.losses import build_losses
 from segloom.models import SegmentationModel, build_model
 from segloom.run_directory import RunDirectory
+from segloom.training.activations import checkpoint_activations
 from segloom.training.batches import BatchPlan, check_single_sample, plan_batches
 from segloom.training.directory import (
     default_run_directory,
@@ -44,6 +47,9 @@ from segloom.training.loader import Batches, TrainingBatches
 from segloom.training.processes import run_processes
 from segloom.training.step import TrainingStep
 from segloom.training.sync_batchnorm import synchronize_batchnorm
+
+if TYPE_CHECKING:
+    from segloom.training.stages import Stage
 
 __all__ = ["RunResult", "TrainingStopped", "fit", "train"]
 
@@ -148,10 +154,28 @@ def _prepare(config: RunConfig, run: RunDirectory) -> bool:
 
 
 def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
+    from segloom.training.stages import divide
+
+    stages, stop = divide(config), Event()
+    for stage in stages:
+        saved = read_state(run).get("callbacks", {}).get("Saver", {})
+        # A stage before the saved position is done; an early stop is the end of all.
+        if saved and saved["position"][0] >= stage.end:
+            continue
+        if stage.number > 1 and saved["is_finished"]:
+            break
+        _fit_stage(stage, stages, run, stop, show_progress=show_progress)
+
+
+def _fit_stage(
+    stage: Stage, stages: Sequence[Stage], run: RunDirectory, stop: Event, *, show_progress: bool
+) -> None:
     from segloom.training.callbacks import build_callbacks
     from segloom.training.module import SegmentationTask
+    from segloom.training.stages import rate_function
     from segloom.training.trainer import build_trainer
 
+    config = stage.config
     # What is decoded, counted and listed on a cold cache the other processes find there.
     with first_of_machine_first() if config.data.cache else nullcontext():
         training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
@@ -170,16 +194,24 @@ def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
     task = SegmentationTask(
         step,
         config.optim,
-        num_steps=plan.num_steps * config.train.epochs,
-        epochs=config.train.epochs,
+        factor=rate_function(stages, len(training)),
         fused=config.train.precision != "fp16",  # a fused step unscales by itself: no clipping
     )
     state = read_state(run)
-    batches = _batches(config, training, validation, uniform, plan, state)
+    position = tuple(state["callbacks"]["Saver"]["position"]) if state else (0, 0)
+    batches = _batches(config, training, validation, uniform, plan, position)
     callbacks = build_callbacks(
-        config, run, model, training.labels, plan, show_progress=show_progress
+        config,
+        run,
+        model,
+        training.labels,
+        plan,
+        stage=stage,
+        is_new=stage.number > 1 and position == (stage.start, 0),
+        stop=stop,
+        show_progress=show_progress,
     )
-    trainer = build_trainer(config.train, callbacks, config.optim.clip)
+    trainer = build_trainer(config.train, callbacks, config.optim.clip, epochs=stage.end)
     path = str(run.trainer_state) if state else None
     trainer.fit(task, *batches, ckpt_path=path, weights_only=True)
 
@@ -193,6 +225,8 @@ def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) ->
         model = model.to(memory_format=torch.channels_last)
     if config.train.devices > 1 and config.train.sync_batchnorm:
         synchronize_batchnorm(model, on_gpu=uses_gpu(config.train))
+    if config.train.checkpoint_activations:
+        checkpoint_activations(model, config.model.encoder_name)
     return model
 
 
@@ -220,10 +254,10 @@ def _batches(
     validation: SegmentationDataset,
     uniform: ClassUniform | None,
     plan: BatchPlan,
-    state: dict[str, Any],
+    start: tuple[int, ...],
 ) -> tuple[TrainingBatches, Batches]:
     """Build the batches of training, from where a saved state stopped, and of validation."""
-    epoch, done = state["callbacks"]["Saver"]["position"] if state else (0, 0)
+    epoch, done = start
     share: dict[str, Any] = {
         "rank": process_rank(),
         "world_size": config.train.devices,

@@ -25,8 +25,17 @@ __all__ = ["build_trainer", "training_settings"]
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def build_trainer(config: TrainConfig, callbacks: list[Hook], clip: float | None) -> Trainer:
-    """Build the Trainer; the loops are Lightning's, everything that is written is ours."""
+def build_trainer(
+    config: TrainConfig, callbacks: list[Hook], clip: float | None, *, epochs: int
+) -> Trainer:
+    """Build the Trainer; the loops are Lightning's, everything that is written is ours.
+
+    Args:
+        config: The section ``train``.
+        callbacks: In the order in which they are called.
+        clip: Largest norm of the gradient.
+        epochs: How far to train, counted from the first epoch of the run.
+    """
     strategy: Any = "auto"
     place, devices = LightningEnvironment(), local_size(config.devices)
     if config.devices > 1:
@@ -41,7 +50,7 @@ def build_trainer(config: TrainConfig, callbacks: list[Hook], clip: float | None
         strategy=strategy,
         plugins=[place],
         precision=PRECISIONS[config.precision],
-        max_epochs=config.epochs,
+        max_epochs=epochs,
         check_val_every_n_epoch=config.validate_every,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=clip,
