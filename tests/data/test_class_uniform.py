@@ -233,6 +233,50 @@ def test_the_coarse_set_adds_places_of_the_named_classes_only(tmp_path, cityscap
         class_uniform(unknown, dataset, 0)
 
 
+def test_from_an_epoch_on_the_fine_images_alone_are_drawn_from(tmp_path, cityscapes_tree):
+    cityscapes_tree(tmp_path, {"train": ("aachen",)})
+    cityscapes_tree(tmp_path, {"train_extra": ("nuremberg",)}, labels="gtCoarse")
+    changes = {"class_uniform": 1.0, "class_uniform_coarse": ("bus",)}
+    config = DataConfig(name="cityscapes", root=tmp_path, cache=False, **changes)
+    dataset = build_dataset(config, "train", augment=True)
+    found = class_uniform(config, dataset, 0).centroids
+    always = ClassUniform(found, 60, 19, 1.0)
+    plan = class_uniform(config.model_copy(update={"class_uniform_until": 2}), dataset, 0)
+    assert plan.until == 2
+    # Samples 0 and 1 are finely labelled.
+    plan = ClassUniform(
+        found._replace(sample=np.where(found.sample < 2, found.sample, found.sample + 60)),
+        60,
+        19,
+        1.0,
+        until=2,
+    )
+
+    def drawn(plan: ClassUniform, epoch: int) -> set[bool]:
+        return {key.sample >= 2 for key in plan.keys(epoch) if key.center is not None}
+
+    assert drawn(plan, 0) == drawn(plan, 1) == {False, True}
+    assert drawn(plan, 2) == drawn(plan, 9) == {False}
+    assert drawn(always, 2) == {False, True}
+    assert [len(plan.keys(epoch)) for epoch in (1, 2)] == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"class_uniform_until": 3}, "class_uniform_coarse, which is empty"),
+        (
+            {"class_uniform_until": 3, "class_uniform_coarse": ("rare",), "coarse": True},
+            "part of the training set in every epoch",
+        ),
+        ({"class_uniform_until": 0, "class_uniform_coarse": ("rare",)}, "greater than or equal"),
+    ],
+)
+def test_an_end_of_coarse_crops_that_are_not_drawn_is_refused(folder, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        options(folder, **changes)
+
+
 def test_a_coarse_set_that_is_not_there_or_not_asked_for_is_refused(folder):
     config = options(folder, class_uniform_coarse=("rare",))
     with pytest.raises(ConfigError, match="coarse set, which the data set 'folder' does not have"):

@@ -35,13 +35,15 @@ def run(words: Sequence[str]) -> int:
     if prints_config:
         print(dump_config(config), end="")
         return 0
-    from segloom.training import TrainingStopped, train
+    from segloom.training import TrainingStopped, is_first_process, train
 
     try:
         result = train(config, show_progress=True)
     except TrainingStopped as stopped:
         print(f"segloom: {stopped}", file=sys.stderr)
         return 130
+    if not is_first_process():
+        return 0
     if prints_json:
         print(json.dumps({**asdict(result), "path": str(result.path)}))
         return 0

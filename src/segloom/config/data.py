@@ -9,7 +9,22 @@ from pydantic import Field, field_validator, model_validator
 
 from segloom.config.base import Section
 
-__all__ = ["AugmentConfig", "DataConfig"]
+__all__ = ["AugmentConfig", "DataConfig", "check_crop", "check_scale"]
+
+
+def check_scale(value: tuple[float, float]) -> tuple[float, float]:
+    """Refuse a range of zooms that is none."""
+    low, high = value
+    if not 0.05 <= low <= high <= 20:
+        raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
+    return value
+
+
+def check_crop(value: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Refuse a crop without a pixel."""
+    if value is not None and min(value) < 1:
+        raise ValueError(f"a crop needs at least one pixel each way, not {value}")
+    return value
 
 
 class AugmentConfig(Section):
@@ -29,10 +44,7 @@ class AugmentConfig(Section):
     @field_validator("scale")
     @classmethod
     def _check_scale(cls, value: tuple[float, float]) -> tuple[float, float]:
-        low, high = value
-        if not 0.05 <= low <= high <= 20:
-            raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
-        return value
+        return check_scale(value)
 
 
 class DataConfig(Section):
@@ -88,6 +100,9 @@ class DataConfig(Section):
     """Side of the tiles, in pixels, whose classes are listed for that."""
     class_uniform_coarse: tuple[str, ...] = ()
     """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
+    class_uniform_until: int | None = Field(None, ge=1)
+    """Reader cityscapes: last epoch, from 1, in which they are; afterwards the finely labelled
+    images alone are drawn from. None never stops."""
     scheme: Literal["default", "dlse"] = "default"
     """Reader cityscapes: the benchmark's 19 classes, or the 29 of DLSE, void among them."""
     coarse: bool = False
@@ -130,9 +145,7 @@ class DataConfig(Section):
     @field_validator("crop")
     @classmethod
     def _check_crop(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and min(value) < 1:
-            raise ValueError(f"a crop needs at least one pixel each way, not {value}")
-        return value
+        return check_crop(value)
 
     @field_validator("split_shares")
     @classmethod
@@ -145,6 +158,16 @@ class DataConfig(Section):
     def _check_names(self) -> DataConfig:
         if self.class_uniform_coarse and not self.class_uniform:
             raise ValueError("class_uniform_coarse adds to class_uniform, which is 0; set it too")
+        if self.class_uniform_until and not self.class_uniform_coarse:
+            raise ValueError(
+                "class_uniform_until ends the crops of class_uniform_coarse, which is empty; name "
+                "its classes or leave class_uniform_until out"
+            )
+        if self.class_uniform_until and self.coarse:
+            raise ValueError(
+                "with coarse the coarse set is part of the training set in every epoch; leave "
+                "class_uniform_until out"
+            )
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
         if self.classes and self.palette and len(self.classes) != len(self.palette):

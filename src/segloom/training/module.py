@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from segloom.config.training import OptimConfig
 from segloom.metrics import ConfusionMatrix
 from segloom.ops.binary import both_logits, num_labels
 from segloom.training.optimizer import build_optimizer
-from segloom.training.schedule import rate_factor
 from segloom.training.step import TrainingStep
 
 __all__ = ["SegmentationTask"]
@@ -25,8 +25,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
     Args:
         step: The network and its losses.
         config: The section ``optim``.
-        num_steps: Optimiser steps of the whole training, for the schedule.
-        epochs: Of the whole training, likewise.
+        factor: The learning-rate schedule: from optimiser steps taken to a factor of the rates.
         fused: Use torch's fused optimisers.
     """
 
@@ -35,15 +34,13 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         step: TrainingStep,
         config: OptimConfig,
         *,
-        num_steps: int,
-        epochs: int = 1,
+        factor: Callable[[int], float],
         fused: bool = True,
     ) -> None:
         super().__init__()
         self.step = step
         self.config = config
-        self.num_steps = num_steps
-        self.epochs = epochs
+        self.factor = factor
         self.fused = fused
         self.confusion = ConfusionMatrix(num_labels(step.model.shape.num_classes))
         self.validation_losses: list[Tensor] = []
@@ -64,10 +61,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
     def configure_optimizers(self) -> dict[str, Any]:
         """Build the optimiser and the schedule, which moves with every optimiser step."""
         optimizer = build_optimizer(self.step.model, self.config, fused=self.fused)
-        schedule = LambdaLR(
-            optimizer,
-            lambda step: rate_factor(self.config, step, self.num_steps, self.epochs),
-        )
+        schedule = LambdaLR(optimizer, self.factor)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -15,8 +15,8 @@ from segloom.errors import TrainingError
 from segloom.files import write_csv, write_text
 from segloom.metrics import scores
 from segloom.run_directory import RunDirectory
+from segloom.training.group import sum_over_processes
 from segloom.training.hook import Hook
-from segloom.training.processes import sum_over_processes
 
 __all__ = ["Recorder"]
 
