@@ -183,7 +183,7 @@ def edit(directory, **changes):
         ({"decoder_channel": 3}, "cannot be built: unknown option of unet 'decoder_channel'"),
         ({"classes": 4}, "does not fit the network: of another shape segmentation_head.0"),
         ({"aux_params": {"classes": 2}}, "has a classification head"),
-        ({"_segloom": {"version": 2}}, "written by a newer segloom .format 2.; update segloom"),
+        ({"_segloom": {"version": 3}}, "written by a newer segloom .format 3.; update segloom"),
         ({"_segloom": {"labels": {"classes": 1}}}, "is not the configuration of a segmentation"),
         ({"_segloom": []}, "is not the configuration of a segmentation model"),
         ({"in_channels": "many"}, "is not the configuration of a segmentation model"),

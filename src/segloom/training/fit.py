@@ -140,7 +140,9 @@ def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
 
 
 def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) -> SegmentationModel:
-    model = build_model(config.model, len(training.classes))
+    model = build_model(
+        config.model, len(training.classes), is_multilabel=training.labels.is_multilabel
+    )
     if plan.smallest == 1:
         height, width = config.data.crop or training[0]["image"].shape[-2:]
         check_single_sample(model, (height, width), config.model.architecture)
@@ -152,7 +154,7 @@ def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) ->
 def _losses(
     config: RunConfig, model: SegmentationModel, training: SegmentationDataset
 ) -> SegmentationLosses:
-    if len(training.classes) == 1:
+    if len(training.classes) == 1 and model.mode != "multilabel":
         raise ConfigError(
             f"the data has a single class ({training.classes[0]}), which leaves nothing to tell "
             "apart; declare the background as a class in data.classes."
@@ -166,6 +168,7 @@ def _losses(
         class_weights=weights,
         auxiliary=model.loss_weights,
         known_enhancements=list_enhancements(),
+        mode=model.mode,
     )
 
 
