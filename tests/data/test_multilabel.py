@@ -100,7 +100,7 @@ def test_a_value_may_mean_void(data):
     pixels = np.array(Image.open(path))
     pixels[:3] = 128
     save(path, pixels)
-    with pytest.raises(DataError, match="disc/p1.png holds 128, but a mask of one class holds 0"):
+    with pytest.raises(DataError, match=r"disc/p1.png holds 128, but a mask of one class holds 0"):
         build_dataset(options(root), "train")[1]
     labels = build_dataset(options(root, ignore_values=(128,)), "train")[1]["mask"].numpy()
     assert (labels[:3] == 255).all()
@@ -113,7 +113,9 @@ def test_zero_one_and_255_together_need_a_word(tmp_path):
     pixels = truth["train"]["p1"][1].astype(np.uint8)
     pixels[0] = 255
     save(path, pixels)
-    with pytest.raises(DataError, match=r"disc/p1.png holds both 1 and 255; .*ignore_values: \[255"):
+    with pytest.raises(
+        DataError, match=r"disc/p1.png holds both 1 and 255; .*ignore_values: \[255"
+    ):
         build_dataset(options(root), "train")[1]
     labels = build_dataset(options(root, ignore_values=(255,)), "train")[1]["mask"].numpy()
     assert (labels[0] == 255).all()
@@ -189,17 +191,17 @@ def test_damage_is_one_sentence(data, damage, sentence):
 
 def test_folders_that_are_no_classes_are_refused(tmp_path, data):
     root, _ = data
-    with pytest.raises(DataError, match="no folder .*/cat for the class 'cat'"):
+    with pytest.raises(DataError, match=r"no folder .*/cat for the class 'cat'"):
         build_dataset(options(root, classes=("bar", "cat")), "train")
     with pytest.raises(ConfigError, match=r"names '\.\./images', but .* name of a folder"):
         build_dataset(options(root, classes=("bar", "../images")), "train")
     save(tmp_path / "flat/train/images/a.png", np.zeros((4, 4, 3), np.uint8))
     save(tmp_path / "flat/train/masks/a.png", np.zeros((4, 4), np.uint8))
-    with pytest.raises(DataError, match="no folder per class in"):
+    with pytest.raises(DataError, match=r"no folder per class in"):
         build_dataset(options(tmp_path / "flat"), "train")
     for index in range(8):
         (root / f"train/masks/c{index}").mkdir()
-    with pytest.raises(ConfigError, match="takes 1 to 7 classes.*but there are 10"):
+    with pytest.raises(ConfigError, match=r"takes 1 to 7 classes.*but there are 10"):
         build_dataset(options(root), "train")
 
 
@@ -214,11 +216,11 @@ def test_a_folder_of_all_splits_is_divided(tmp_path):
 
 def test_other_readers_lists_and_options_of_exclusive_classes_are_refused(data, tmp_path):
     root, _ = data
-    with pytest.raises(ConfigError, match="is for the reader folder; the label maps of camvid"):
+    with pytest.raises(ConfigError, match=r"is for the reader folder; the label maps of camvid"):
         build_dataset(options(root, name="camvid"), "train")
     with pytest.raises(UnknownNameError):
         build_dataset(options(root, name="folders"), "train")
-    with pytest.raises(DataError, match="lists have one label map per image"):
+    with pytest.raises(DataError, match=r"lists have one label map per image"):
         write_lists(options(root), tmp_path / "lists")
     for changes, part in (
         ({"class_uniform": 0.5}, "class_uniform draws crops by the one class"),
@@ -231,5 +233,5 @@ def test_other_readers_lists_and_options_of_exclusive_classes_are_refused(data, 
 
 def test_the_usual_reader_hints_at_folders_of_classes(data):
     root, _ = data
-    with pytest.raises(DataError, match="If every folder there is a class, set data.mask_format"):
+    with pytest.raises(DataError, match=r"If every folder there is a class, set data.mask_format"):
         build_dataset(DataConfig(root=root, cache=False, classes=("a", "b")), "train")

@@ -12,7 +12,7 @@ CLASSES = ("bar", "disc")
 
 
 def shapes(height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw both classes ``(2, H, W)``: an upright bar and a disc about its middle, so they cross."""
+    """Draw both classes ``(2, H, W)``: an upright bar, and a disc that it crosses."""
     row, column = np.mgrid[:height, :width]
     middle = rng.integers(width // 3, 2 * width // 3)
     bar = abs(column - middle) < width // 8

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segloom.config.data import DataConfig
 from segloom.data.source import SPLITS, DatasetSource, check_split, data_root, unique_ids
-from segloom.errors import DataError
+from segloom.errors import DataError, NoSplitError
 from segloom.images import IMAGE_ENDINGS
 from segloom.types import Record
 
@@ -83,6 +83,7 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
         Both, and whether they belong to this split alone; else they hold all splits together.
 
     Raises:
+        NoSplitError: There are such folders for other splits.
         DataError: There are no such folders.
     """
     root = data_root(config)
@@ -101,7 +102,8 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
     if "{split}" in config.images and (others or not whole.is_dir() or whole == root):
         hint = f"it has {', '.join(others)}" if others else "it has no split at all"
         wanted = root / config.images.replace("{split}", split)
-        raise DataError(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
+        kind = NoSplitError if others else DataError
+        raise kind(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
     return _require(whole, "images"), _require(root / _without_split(config.masks), "masks"), False
 
 

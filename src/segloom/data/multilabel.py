@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
-from segloom.data.folder import find_images, folder_division
+from segloom.data.folder import SPLIT_NAMES, find_images, folder_division
 from segloom.data.label_files import StoredLabels, read_labels
 from segloom.data.labels import THRESHOLD, LabelDecoder
 from segloom.data.planes import Planes, check_size
@@ -138,7 +138,7 @@ def is_here(root: Path) -> bool:
     It does if at least two folders lie beside each other below the masks, not below the images
     too, and hold a mask of one and the same image.
     """
-    for split in SPLITS:
+    for split in ("", *(name for names in SPLIT_NAMES.values() for name in names)):
         images, masks = root / split / "images", root / split / "masks"
         if not images.is_dir() or not masks.is_dir():
             continue
