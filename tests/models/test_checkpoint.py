@@ -185,6 +185,8 @@ def edit(directory, **changes):
         ({"aux_params": {"classes": 2}}, "has a classification head"),
         ({"_segloom": {"version": 3}}, "written by a newer segloom .format 3.; update segloom"),
         ({"_segloom": {"labels": {"classes": 1}}}, "is not the configuration of a segmentation"),
+        ({"_segloom": {"mode": "both"}}, "cannot be built: unknown mode 'both'"),
+        ({"_segloom": {"mode": ["multilabel"]}}, "cannot be built: unknown mode"),
         ({"_segloom": []}, "is not the configuration of a segmentation model"),
         ({"in_channels": "many"}, "is not the configuration of a segmentation model"),
     ],
