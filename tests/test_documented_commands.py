@@ -14,6 +14,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from support.class_masks import write_split
 
 from segloom.cli.main import main
 from segloom.data.scenes import make_scene
@@ -119,6 +120,8 @@ def data_sets(tmp_path_factory, cityscapes_tree):
         lesions = root / "isic" / f"ISIC2018_Task1_{name}_GroundTruth"
         write_image(root / "isic" / f"ISIC2018_Task1-2_{name}_Input" / f"ISIC_{number}.png", image)
         write_label_png(lesions / f"ISIC_{number}_segmentation.png", bird)
+    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+        write_split(root / "multilabel", split, count, size=(64, 96))
     for number in range(4):
         split = ("train", "train", "val", "test")[number]
         maps = [make_scene(1, split, index, size=(64, 96))[1] for index in range(3)]

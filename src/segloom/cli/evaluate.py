@@ -121,7 +121,8 @@ def _print_tables(evaluation: Evaluation) -> None:
     from rich.table import Table
 
     metrics, console = evaluation.metrics, Console()
-    table = Table("class", *_right("IoU", "95 %", "accuracy", "precision", "Dice", "pixels"))
+    recall = "recall" if metrics["mode"] == "multilabel" else "accuracy"
+    table = Table("class", *_right("IoU", "95 %", recall, "precision", "Dice", "pixels"))
     for row in metrics["per_class"]:
         interval = _interval(evaluation, f"IoU.{row['name']}")
         rest = (_percent(row[key]) for key in ("accuracy", "precision", "Dice", "pixels"))

@@ -16,6 +16,7 @@ from segloom.config.evaluation import InferenceConfig
 
 if TYPE_CHECKING:
     from segloom.inference import PredictedFile
+    from segloom.types import LabelSet
 
 __all__ = ["PredictOptions", "run"]
 
@@ -33,9 +34,11 @@ class PredictOptions:
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz."""
     label: bool = True
-    """Write NAME_label.png: class ids as grey values."""
+    """Write NAME_label.png: class ids as grey values. Where classes may overlap (mode multilabel),
+    CLASS/NAME.png instead: 0 and 255, one file per class."""
     palette: bool = True
-    """Write NAME_palette.png: class ids that show as the classes' colours."""
+    """Write NAME_palette.png: class ids that show as the classes' colours; not where classes may
+    overlap."""
     overlay: bool = True
     """Write NAME_overlay.png: the image tinted with the classes' colours."""
     montage: bool = False
@@ -60,8 +63,8 @@ def run(words: Sequence[str]) -> int:
 
     from segloom.inference import Predictor, predict_files
 
-    files = _without_results(files, options.out)
     predictor = Predictor.from_path(options.run, options.inference)
+    files = _without_results(files, options.out, predictor.labels)
     start = time.perf_counter()
     results = predict_files(
         predictor,
@@ -105,17 +108,22 @@ def _trained_window(run: Path) -> tuple[float, float]:
     return (read_config(path).data if path.is_file() else DataConfig()).hu_window
 
 
-def _without_results(files: Sequence[Path], out: Path) -> list[Path]:
+def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:
     """Leave out what an earlier prediction wrote, where results and images share a folder."""
     from segloom.errors import DataError
-    from segloom.inference.files import ENDINGS
+    from segloom.inference.results import ENDINGS, class_mask_files
     from segloom.inference.volumes import LABEL_ENDING
 
     endings = (*ENDINGS.values(), LABEL_ENDING)
+    folders = set()
+    if labels.is_multilabel:
+        masks = class_mask_files(out.resolve(), labels.classes, "any")
+        folders = {path.parent for path in masks.values()}
     kept = [
         file
         for file in files
         if not (file.name.endswith(endings) and file.resolve().parent == out.resolve())
+        and file.resolve().parent not in folders
     ]
     if not kept:
         raise DataError(f"{out} holds only results of earlier predictions; name the images.")

@@ -77,10 +77,12 @@ class DataConfig(Section):
     For ids the map is complete: a value that is neither here nor void is refused. For colours it
     adds to the palette.
     """
-    mask_format: Literal["auto", "index", "color", "binary"] = "auto"
-    """How label maps are stored: class ids, RGB colours, 0 and 255, or found out by looking."""
+    mask_format: Literal["auto", "index", "color", "binary", "multilabel"] = "auto"
+    """How label maps are stored: class ids, RGB colours, 0 and 255, found out by looking, or
+    (multilabel, reader folder) classes that overlap, each with its folder of 0 and 255."""
     ignore_values: tuple[int, ...] = ()
-    """Values in the file that mean void, besides 255 (not for the format binary)."""
+    """Values in the file that mean void, besides 255 (not for the format binary; for multilabel
+    255 is foreground unless it is listed here)."""
     hu_window: tuple[float, float] = (-250.0, 250.0)
     """Reader lits: Hounsfield units that become black and white."""
     crop: tuple[int, int] | None = None
@@ -168,6 +170,8 @@ class DataConfig(Section):
                 "with coarse the coarse set is part of the training set in every epoch; leave "
                 "class_uniform_until out"
             )
+        if self.mask_format == "multilabel":
+            self._check_multilabel()
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
         if self.classes and self.palette and len(self.classes) != len(self.palette):
@@ -175,3 +179,17 @@ class DataConfig(Section):
                 f"{len(self.classes)} classes but {len(self.palette)} colours in palette"
             )
         return self
+
+    def _check_multilabel(self) -> None:
+        if self.class_uniform:
+            raise ValueError(
+                "class_uniform draws crops by the one class of a pixel, which mask_format "
+                "multilabel does not have; leave it out"
+            )
+        if self.label_map:
+            raise ValueError(
+                "label_map gives stored values a class, but with mask_format multilabel the folder "
+                "is the class; leave it out"
+            )
+        if 0 in self.ignore_values:
+            raise ValueError("0 in ignore_values would leave no background; leave it out")

@@ -12,11 +12,19 @@ from pathlib import Path
 
 from segloom.config.data import DataConfig
 from segloom.data.source import SPLITS, DatasetSource, check_split, data_root, unique_ids
-from segloom.errors import DataError
+from segloom.errors import DataError, NoSplitError
 from segloom.images import IMAGE_ENDINGS
 from segloom.types import Record
 
-__all__ = ["divide", "find_images", "hashed_split", "pair_folders", "read", "split_folders"]
+__all__ = [
+    "divide",
+    "find_images",
+    "folder_division",
+    "hashed_split",
+    "pair_folders",
+    "read",
+    "split_folders",
+]
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -32,16 +40,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     Raises:
         DataError: A folder is missing, an image has no label map, or the split is unknown.
     """
-    check_split(split)
-    images, masks, is_divided = split_folders(config, split)
-    keep = None
-    if not is_divided:
-        names = [key.as_posix() for key in find_images(images, config.image_ending)]
-        division = divide(names, config.split_shares)
+    if config.mask_format == "multilabel":
+        from segloom.data.multilabel import read as read_class_masks
 
-        def keep(key: Path) -> bool:
-            return division[key.as_posix()] == split
-
+        return read_class_masks(config, split)
+    images, masks, keep = folder_division(config, split)
     records = pair_folders(
         images,
         masks,
@@ -52,6 +55,27 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     return DatasetSource(records)
 
 
+def folder_division(
+    config: DataConfig, split: str
+) -> tuple[Path, Path, Callable[[Path], bool] | None]:
+    """Find the folders of a split, and which of their images are its own.
+
+    Returns:
+        Folders of the images and of the label maps, and which keys of `find_images` to keep; None
+        keeps all.
+
+    Raises:
+        DataError: There are no such folders, or the split is unknown.
+    """
+    check_split(split)
+    images, masks, is_divided = split_folders(config, split)
+    if is_divided:
+        return images, masks, None
+    names = [key.as_posix() for key in find_images(images, config.image_ending)]
+    division = divide(names, config.split_shares)
+    return images, masks, lambda key: division[key.as_posix()] == split
+
+
 def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
     """Find the folders of the images and of the label maps of a split.
 
@@ -59,6 +83,7 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
         Both, and whether they belong to this split alone; else they hold all splits together.
 
     Raises:
+        NoSplitError: There are such folders for other splits.
         DataError: There are no such folders.
     """
     root = data_root(config)
@@ -77,7 +102,8 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
     if "{split}" in config.images and (others or not whole.is_dir() or whole == root):
         hint = f"it has {', '.join(others)}" if others else "it has no split at all"
         wanted = root / config.images.replace("{split}", split)
-        raise DataError(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
+        kind = NoSplitError if others else DataError
+        raise kind(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
     return _require(whole, "images"), _require(root / _without_split(config.masks), "masks"), False
 
 
@@ -205,7 +231,11 @@ def pair_folders(
     keys = [key for key in found if keep is None or keep(key)]
     missing = [key for key in keys if key not in labels and len(by_stem.get(key.name, ())) != 1]
     if missing:
-        raise DataError(_complain(found[missing[0]], len(missing), len(keys), masks, mask_ending))
+        several = len(by_stem.get(missing[0].name, ())) > 1
+        raise DataError(
+            _complain(found[missing[0]], len(missing), len(keys), masks, mask_ending)
+            + (" If every folder there is a class, set data.mask_format: multilabel." * several)
+        )
     return tuple(
         Record(name, found[key], labels.get(key) or by_stem[key.name][0])
         for name, key in zip(unique_ids(keys), keys, strict=True)

@@ -13,7 +13,7 @@ from segloom.errors import DataError
 from segloom.images import read_image
 from segloom.types import Record
 
-__all__ = ["PlainDecoder", "Planes", "SampleDecoder", "decode_sample"]
+__all__ = ["PlainDecoder", "Planes", "SampleDecoder", "check_size", "decode_sample"]
 
 
 class Planes(NamedTuple):
@@ -22,7 +22,7 @@ class Planes(NamedTuple):
     image: NDArray[np.uint8]
     """``(H, W, 3)``, RGB, 0 to 255."""
     mask: NDArray[np.uint8]
-    """``(H, W)``, class ids and 255 for void."""
+    """``(H, W)``, class ids (for classes that overlap, their bits) and 255 for void."""
     edge: NDArray[np.uint8] | None = None
     """``(H, W)``, 0 to 255."""
 
@@ -63,17 +63,22 @@ def decode_sample(record: Record, decoder: LabelDecoder) -> Planes:
         raise DataError(f"image {record.image} has no label map; add one or leave the image out.")
     image = read_image(record.image)
     mask = decoder.decode(record.mask)
-    _check_size(image, mask, record, f"label map {record.mask}")
+    check_size(image, mask, record, f"label map {record.mask}")
     if record.edge is None:
         return Planes(image, mask)
     edge = np.ascontiguousarray(read_labels(record.edge).rgb()[..., 1])
-    _check_size(image, edge, record, f"edge map {record.edge}")
+    check_size(image, edge, record, f"edge map {record.edge}")
     return Planes(image, mask, edge)
 
 
-def _check_size(
-    image: NDArray[np.uint8], other: NDArray[np.uint8], record: Record, name: str
+def check_size(
+    image: NDArray[np.uint8], other: NDArray[np.unsignedinteger], record: Record, name: str
 ) -> None:
+    """Refuse a map ``(H, W)`` that is not of the size of its image.
+
+    Raises:
+        DataError: It is not; the sentence begins with ``name``.
+    """
     if image.shape[:2] != other.shape:
         (height, width), (rows, columns) = image.shape[:2], other.shape
         raise DataError(

@@ -32,7 +32,8 @@ def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> dic
         Samples by split.
 
     Raises:
-        DataError: The data set cannot be read, or a sample has no edge map or several.
+        DataError: The data set cannot be read, has masks per class, or a sample has no edge map or
+            several.
     """
     by_name = None if edges is None else _edge_maps(edges)
     counts = {}
@@ -44,6 +45,11 @@ def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> dic
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "label"] if by_name is None else ["image", "label", "edge"])
+        if any(record.class_masks for record in records):
+            raise DataError(
+                "lists have one label map per image, but this data set has one per class "
+                "(data.mask_format multilabel); read it as a folder."
+            )
         for record in records:
             cells = [record.image, record.mask]
             if by_name is not None:

@@ -13,8 +13,16 @@ from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path
 from segloom.images import VOLUME_ENDINGS, is_volume, read_image
 from segloom.inference.predictor import Predictor
-from segloom.inference.results import ENDINGS, PredictedFile, is_up_to_date, shares_of
+from segloom.inference.results import (
+    ENDINGS,
+    PredictedFile,
+    class_mask_files,
+    is_up_to_date,
+    shares_of,
+    write_class_masks,
+)
 from segloom.inference.volumes import LABEL_ENDING, predict_volume
+from segloom.label_bits import pack
 
 __all__ = ["ENDINGS", "PredictedFile", "predict_files", "result_names"]
 
@@ -38,6 +46,9 @@ def predict_files(
     ``street_label.png`` and so on. Where two images share a name, as many of their folders as it
     takes come before it (``left-street``, ``right-street``). Each file is written in one step and
     stays if the program is stopped. A volume gives ``NAME_label.nii.gz`` alone.
+
+    Where classes may overlap, the label map is a PNG of 0 and 255 per class, ``CLASS/street.png``,
+    as such data sets are laid out, and there is no palette PNG.
 
     Args:
         predictor: Answers the images.
@@ -66,9 +77,10 @@ def predict_files(
         "montage": montage,
         "probabilities": probabilities,
     }
-    kinds = [kind for kind, wanted in chosen.items() if wanted]
+    possible = [k for k in ENDINGS if k != "palette" or not predictor.labels.is_multilabel]
+    kinds = [kind for kind in possible if chosen[kind]]
     if not kinds:
-        raise ConfigError(f"nothing is to be written; ask for one of {', '.join(ENDINGS)}.")
+        raise ConfigError(f"nothing is to be written; ask for one of {', '.join(possible)}.")
     names = result_names(files)
     return (
         predict_volume(predictor, file, out / f"{name}{LABEL_ENDING}", hu_window, skip_existing)
@@ -122,6 +134,9 @@ def _predict_file(
     skip_existing: bool,
 ) -> PredictedFile:
     targets = {kind: out / f"{name}{ENDINGS[kind]}" for kind in kinds}
+    if "label" in targets and predictor.labels.is_multilabel:
+        del targets["label"]
+        targets = class_mask_files(out, predictor.labels.classes, name) | targets
     if skip_existing and is_up_to_date(targets.values(), file):
         return PredictedFile(file, written=targets, skipped=True)
     try:
@@ -145,7 +160,8 @@ def _predict_file(
         size=(image.shape[0], image.shape[1]),
         written=targets,
         shares=shares_of(
-            np.bincount(labels.ravel(), minlength=predictor.num_classes), predictor.labels.classes
+            np.bincount(labels.ravel(), minlength=pictures.num_values(predictor.labels)),
+            predictor.labels,
         ),
     )
 
@@ -155,6 +171,8 @@ def _labels(
 ) -> NDArray[np.uint8]:
     if values is None:
         return predictor.label_map(image)
+    if predictor.labels.is_multilabel:
+        return pack(values >= 0.5)
     labels: NDArray[np.uint8] = values.argmax(axis=0).astype(np.uint8)
     return labels
 
@@ -166,10 +184,12 @@ def _write(
     labels: NDArray[np.uint8],
     values: NDArray[np.float32] | None,
 ) -> None:
-    classes, colors = predictor.labels.classes, predictor.labels.palette
-    tinted = (
-        pictures.overlay(image, labels, colors) if {"overlay", "montage"} & set(targets) else image
-    )
+    classes, colors = predictor.labels.classes, pictures.value_palette(predictor.labels)
+    tinted = image
+    if {"overlay", "montage"} & set(targets):
+        tinted = pictures.overlay(image, pictures.tinted_labels(labels, predictor.labels), colors)
+    if predictor.labels.is_multilabel:
+        write_class_masks([path for kind, path in targets.items() if kind not in ENDINGS], labels)
     for kind, path in targets.items():
         if kind == "label":
             pictures.write_label_png(path, labels)
@@ -180,9 +200,9 @@ def _write(
         elif kind == "montage":
             painted = pictures.colorize(labels, colors)
             panels = [("image", image), ("prediction", painted), ("overlay", tinted)]
-            entries = pictures.legend(classes, colors)[:-1]  # a prediction has no void
+            entries = pictures.legend_of(predictor.labels)[:-1]  # a prediction has no void
             pictures.write_image(path, pictures.montage(panels, legend=entries))
-        elif values is not None:
+        elif kind == "probabilities" and values is not None:
             with atomic_path(path) as temporary:
                 np.savez_compressed(
                     temporary, probabilities=values.astype(np.float16), classes=np.array(classes)

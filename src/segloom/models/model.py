@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segloom.enhancements.base import Enhancement
+from segloom.ops.binary import num_labels
 from segloom.ops.resize import resize
-from segloom.types import IGNORE_INDEX, LabelSet, ModelShape, Prediction
+from segloom.types import IGNORE_INDEX, LabelSet, Mode, ModelShape, Prediction
 
 __all__ = ["SegmentationModel"]
 
@@ -76,6 +77,17 @@ class SegmentationModel(nn.Module):
         self.register_buffer("pixel_mean", None, persistent=False)
         self.register_buffer("pixel_std", None, persistent=False)
         self.set_normalization(mean, std)
+
+    @property
+    def mode(self) -> Mode:
+        """What the channels of the logits are."""
+        mode: Mode = self.spec["mode"]
+        return mode
+
+    @property
+    def num_labels(self) -> int:
+        """Count the classes that the network tells apart: two for one logit, else the channels."""
+        return num_labels(self.shape.num_classes, self.mode)
 
     @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

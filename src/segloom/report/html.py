@@ -59,6 +59,7 @@ def render(record: Record) -> str:
     network, measured_on = sections.titles(record)
     return environment.get_template("report.html.j2").render(
         metrics=record.metrics,
+        overlaps=record.metrics.mode == "multilabel",
         network=network,
         measured_on=measured_on,
         scores=sections.score_list(record),

@@ -170,6 +170,7 @@ class Metrics(_Part):
     intervals: dict[str, tuple[Number, Number] | None] = Field(default_factory=dict)
     bootstrap: Bootstrap | None = None
     per_class: list[ClassScores] = Field(default_factory=list)
+    mode: str = "multiclass"
     confusion: list[list[int]] = Field(default_factory=list)
     size: Size | None = None
     boundary: Boundary | None = None

@@ -46,6 +46,9 @@ SCORES = {
 }
 """Scores of metrics.json that the head of the report names, in this order."""
 
+OVERLAP_SCORES = {"aAcc": "right answers", "mAcc": "mean class recall"}
+"""What two of them are called where classes may overlap."""
+
 PICTURE_BUDGET = 3_600_000
 """Bytes for all pictures together before base64, which adds a third."""
 MAX_FIGURES = 12
@@ -124,9 +127,10 @@ def _enhancements(record: Record) -> list[str]:
 def score_list(record: Record) -> list[tuple[str, str, float | None, tuple[float, float] | None]]:
     """List key, words, value and interval of the scores of the whole split."""
     scores = record.metrics.scores
+    names = SCORES | OVERLAP_SCORES if record.metrics.mode == "multilabel" else SCORES
     return [
         (key, words, scores[key], record.metrics.interval(key))
-        for key, words in SCORES.items()
+        for key, words in names.items()
         if key in scores
     ]
 
@@ -139,7 +143,12 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("Run", _run_name(record)),
         ("Data", record.option("data", "name")),
         ("Split", f"{metrics.split}, {images}"),
-        ("Classes", len(metrics.classes)),
+        (
+            "Classes",
+            f"{len(metrics.classes)}, which may overlap"
+            if metrics.mode == "multilabel"
+            else len(metrics.classes),
+        ),
     ]
     if model:
         weights = record.option("model", "encoder_weights")

@@ -189,6 +189,7 @@ def _fit_stage(
         class_weights=weights,
         auxiliary=model.loss_weights,
         known_enhancements=list_enhancements(),
+        mode=model.mode,
     )
     step = TrainingStep(model, losses, channels_last=config.train.channels_last)
     task = SegmentationTask(
@@ -217,7 +218,9 @@ def _fit_stage(
 
 
 def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) -> SegmentationModel:
-    model = build_model(config.model, len(training.classes))
+    model = build_model(
+        config.model, len(training.classes), is_multilabel=training.labels.is_multilabel
+    )
     if plan.smallest == 1:
         height, width = config.data.crop or training[0]["image"].shape[-2:]
         check_single_sample(model, (height, width), config.model.architecture)
@@ -231,7 +234,7 @@ def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) ->
 
 
 def _class_weights(config: RunConfig, training: SegmentationDataset) -> list[float] | None:
-    if len(training.classes) == 1:
+    if len(training.classes) == 1 and not training.labels.is_multilabel:
         raise ConfigError(
             f"the data has a single class ({training.classes[0]}), which leaves nothing to tell "
             "apart; declare the background as a class in data.classes."

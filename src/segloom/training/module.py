@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from segloom.config.training import OptimConfig
-from segloom.metrics import ConfusionMatrix
-from segloom.ops.binary import both_logits, num_labels
+from segloom.metrics import ConfusionMatrix, MultilabelTables, Scores, multilabel_scores, scores
+from segloom.ops.binary import both_logits
+from segloom.ops.multilabel import pack_probabilities
 from segloom.training.optimizer import build_optimizer
 from segloom.training.step import TrainingStep
 
@@ -20,7 +21,7 @@ __all__ = ["SegmentationTask"]
 
 
 class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not read Lightning
-    """Train by `TrainingStep`, validate by one confusion matrix over all images.
+    """Train by `TrainingStep`, validate by one count over all images.
 
     Args:
         step: The network and its losses.
@@ -42,7 +43,9 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         self.config = config
         self.factor = factor
         self.fused = fused
-        self.confusion = ConfusionMatrix(num_labels(step.model.shape.num_classes))
+        self.is_multilabel = step.model.mode == "multilabel"
+        kind = MultilabelTables if self.is_multilabel else ConfusionMatrix
+        self.counts = kind(step.model.num_labels)
         self.validation_losses: list[Tensor] = []
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
@@ -55,8 +58,17 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         logits = self.step.model.run(self.step.normalize(batch["image"])).logits
         values = self.step.label_losses(logits, batch["mask"].long())
         self.validation_losses.append(self.step.losses.total(values).detach())
-        predicted = both_logits(logits).argmax(dim=1).to(torch.uint8)
-        self.confusion.update(predicted, batch["mask"])
+        if self.is_multilabel:
+            predicted = pack_probabilities(logits.float().sigmoid())
+        else:
+            predicted = both_logits(logits).argmax(dim=1).to(torch.uint8)
+        self.counts.update(predicted, batch["mask"])
+
+    def take_scores(self) -> Scores:
+        """Score the images of all processes since the last call."""
+        counts = self.counts.compute().cpu().numpy()
+        self.counts.reset()
+        return multilabel_scores(counts) if self.is_multilabel else scores(counts)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Build the optimiser and the schedule, which moves with every optimiser step."""

@@ -34,7 +34,7 @@ class TrainingStep(nn.Module):
 
         Args:
             image: uint8 ``(B, C, H, W)``, 0 to 255, of any size.
-            mask: Integers ``(B, H, W)``, class ids and 255 for void.
+            mask: Integers ``(B, H, W)``, class ids (in mode multilabel, bits) and 255 for void.
         """
         prediction = self.model.run(self.normalize(image))
         target = mask.long()
@@ -51,7 +51,8 @@ class TrainingStep(nn.Module):
 
     def label_losses(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Compute the losses of the labels alone, not weighted, in float32."""
-        logits = both_logits(logits)
+        if self.model.mode == "binary":
+            logits = both_logits(logits)
         with torch.autocast(logits.device.type, enabled=False):
             values: dict[str, Tensor] = self.losses(logits, target)
         return values
