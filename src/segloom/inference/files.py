@@ -14,7 +14,9 @@ from segloom.files import atomic_path
 from segloom.images import VOLUME_ENDINGS, is_volume, read_image
 from segloom.inference.predictor import Predictor
 from segloom.inference.results import ENDINGS, PredictedFile, is_up_to_date, shares_of
+from segloom.inference.truth import Truth
 from segloom.inference.volumes import LABEL_ENDING, predict_volume
+from segloom.types import IGNORE_INDEX
 
 __all__ = ["ENDINGS", "PredictedFile", "predict_files", "result_names"]
 
@@ -27,9 +29,11 @@ def predict_files(
     label: bool = True,
     palette: bool = True,
     overlay: bool = True,
+    errors: bool = True,
     montage: bool = False,
     probabilities: bool = False,
     skip_existing: bool = False,
+    truth: Truth | None = None,
     hu_window: tuple[float, float] = (-250.0, 250.0),
 ) -> Iterator[PredictedFile]:
     """Predict images one after the other; an image that cannot be read gives an entry with error.
@@ -46,10 +50,13 @@ def predict_files(
         label: Write the class ids as 8-bit PNG.
         palette: Write the class ids as a PNG that shows the classes' colours.
         overlay: Write the image tinted with the classes' colours.
-        montage: Write image, classes and overlay side by side with a legend.
+        errors: Where there is truth, write where the prediction is right, wrong or unmeasured.
+        montage: Write image, classes and overlay side by side with a legend; where there is truth,
+            image, truth, prediction and errors.
         probabilities: Write a compressed NumPy archive with ``probabilities`` float16
             ``(K, H, W)`` and ``classes``.
         skip_existing: Pass over images whose results are all there and not older than the image.
+        truth: Label maps of the images, from `segloom.inference.truth.find_truth`.
         hu_window: Values of a volume that are black and white to the network, as in its training.
 
     Yields:
@@ -63,6 +70,7 @@ def predict_files(
         "label": label,
         "palette": palette,
         "overlay": overlay,
+        "errors": errors and truth is not None,
         "montage": montage,
         "probabilities": probabilities,
     }
@@ -73,7 +81,7 @@ def predict_files(
     return (
         predict_volume(predictor, file, out / f"{name}{LABEL_ENDING}", hu_window, skip_existing)
         if is_volume(file)
-        else _predict_file(predictor, file, name, out, kinds, skip_existing=skip_existing)
+        else _predict_file(predictor, file, name, out, kinds, truth, skip_existing=skip_existing)
         for file, name in zip(files, names, strict=True)
     )
 
@@ -118,35 +126,41 @@ def _predict_file(
     name: str,
     out: Path,
     kinds: Sequence[str],
+    truth: Truth | None,
     *,
     skip_existing: bool,
 ) -> PredictedFile:
     targets = {kind: out / f"{name}{ENDINGS[kind]}" for kind in kinds}
-    if skip_existing and is_up_to_date(targets.values(), file):
+    sources = (file, truth.files[file]) if truth else (file,)
+    if skip_existing and is_up_to_date(targets.values(), *sources):
         return PredictedFile(file, written=targets, skipped=True)
     try:
         image = read_image(file)
+        size = (image.shape[0], image.shape[1])
+        expected = truth.read(file, size) if truth else None
         values = predictor.probabilities(image) if "probabilities" in kinds else None
         labels = _labels(predictor, image, values)
     except DataError as error:
         return PredictedFile(file, error=str(error))
     except MemoryError:
-        height, width = image.shape[:2]
-        reason = f"{file} has {height} x {width} pixels, too many for this machine's memory."
-        return PredictedFile(file, size=(height, width), error=reason)
+        reason = f"{file} has {size[0]} x {size[1]} pixels, too many for this machine's memory."
+        return PredictedFile(file, size=size, error=reason)
     try:
-        _write(predictor, targets, image, labels, values)
+        _write(predictor, targets, image, labels, expected, values)
     except OSError as error:
         raise SegloomError(
             f"cannot write to {out} ({error}); free space there or choose another folder."
         ) from error
+    counted = None if expected is None else expected != IGNORE_INDEX
     return PredictedFile(
         file,
-        size=(image.shape[0], image.shape[1]),
+        size=size,
         written=targets,
         shares=shares_of(
             np.bincount(labels.ravel(), minlength=predictor.num_classes), predictor.labels.classes
         ),
+        accuracy=None if counted is None else float((labels == expected)[counted].mean()),
+        void=None if counted is None else float(1 - counted.mean()),
     )
 
 
@@ -164,6 +178,7 @@ def _write(
     targets: dict[str, Path],
     image: NDArray[np.uint8],
     labels: NDArray[np.uint8],
+    truth: NDArray[np.uint8] | None,
     values: NDArray[np.float32] | None,
 ) -> None:
     classes, colors = predictor.labels.classes, predictor.labels.palette
@@ -177,6 +192,11 @@ def _write(
             pictures.write_palette_png(path, labels, colors)
         elif kind == "overlay":
             pictures.write_image(path, tinted)
+        elif kind == "errors" and truth is not None:
+            pictures.write_image(path, pictures.error_map(truth, labels))
+        elif kind == "montage" and truth is not None:
+            picture = pictures.comparison(image, truth, labels, classes, colors)
+            pictures.write_image(path, picture)
         elif kind == "montage":
             painted = pictures.colorize(labels, colors)
             panels = [("image", image), ("prediction", painted), ("overlay", tinted)]

@@ -28,6 +28,7 @@ __all__ = [
     "Size",
     "Tolerance",
     "number",
+    "read_history",
     "read_record",
 ]
 
@@ -232,7 +233,7 @@ def read_record(run: Path, split: str) -> Record:
         folder=folder,
         metrics=_read_metrics(folder / "metrics.json", directory, split),
         per_image=tuple(_read_per_image(folder / "per_image.csv")),
-        history=tuple(_read_history(directory.history)),
+        history=tuple(read_history(directory.history)),
         config_text=config_text,
         config=_parse_config(config_text),
         command=_read_text(directory.path / "command.txt"),
@@ -294,6 +295,7 @@ def _read_per_image(path: Path) -> list[tuple[str, float]]:
     return [(name, value) for name, value in pairs if value is not None]
 
 
-def _read_history(path: Path) -> list[dict[str, float | None]]:
+def read_history(path: Path) -> list[dict[str, float | None]]:
+    """Read a training's metrics.csv, one row per epoch; none where there is no such file."""
     rows = [{name: number(value) for name, value in row.items()} for row in _read_rows(path)]
     return [row for row in rows if row.get("epoch") is not None]
