@@ -45,6 +45,21 @@ def test_json_is_the_metrics_and_flags_go_over_the_runs_own(run, capsys):
     assert metrics["report"] == str(run / "eval" / "test" / "report.html")
 
 
+def test_boundary_f_of_davis_is_printed_and_reported(run, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    words = ["eval", str(copy), "--montages", "0", "--davis-tolerances", "0.05", "3"]
+    assert main(words) == 0
+    table = capsys.readouterr().out.split("boundary of DAVIS within")[1]
+    assert "5 % (4 px)" in table
+    assert "3 px" in table
+    report = (copy / "eval" / "test" / "report.html").read_text()
+    section = report.split('<section id="davis"')[1].split("</section>")[0]
+    assert "5 % of the diagonal" in section
+    assert "3 pixels" in section
+    assert section.count("thing") == 2
+
+
 def test_missing_split_is_a_sentence_and_exit_code_2(run, capsys):
     assert main(["eval", str(run), "--split", "val"]) == 2
     err = capsys.readouterr().err

@@ -14,6 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
+from segloom.evaluation.davis_summary import (
+    DAVIS_COLUMNS,
+    davis_intervals,
+    davis_rows,
+    summarize_davis,
+)
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.evaluation.region_summary import summarize_regions, write_regions
 from segloom.files import write_csv
@@ -77,6 +83,7 @@ def summarize(
         "boundary": _boundary(images, labels.classes, config)
         if config.boundary_tolerances
         else None,
+        "davis_boundary": summarize_davis(images, labels.classes, config),
         "regions": summarize_regions(images, cases or [""] * len(images), regions, config),
         "policy": POLICY,
         "inference": config.inference.model_dump(mode="json"),
@@ -99,6 +106,8 @@ def write_tables(
         "size.csv": ["bucket", "class", "num_objects", "IoU", "recall"],
         "boundary.csv": ["tolerance", "pixels", "class", "bIoU", "bF"],
     }
+    if metrics["davis_boundary"]:
+        tables["boundary.csv"] += DAVIS_COLUMNS
     rows: dict[str, list[dict[str, Any]]] = {
         "per_image.csv": [_image_row(image, classes) for image in images],
         "confusion.csv": [
@@ -106,7 +115,10 @@ def write_tables(
             for name, counts in zip(classes, metrics["confusion"], strict=True)
         ],
         "size.csv": _part_rows(metrics["size"], "buckets", "bucket"),
-        "boundary.csv": _part_rows(metrics["boundary"], "tolerances", "tolerance"),
+        "boundary.csv": [
+            *_part_rows(metrics["boundary"], "tolerances", "tolerance"),
+            *davis_rows(metrics["davis_boundary"]),
+        ],
     }
     paths = {}
     for name, columns in tables.items():
@@ -204,6 +216,7 @@ def _intervals(
     if config.boundary_tolerances:
         names = [f"{score}@{t:g}" for score in ("bIoU", "bF") for t in config.boundary_tolerances]
         add(names, [image.boundary for image in images], _boundary_columns)
+    named |= davis_intervals(images, config)
     return {name: ends.tolist() for name, ends in named.items() if not np.isnan(ends).any()}
 
 

@@ -22,6 +22,7 @@ from segloom.run_directory import RunDirectory
 __all__ = [
     "Boundary",
     "Bucket",
+    "DavisBoundary",
     "Metrics",
     "Montage",
     "Record",
@@ -106,6 +107,30 @@ class Boundary(_Part):
     tolerances: list[Tolerance] = Field(default_factory=list)
 
 
+class DavisScores(_Part):
+    """Boundary F of DAVIS with its precision and recall, means over the images."""
+
+    name: str = ""
+    f: Number = Field(None, alias="F")
+    precision: Number = None
+    recall: Number = None
+
+
+class DavisTolerance(DavisScores):
+    """The same at one tolerance (below 1 a share of the image diagonal), and by class."""
+
+    tolerance: Number = None
+    pixels: Number = None
+    per_class: list[DavisScores] = Field(default_factory=list)
+
+
+class DavisBoundary(_Part):
+    """Scores along the outlines, as DAVIS counts them."""
+
+    definition: str = ""
+    tolerances: list[DavisTolerance] = Field(default_factory=list)
+
+
 class Region(_Part):
     """Scores of classes that count as one: the mean over units, and of all pixels together."""
 
@@ -174,6 +199,7 @@ class Metrics(_Part):
     confusion: list[list[int]] = Field(default_factory=list)
     size: Size | None = None
     boundary: Boundary | None = None
+    davis_boundary: DavisBoundary | None = None
     regions: Regions | None = None
     policy: str | None = None
     inference: dict[str, Any] | None = None
