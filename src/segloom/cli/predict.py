@@ -43,6 +43,8 @@ class PredictOptions:
     """Folder of label maps of the images (ids, colours or 0/255), one of each one's name."""
     errors: bool = True
     """With truth, write NAME_errors.png: right slate, wrong orange, void black."""
+    edges: Path | None = None
+    """Folder of edge maps, one of each image's name, for a network with hed:source=file."""
     montage: bool = False
     """Write NAME_montage.png: image, classes and overlay side by side with a legend; with truth,
     image, truth, prediction and errors."""
@@ -64,6 +66,7 @@ def run(words: Sequence[str]) -> int:
     options = parse(PredictOptions, words, verb="predict")
     files = _find(options)  # a wrong name is told before torch is loaded
 
+    from segloom.data.companions import match_files
     from segloom.inference import Predictor, find_truth, predict_files
 
     files = _without_results(files, options.out)
@@ -71,6 +74,7 @@ def run(words: Sequence[str]) -> int:
     data, truth = _trained_data(options.run), None
     if options.truth is not None:
         truth = find_truth(options.truth, files, predictor.labels, data)
+    edges = match_files(files, options.edges, "edge map") if options.edges else None
     start = time.perf_counter()
     results = predict_files(
         predictor,
@@ -84,6 +88,7 @@ def run(words: Sequence[str]) -> int:
         probabilities=options.probabilities,
         skip_existing=options.skip_existing,
         truth=truth,
+        edges=edges,
         hu_window=options.hu_window or (data or DataConfig()).hu_window,
     )
     done = list(_shown(results, len(files), lines=not options.json))

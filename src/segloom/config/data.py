@@ -47,6 +47,9 @@ class DataConfig(Section):
     """Reader folder: where a split's images lie below root; {split} is train, val or test."""
     masks: str = "{split}/masks"
     """Reader folder: where a split's label maps lie below root."""
+    edges: str = ""
+    """Reader folder: where a split's edge maps lie below root, such as {split}/edges; empty for
+    none."""
     image_ending: str = ""
     """Reader folder: end of an image's stem that its label map lacks, such as _leftImg8bit."""
     mask_ending: str = ""

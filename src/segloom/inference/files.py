@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom import pictures
+from segloom.data.planes import read_edges
 from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path
 from segloom.images import VOLUME_ENDINGS, is_volume, read_image
@@ -34,6 +35,7 @@ def predict_files(
     probabilities: bool = False,
     skip_existing: bool = False,
     truth: Truth | None = None,
+    edges: Mapping[Path, Path] | None = None,
     hu_window: tuple[float, float] = (-250.0, 250.0),
 ) -> Iterator[PredictedFile]:
     """Predict images one after the other; an image that cannot be read gives an entry with error.
@@ -57,13 +59,16 @@ def predict_files(
             ``(K, H, W)`` and ``classes``.
         skip_existing: Pass over images whose results are all there and not older than the image.
         truth: Label maps of the images, from `segloom.inference.truth.find_truth`.
+        edges: Edge map of every image, as `segloom.data.companions.match_files` finds them, for a
+            network that takes them.
         hu_window: Values of a volume that are black and white to the network, as in its training.
 
     Yields:
         One entry per file, in order.
 
     Raises:
-        ConfigError: Nothing is to be written.
+        ConfigError: Nothing is to be written, or edge maps are missing, not taken, or asked of a
+            volume.
         SegloomError: The results cannot be written; no other image would fare better.
     """
     chosen = {
@@ -77,11 +82,14 @@ def predict_files(
     kinds = [kind for kind, wanted in chosen.items() if wanted]
     if not kinds:
         raise ConfigError(f"nothing is to be written; ask for one of {', '.join(ENDINGS)}.")
+    _check_edges(predictor, files, edges)
     names = result_names(files)
     return (
         predict_volume(predictor, file, out / f"{name}{LABEL_ENDING}", hu_window, skip_existing)
         if is_volume(file)
-        else _predict_file(predictor, file, name, out, kinds, truth, skip_existing=skip_existing)
+        else _predict_file(
+            predictor, file, name, out, kinds, truth, (edges or {}).get(file), skip_existing
+        )
         for file, name in zip(files, names, strict=True)
     )
 
@@ -127,19 +135,20 @@ def _predict_file(
     out: Path,
     kinds: Sequence[str],
     truth: Truth | None,
-    *,
+    edge: Path | None,
     skip_existing: bool,
 ) -> PredictedFile:
     targets = {kind: out / f"{name}{ENDINGS[kind]}" for kind in kinds}
-    sources = (file, truth.files[file]) if truth else (file,)
+    sources = [path for path in (file, truth and truth.files[file], edge) if path]
     if skip_existing and is_up_to_date(targets.values(), *sources):
         return PredictedFile(file, written=targets, skipped=True)
     try:
         image = read_image(file)
         size = (image.shape[0], image.shape[1])
         expected = truth.read(file, size) if truth else None
-        values = predictor.probabilities(image) if "probabilities" in kinds else None
-        labels = _labels(predictor, image, values)
+        seen = np.dstack([image, read_edges(edge, image, file)]) if edge else image
+        values = predictor.probabilities(seen) if "probabilities" in kinds else None
+        labels = _labels(predictor, seen, values)
     except DataError as error:
         return PredictedFile(file, error=str(error))
     except MemoryError:
@@ -162,6 +171,23 @@ def _predict_file(
         accuracy=None if counted is None else float((labels == expected)[counted].mean()),
         void=None if counted is None else float(1 - counted.mean()),
     )
+
+
+def _check_edges(
+    predictor: Predictor, files: Sequence[Path], edges: Mapping[Path, Path] | None
+) -> None:
+    if not predictor.takes_edges:
+        if edges is not None:
+            raise ConfigError("this network takes no edge maps; leave --edges out.")
+        return
+    volume = next((file for file in files if is_volume(file)), None)
+    if volume is not None:
+        raise ConfigError(f"this network takes edge maps, which volumes lack; leave {volume} out.")
+    if edges is None:
+        raise ConfigError(
+            "this network takes an edge map with every image; name their folder with --edges DIR "
+            "(`segloom edges` makes them)."
+        )
 
 
 def _labels(

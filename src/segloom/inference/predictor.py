@@ -67,7 +67,8 @@ class Predictor:
         self.whole_limit = whole_limit
         self.device = choose_device(self.config.device)
         self.num_classes = num_labels(model.shape.num_classes)
-        self.num_channels = model.shape.image_channels
+        self.num_channels = model.input_channels
+        self.takes_edges = model.edge_channels > 0
         if len(labels.classes) != self.num_classes:
             raise ConfigError(
                 f"the network has {self.num_classes} classes but the labels name "
@@ -96,7 +97,8 @@ class Predictor:
         """Name the class of every pixel.
 
         Args:
-            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size.
+            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size; for one
+                that takes edges, the edge map is the last channel.
 
         Returns:
             uint8 ``(H, W)``, class ids.
@@ -121,7 +123,7 @@ class Predictor:
         """Compute the probability of every class at every pixel.
 
         Args:
-            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size.
+            image: As in `label_map`.
 
         Returns:
             float32 ``(K, H, W)``, summing to 1 over K. For an image of 8000 x 8000 pixels and 12
@@ -151,8 +153,10 @@ class Predictor:
                 f"{image.dtype} of shape {image.shape}."
             )
         if image.shape[2] != self.num_channels:
+            edges = ", the last of them an edge map" if self.takes_edges else ""
             raise DataError(
-                f"the network takes {self.num_channels} channels; this image has {image.shape[2]}."
+                f"the network takes {self.num_channels} channels{edges}; this image has "
+                f"{image.shape[2]}."
             )
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]

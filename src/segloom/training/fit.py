@@ -119,6 +119,9 @@ def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
     validation = build_dataset(config.data, "val")
     plan = plan_batches(config, len(training))
     model = _model(config, training, plan)
+    if model.edge_channels:
+        training.require_edges()
+        validation.require_edges()
     step = TrainingStep(
         model, _losses(config, model, training), channels_last=config.train.channels_last
     )
