@@ -147,7 +147,7 @@ def test_labels_change_nothing_of_what_the_network_sees(root: Path, tmp_path: Pa
 
 def test_label_maps_are_refused_as_edges(root: Path) -> None:
     with pytest.raises(DataError, match=r"edge map of .*test0\.png is its label map.*answer away"):
-        build_dataset(data_config(root, "{split}/masks"), "test")[0]
+        build_dataset(data_config(root, "{split}/masks"), "test").require_edges()
 
 
 @pytest.mark.parametrize("verb", ["eval", "predict"])

@@ -91,11 +91,17 @@ class SegmentationDataset(Dataset[EdgeSample]):
         return len(self.records)
 
     def require_edges(self) -> None:
-        """Refuse samples without an edge map, for a network that takes one.
+        """Refuse samples without an edge map of their own, for a network that takes one.
 
         Raises:
-            DataError: A sample has none.
+            DataError: A sample has none, or its label map in the place of one.
         """
+        label = next((r for r in self.records if r.edge is not None and r.edge == r.mask), None)
+        if label is not None:
+            raise DataError(
+                f"the edge map of {label.image} is its label map, which gives the answer away; "
+                "make edge maps from the images with `segloom edges`."
+            )
         without = next((r for r in (*self.records, *self.extra) if r.edge is None), None)
         if without is not None:
             raise DataError(
