@@ -37,7 +37,8 @@ def run(words: Sequence[str]) -> int:
     if prints_config:
         print(dump_config(config), end="")
         return 0
-    _check_root(config)
+    if not config.train.resume:  # a finished run needs no data to say so
+        _check_root(config)
     from segloom.training import TrainingStopped, train
 
     try:
@@ -103,6 +104,7 @@ def _check_names(config: RunConfig) -> None:
 
 
 def _check_root(config: RunConfig) -> None:
+    """Refuse a missing data root, before torch is loaded too."""
     from segloom.data.readers import DATASETS, ROOTLESS
     from segloom.data.source import data_root
 
