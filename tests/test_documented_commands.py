@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from support.class_masks import write_split
 
 from segloom.cli.main import main
 from segloom.data.scenes import make_scene
+from segloom.enhancements.hed_network import HedNetwork
 from segloom.pictures import write_image, write_label_png
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,6 +150,9 @@ def prepare(words: list[str], root: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_run_as_written(page, camvid, folder, data_sets, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    if page.name == "hed.md":
+        save_file(HedNetwork().state_dict(), "hed.safetensors")
+        folder = shutil.copytree(folder, tmp_path / "data")  # the page writes edges into it
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for program, *words in commands(page):
         if program == "make":

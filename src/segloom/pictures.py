@@ -23,6 +23,7 @@ from segloom.types import IGNORE_INDEX, LabelSet
 __all__ = [
     "ERROR_LEGEND",
     "colorize",
+    "comparison",
     "default_palette",
     "draw_legend",
     "error_map",
@@ -153,6 +154,33 @@ def error_map(truth: NDArray[Any], prediction: NDArray[Any]) -> Picture:
     kind[truth == IGNORE_INDEX] = 2
     picture: Picture = np.array([RIGHT, WRONG, BLACK], dtype=np.uint8)[kind]
     return picture
+
+
+def comparison(
+    image: Picture,
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    labels: LabelSet,
+) -> Picture:
+    """Put an image, its truth, a prediction and its errors side by side, with all their colours.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        truth: Integer ``(H, W)``, class ids and 255 for void.
+        prediction: Likewise.
+        labels: Classes and their colours.
+
+    Raises:
+        DataError: The sizes differ, an array has another form, or an id has no colour.
+    """
+    palette = value_palette(labels)
+    panels = [
+        ("image", image),
+        ("truth", colorize(truth, palette)),
+        ("prediction", colorize(prediction, palette)),
+        ("error", error_map(truth, prediction)),
+    ]
+    return montage(panels, legend=[*legend_of(labels), *ERROR_LEGEND])
 
 
 def legend(classes: Sequence[str], palette: Sequence[Color]) -> list[LegendEntry]:

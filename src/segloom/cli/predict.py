@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from segloom.config import DataConfig
 from segloom.config.evaluation import InferenceConfig
 
 if TYPE_CHECKING:
@@ -41,8 +42,15 @@ class PredictOptions:
     overlap."""
     overlay: bool = True
     """Write NAME_overlay.png: the image tinted with the classes' colours."""
+    truth: Path | None = None
+    """Folder of label maps of the images (ids, colours or 0/255), one of each one's name."""
+    errors: bool = True
+    """With truth, write NAME_errors.png: right slate, wrong orange, void black."""
+    edges: Path | None = None
+    """Folder of edge maps, one of each image's name, for a network with hed:source=file."""
     montage: bool = False
-    """Write NAME_montage.png: image, classes and overlay side by side with a legend."""
+    """Write NAME_montage.png: image, classes and overlay side by side with a legend; with truth,
+    image, truth, prediction and errors."""
     probabilities: bool = False
     """Write NAME_probabilities.npz: float16 (classes, height, width)."""
     skip_existing: bool = False
@@ -61,10 +69,15 @@ def run(words: Sequence[str]) -> int:
     options = parse(PredictOptions, words, verb="predict")
     files = _find(options)  # a wrong name is told before torch is loaded
 
-    from segloom.inference import Predictor, predict_files
+    from segloom.data.companions import match_files
+    from segloom.inference import Predictor, find_truth, predict_files
 
     predictor = Predictor.from_path(options.run, options.inference)
     files = _without_results(files, options.out, predictor.labels)
+    data, truth = _trained_data(options.run), None
+    if options.truth is not None:
+        truth = find_truth(options.truth, files, predictor.labels, data)
+    edges = match_files(files, options.edges, "edge map") if options.edges else None
     start = time.perf_counter()
     results = predict_files(
         predictor,
@@ -73,10 +86,13 @@ def run(words: Sequence[str]) -> int:
         label=options.label,
         palette=options.palette,
         overlay=options.overlay,
+        errors=options.errors,
         montage=options.montage,
         probabilities=options.probabilities,
         skip_existing=options.skip_existing,
-        hu_window=options.hu_window or _trained_window(options.run),
+        truth=truth,
+        edges=edges,
+        hu_window=options.hu_window or (data or DataConfig()).hu_window,
     )
     done = list(_shown(results, len(files), lines=not options.json))
     failed = [result for result in done if result.error]
@@ -98,14 +114,13 @@ def _find(options: PredictOptions) -> list[Path]:
     return image_files(options.sources)
 
 
-def _trained_window(run: Path) -> tuple[float, float]:
-    """Look up how the run saw volumes; a model directory does not say."""
-    from segloom.config import DataConfig
+def _trained_data(run: Path) -> DataConfig | None:
+    """Look up on which data the run was trained; a model directory does not say."""
     from segloom.config.load import read_config
     from segloom.run_directory import RunDirectory
 
     path = RunDirectory(run).config
-    return (read_config(path).data if path.is_file() else DataConfig()).hu_window
+    return read_config(path).data if path.is_file() else None
 
 
 def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:
@@ -153,7 +168,10 @@ def _fate(result: PredictedFile) -> str:
         return "skipped"
     height, width = result.size or (0, 0)
     largest = sorted(result.shares.items(), key=lambda item: -item[1])[:3]
-    return f"{height}x{width}  " + ", ".join(f"{name} {share:.0%}" for name, share in largest)
+    fate = f"{height}x{width}  " + ", ".join(f"{name} {share:.0%}" for name, share in largest)
+    if result.accuracy is not None:
+        fate += f"  right {result.accuracy:.1%} (void {result.void:.0%})"
+    return fate
 
 
 def _print_end(done: Sequence[PredictedFile], out: Path, seconds: float) -> None:
@@ -175,6 +193,8 @@ def _summary(done: Sequence[PredictedFile], classes: Sequence[str]) -> dict[str,
                 "size": result.size,
                 "written": {kind: str(path) for kind, path in result.written.items()},
                 "shares": result.shares,
+                "accuracy": result.accuracy,
+                "void": result.void,
                 "skipped": result.skipped,
                 "error": result.error,
             }

@@ -59,6 +59,9 @@ class DataConfig(Section):
     """Reader folder: where a split's images lie below root; {split} is train, val or test."""
     masks: str = "{split}/masks"
     """Reader folder: where a split's label maps lie below root."""
+    edges: str = ""
+    """Reader folder: where a split's edge maps lie below root, such as {split}/edges; empty for
+    none."""
     image_ending: str = ""
     """Reader folder: end of an image's stem that its label map lacks, such as _leftImg8bit."""
     mask_ending: str = ""
@@ -185,6 +188,11 @@ class DataConfig(Section):
             raise ValueError(
                 "class_uniform draws crops by the one class of a pixel, which mask_format "
                 "multilabel does not have; leave it out"
+            )
+        if self.edges:
+            raise ValueError(
+                "edges beside folders of masks per class are not read; leave edges out, and let "
+                "the network make its own (hed:weights=FILE)"
             )
         if self.label_map:
             raise ValueError(

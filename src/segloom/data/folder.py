@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from segloom.config.data import DataConfig
@@ -52,6 +53,16 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         mask_ending=config.mask_ending,
         keep=keep,
     )
+    if config.edges:
+        edges = pair_folders(
+            images,
+            _edge_folder(config, split, images),
+            image_ending=config.image_ending,
+            keep=keep,
+            kind="edge map",
+            option="data.edges",
+        )
+        records = tuple(replace(r, edge=e.mask) for r, e in zip(records, edges, strict=True))
     return DatasetSource(records)
 
 
@@ -74,6 +85,15 @@ def folder_division(
     names = [key.as_posix() for key in find_images(images, config.image_ending)]
     division = divide(names, config.split_shares)
     return images, masks, lambda key: division[key.as_posix()] == split
+
+
+def _edge_folder(config: DataConfig, split: str, images: Path) -> Path:
+    """Find the folder of the edges beside that of the images."""
+    root = data_root(config)
+    for name in SPLIT_NAMES[split]:
+        if root / config.images.replace("{split}", name) == images:
+            return _require(root / config.edges.replace("{split}", name), "edges")
+    return _require(root / _without_split(config.edges), "edges")
 
 
 def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
@@ -197,6 +217,8 @@ def pair_folders(
     image_ending: str = "",
     mask_ending: str = "",
     keep: Callable[[Path], bool] | None = None,
+    kind: str = "label map",
+    option: str = "data.masks and data.mask_ending",
 ) -> tuple[Record, ...]:
     """Pair the images below one folder with the label maps below another.
 
@@ -210,6 +232,8 @@ def pair_folders(
         image_ending: End of an image's stem that does not count.
         mask_ending: End of a label map's stem that does not count.
         keep: Which keys of `find_images` to keep; None keeps all.
+        kind: What the files of the second folder are, for the message.
+        option: What names that folder, likewise.
 
     Raises:
         DataError: There are no images, or one has no label map or several.
@@ -232,20 +256,15 @@ def pair_folders(
     missing = [key for key in keys if key not in labels and len(by_stem.get(key.name, ())) != 1]
     if missing:
         several = len(by_stem.get(missing[0].name, ())) > 1
+        hint = " If every folder there is a class, set data.mask_format: multilabel." * several
+        more = f" (nor have {len(missing) - 1} more of {len(keys)} images)"
+        ending = f" and ends with {mask_ending}" if mask_ending else ""
         raise DataError(
-            _complain(found[missing[0]], len(missing), len(keys), masks, mask_ending)
-            + (" If every folder there is a class, set data.mask_format: multilabel." * several)
+            f"image {found[missing[0]]} has no {kind} of its own{more * (len(missing) > 1)}: no "
+            f"one file below {masks} has its stem{ending}; add it, move the image away, or set "
+            f"{option}.{hint}"
         )
     return tuple(
         Record(name, found[key], labels.get(key) or by_stem[key.name][0])
         for name, key in zip(unique_ids(keys), keys, strict=True)
-    )
-
-
-def _complain(image: Path, missing: int, total: int, masks: Path, mask_ending: str) -> str:
-    more = f" (nor have {missing - 1} more of {total} images)" if missing > 1 else ""
-    ending = f" and ends with {mask_ending}" if mask_ending else ""
-    return (
-        f"image {image} has no label map of its own{more}: no one file below {masks} has its "
-        f"stem{ending}; add it, move the image away, or set data.masks and data.mask_ending."
     )

@@ -96,7 +96,7 @@ class ClassMaskDecoder:
             if path is None:
                 continue
             stored = _grey(read_labels(path), path)
-            check_size(image, stored.pixels, record, f"mask {path}")
+            check_size(image, stored.pixels, record.image, f"mask {path}")
             present[index] = self._is_yes(stored, path, void)
         bits = pack(present)
         bits[void] = IGNORE_INDEX

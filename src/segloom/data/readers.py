@@ -12,7 +12,14 @@ from segloom.data.source import DatasetSource, settle_labels
 from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.types import LabelSet
 
-__all__ = ["DATASETS", "ENTRY_POINT_GROUP", "read_labelled_source", "read_source", "reader_names"]
+__all__ = [
+    "DATASETS",
+    "ENTRY_POINT_GROUP",
+    "ROOTLESS",
+    "read_labelled_source",
+    "read_source",
+    "reader_names",
+]
 
 DATASETS = {
     "ade20k": "segloom.data.ade20k:read",
@@ -28,6 +35,9 @@ DATASETS = {
     "voc": "segloom.data.voc:read",
 }
 """Name to ``module:function`` of the reader, ``read(config, split) -> DatasetSource``."""
+
+ROOTLESS = frozenset({"list", "scenes"})
+"""Those of them that do without a folder `data.root`."""
 
 ENTRY_POINT_GROUP = "segloom.datasets"
 

@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.evaluation.summary import image_scores
-from segloom.pictures import (
-    colorize,
-    error_map,
-    legend_of,
-    montage,
-    value_palette,
-    write_image,
-)
+from segloom.pictures import comparison, write_image
 from segloom.types import LabelSet
 
 __all__ = ["choose_extremes", "draw_montages", "publish_montages"]
@@ -59,20 +52,13 @@ def draw_montages(
         The part ``montages`` of metrics.json: for best and worst, id, file and mIoU.
     """
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    palette, entries = value_palette(labels), legend_of(labels)
     drawn: dict[str, list[dict[str, Any]]] = {}
     for kind, chosen in zip(("best", "worst"), choose_extremes(images, number), strict=True):
         drawn[kind] = []
         for rank, (index, value) in enumerate(chosen, start=1):
             image, truth, prediction = look(index)
             file = f"{kind}_{rank:02}.png"
-            panels = [
-                ("image", image),
-                ("truth", colorize(truth, palette)),
-                ("prediction", colorize(prediction, palette)),
-                ("error", error_map(truth, prediction)),
-            ]
-            picture = montage(panels, legend=entries)
+            picture = comparison(image, truth, prediction, labels)
             write_image(folder / UNFINISHED / file, picture)
             drawn[kind].append({"id": images[index].id, "file": f"{FOLDER}/{file}", "mIoU": value})
     return drawn

@@ -127,6 +127,8 @@ def evaluate(
     _check_classes(run, dataset.labels, saved)
     folder = out or RunDirectory(run).evaluation(config.split)
     model = from_pretrained(run)
+    if model.edge_channels:
+        dataset.require_edges()
     key = _fingerprint(config, data, saved, dataset)
     journal = Journal(folder / JOURNAL, key, len(dataset.labels.classes), config)
     predictor = Predictor(model, dataset.labels, config.inference)
@@ -262,7 +264,8 @@ def _look(
     sample = dataset[index]
     image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
     truth: NDArray[np.uint8] = sample["mask"].numpy()
-    return sample["meta"]["id"], image, truth, predictor.label_map(image)
+    seen = np.dstack([image, sample["edge"].numpy()]) if predictor.takes_edges else image
+    return sample["meta"]["id"], image, truth, predictor.label_map(seen)
 
 
 def _describe_model(model: SegmentationModel, run_config: RunConfig | None) -> dict[str, Any]:

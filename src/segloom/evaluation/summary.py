@@ -14,6 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
+from segloom.evaluation.davis_summary import (
+    DAVIS_COLUMNS,
+    davis_intervals,
+    davis_rows,
+    summarize_davis,
+)
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.evaluation.region_summary import summarize_regions, write_regions
 from segloom.files import write_csv
@@ -85,6 +91,7 @@ def summarize(
         "boundary": _boundary(images, labels.classes, config)
         if config.boundary_tolerances
         else None,
+        "davis_boundary": summarize_davis(images, labels.classes, config),
         "regions": summarize_regions(images, cases or [""] * len(images), regions, config),
         "policy": MULTILABEL_POLICY if is_multilabel else POLICY,
         "inference": config.inference.model_dump(mode="json"),
@@ -111,6 +118,8 @@ def write_tables(
         "size.csv": ["bucket", "class", "num_objects", "IoU", "recall"],
         "boundary.csv": ["tolerance", "pixels", "class", "bIoU", "bF"],
     }
+    if metrics["davis_boundary"]:
+        tables["boundary.csv"] += DAVIS_COLUMNS
     rows: dict[str, list[dict[str, Any]]] = {
         "per_image.csv": [_image_row(image, classes) for image in images],
         "confusion.csv": [
@@ -122,7 +131,10 @@ def write_tables(
             for name, (no, yes) in zip(classes, metrics.get("tables", ()), strict=False)
         ],
         "size.csv": _part_rows(metrics["size"], "buckets", "bucket"),
-        "boundary.csv": _part_rows(metrics["boundary"], "tolerances", "tolerance"),
+        "boundary.csv": [
+            *_part_rows(metrics["boundary"], "tolerances", "tolerance"),
+            *davis_rows(metrics["davis_boundary"]),
+        ],
     }
     paths = {}
     for name, columns in tables.items():
@@ -231,6 +243,7 @@ def _intervals(
     for names, counts, statistic in counted_scores(images, classes, config):
         ends = bootstrap_interval(counts, statistic, resamples=config.bootstrap)
         named.update(zip(names, ends, strict=True))
+    named |= davis_intervals(images, config)
     return {name: ends.tolist() for name, ends in named.items() if not np.isnan(ends).any()}
 
 

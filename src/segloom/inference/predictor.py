@@ -68,7 +68,8 @@ class Predictor:
         self.whole_limit = whole_limit
         self.device = choose_device(self.config.device)
         self.num_classes = model.num_labels
-        self.num_channels = model.shape.image_channels
+        self.num_channels = model.input_channels
+        self.takes_edges = model.edge_channels > 0
         if len(labels.classes) != self.num_classes:
             raise ConfigError(
                 f"the network has {self.num_classes} classes but the labels name "
@@ -97,7 +98,8 @@ class Predictor:
         """Name the class of every pixel.
 
         Args:
-            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size.
+            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size; for one
+                that takes edges, the edge map is the last channel.
 
         Returns:
             uint8 ``(H, W)``, class ids; of a network of mode multilabel the bits of
@@ -123,7 +125,7 @@ class Predictor:
         """Compute the probability of every class at every pixel.
 
         Args:
-            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size.
+            image: As in `label_map`.
 
         Returns:
             float32 ``(K, H, W)``, summing to 1 over K unless the classes may overlap. For an image
@@ -153,8 +155,10 @@ class Predictor:
                 f"{image.dtype} of shape {image.shape}."
             )
         if image.shape[2] != self.num_channels:
+            edges = ", the last of them an edge map" if self.takes_edges else ""
             raise DataError(
-                f"the network takes {self.num_channels} channels; this image has {image.shape[2]}."
+                f"the network takes {self.num_channels} channels{edges}; this image has "
+                f"{image.shape[2]}."
             )
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]

@@ -26,6 +26,7 @@ ENDINGS = {
     "label": "_label.png",
     "palette": "_palette.png",
     "overlay": "_overlay.png",
+    "errors": "_errors.png",
     "montage": "_montage.png",
     "probabilities": "_probabilities.npz",
 }
@@ -44,16 +45,20 @@ class PredictedFile:
     shares: dict[str, float] = field(default_factory=dict)
     """Share of the pixels by class, 0 to 1, of the classes that are there; where classes overlap
     they may add up to more than 1."""
+    accuracy: float | None = None
+    """Share of the labelled pixels of the truth that are right; None without truth."""
+    void: float | None = None
+    """Share of the truth that is void; None without truth."""
     skipped: bool = False
     """True if every result was there already and none was made."""
     error: str | None = None
     """Why there is no result, in one sentence; None if all went well."""
 
 
-def is_up_to_date(results: Iterable[Path], image: Path) -> bool:
-    """Tell whether results are there and not older than the image."""
+def is_up_to_date(results: Iterable[Path], *sources: Path) -> bool:
+    """Tell whether results are there and not older than what they were made from."""
     try:
-        made = image.stat().st_mtime
+        made = max(path.stat().st_mtime for path in sources)
         return all(path.stat().st_mtime >= made for path in results)
     except OSError:
         return False

@@ -22,6 +22,7 @@ from torchmetrics import Metric
 from segloom.label_bits import check_number, class_map
 from segloom.metrics.boundary import count_boundary
 from segloom.metrics.confusion import check_labels, count_confusion, to_uint8
+from segloom.metrics.davis_boundary import davis_boundary_counts
 from segloom.metrics.scores import Scores, mean_present, ratio
 from segloom.metrics.size_buckets import count_sizes
 
@@ -83,6 +84,15 @@ def multilabel_boundary(
         prediction, truth, num_classes, lambda p, t: count_boundary(p, t, 2, tolerances)[:, 1]
     )
     return np.moveaxis(counts, 0, 1)
+
+
+def multilabel_davis(
+    prediction: Labels, truth: Labels, num_classes: int, tolerance: float
+) -> Integers:
+    """Count outlines ``(K, 4)``, each class against the rest; see `davis_boundary_counts`."""
+    return _per_class(
+        prediction, truth, num_classes, lambda p, t: davis_boundary_counts(p, t, 2, tolerance)[1]
+    )
 
 
 def _per_class(

@@ -88,6 +88,9 @@ def create_model(
     normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
     extra_channels = sum(part.extra_input_channels for part in configs)
+    edge_channels = sum(part.edge_channels for part in configs)
+    if edge_channels > 1:
+        raise ConfigError("an image has one edge map; attach hed:source=file once.")
     widen_first_convolution(encoder, extra_channels)
     freeze_unused(encoder, in_channels + extra_channels)
     shape = _shape(network, in_channels, classes, extra_channels)
@@ -127,6 +130,7 @@ def create_model(
             name: part.loss_weight if isinstance(part, EnhancementConfig) else 1.0
             for name, part in parts.items()
         },
+        edge_channels=edge_channels,
     )
     for part in built.values():
         part.rewire(model)

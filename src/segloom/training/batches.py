@@ -83,7 +83,7 @@ def check_single_sample(model: SegmentationModel, size: tuple[int, int], name: s
     trial = copy.deepcopy(model).train()
     try:
         with torch.no_grad():
-            trial(torch.zeros(1, model.shape.image_channels, *size))
+            trial(torch.zeros(1, model.input_channels, *size))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

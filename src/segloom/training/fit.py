@@ -184,6 +184,9 @@ def _fit_stage(
         uniform = _class_uniform(config, training)
     plan = plan_batches(config, len(training))
     model = _model(config, training, plan)
+    if model.edge_channels:
+        training.require_edges()
+        validation.require_edges()
     losses = build_losses(
         config.loss,
         class_weights=weights,

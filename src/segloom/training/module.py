@@ -50,12 +50,12 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
         """Return the losses by name; ``loss`` is what Lightning descends."""
-        values: dict[str, Tensor] = self.step(batch["image"], batch["mask"])
+        values: dict[str, Tensor] = self.step(self.step.pixels(batch), batch["mask"])
         return {**{name: value.detach() for name, value in values.items()}, "loss": values["total"]}
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count predicted against true classes; void of the truth is not counted."""
-        logits = self.step.model.run(self.step.normalize(batch["image"])).logits
+        logits = self.step.model.run(self.step.normalize(self.step.pixels(batch))).logits
         values = self.step.label_losses(logits, batch["mask"].long())
         self.validation_losses.append(self.step.losses.total(values).detach())
         if self.is_multilabel:
