@@ -189,4 +189,3 @@ def test_a_recipe_learns_and_is_used(
             found = np.asarray(labels)
             assert labels.size == picture.size
     assert found.max() < len(dataset.classes)
-    print(recipe, *(f"{loss:.3f}" for loss in losses), f"mIoU {result['scores']['mIoU']:.3f}")
