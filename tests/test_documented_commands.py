@@ -6,7 +6,6 @@ trainings get options that make them short.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import shutil
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 from support.class_masks import write_split
+from support.coco import draw_coco
 
 from segloom.cli.main import main
 from segloom.data.scenes import make_scene
@@ -68,27 +68,6 @@ def folder(tmp_path_factory):
             write_image(root / split / "images" / f"{index}.png", image)
             write_label_png(root / split / "masks" / f"{index}.png", (mask == 3).astype(np.uint8))
     return root
-
-
-def draw_coco(root: Path, split: str, number: int, image: np.ndarray, mask: np.ndarray) -> None:
-    """Add an image, with its mask as run lengths, to the annotations of a split."""
-    path = root / "annotations" / f"instances_{split}2017.json"
-    kinds = [{"id": 1, "name": "road"}]
-    content = {"images": [], "annotations": [], "categories": kinds}
-    if path.is_file():
-        content = json.loads(path.read_text())
-    height, width = mask.shape
-    flat = mask.T.ravel() > 0
-    ends = [*(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
-    counts = np.diff([0, *([0] if flat[0] else []), *ends]).tolist()
-    entry = {"id": number, "file_name": f"{number}.png", "height": height, "width": width}
-    outline = {"size": [height, width], "counts": counts}
-    item = {"id": number, "image_id": number, "category_id": 1, "segmentation": outline}
-    content["images"].append(entry)
-    content["annotations"].append(item)
-    write_image(root / f"{split}2017" / f"{number}.png", image)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
 
 
 @pytest.fixture(scope="module")

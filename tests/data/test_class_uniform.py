@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -26,25 +25,26 @@ from segloom.data.transforms import JointTransform, sample_generator
 from segloom.errors import ConfigError, UnknownNameError
 
 
-def test_centroids_equal_those_of_sfnet(shared):
+def test_centroids_equal_those_of_sfnet(recorded):
     """Fixture sf_eval_misc."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
+    data = recorded("sf_eval_misc")
     table = np.full(256, 254, np.uint8)
-    for stored, class_id in json.loads(str(file["meta.id2train"])).items():
+    for stored, class_id in data.json("meta.id2train").items():
         table[int(stored)] = class_id
     found: dict[str, list[list[list[int]]]] = {}
-    for label, row, column in tile_centroids(table[file["in.mask"]], 16).tolist():
+    for label, row, column in tile_centroids(table[data.array("in.mask")], 16).tolist():
         found.setdefault(str(label), []).append([[column, row]])
-    assert found == json.loads(str(file["out.centroids"]))
+    data.equal(found, "out.centroids", data.json("out.centroids"), kind="sampling")
 
 
-def test_an_epoch_is_divided_as_sfnet_divides_it(shared):
+def test_an_epoch_is_divided_as_sfnet_divides_it(recorded):
     """Fixture sf_eval_misc."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
-    case = json.loads(str(file["meta.build_epoch"]))
+    data = recorded("sf_eval_misc")
+    case = data.json("meta.build_epoch")
     each, rest = epoch_counts(case["n"], case["classes"], case["pct"])
-    assert each * case["classes"] == case["uniform_part"]
-    assert rest == case["random_part"]
+    found = [each * case["classes"], rest]
+    expected = [case["uniform_part"], case["random_part"]]
+    data.equal(found, "meta.build_epoch", expected, kind="sampling")
 
 
 @settings(max_examples=50, deadline=None)
