@@ -8,7 +8,8 @@ counts are one matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,17 +65,31 @@ def bootstrap_values(
     Runs on the same images see the same resamples, so their values may be subtracted.
     """
     num_images = len(per_image)
-    random = np.random.default_rng(seed)
     flat = per_image.reshape(num_images, -1).astype(np.float64)
     # A chunk holds the draws and the sums; all sums stay below 2^53, so they are exact.
     chunk = max(1, _CHUNK_BYTES // (8 * (num_images + flat.shape[1])))
     values = []
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        draws = random.multinomial(num_images, np.full(num_images, 1 / num_images), size=size)
-        sums = (draws.astype(np.float64) @ flat).reshape(size, *per_image.shape[1:])
+    for draws in _draws(num_images, resamples, chunk, seed):
+        sums = (draws @ flat).reshape(len(draws), *per_image.shape[1:])
         values.append(np.asarray(statistic(sums)))
     return np.concatenate(values)
+
+
+def _draws(num_images: int, resamples: int, chunk: int, seed: int) -> Iterable[NDArray[np.float64]]:
+    """Say how often every resample takes every image, ``(R, N)`` in chunks of rows."""
+    if chunk >= resamples:
+        return (_all_draws(num_images, resamples, seed),)
+    random, share = np.random.default_rng(seed), np.full(num_images, 1 / num_images)
+    return (
+        random.multinomial(num_images, share, size=min(chunk, resamples - start)).astype(np.float64)
+        for start in range(0, resamples, chunk)
+    )
+
+
+@lru_cache(maxsize=1)  # all scores of all runs on the same images take the same draws
+def _all_draws(num_images: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    random, share = np.random.default_rng(seed), np.full(num_images, 1 / num_images)
+    return random.multinomial(num_images, share, size=resamples).astype(np.float64)
 
 
 def _percentiles(values: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
