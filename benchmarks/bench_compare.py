@@ -1,7 +1,7 @@
 """Time a comparison against its bare trainings, and two workers against one.
 
-Every cell is one training and one test on generated street scenes, on one core. ``bare`` does them one
-after the other in one process, with nothing around them; ``one worker`` and ``two workers`` are
+Every cell is one training and one test on generated street scenes, on one core. ``bare`` does them
+one after the other in one process, with nothing around them; ``one worker`` and ``two workers`` are
 `segloom compare` with everything it does: plan, locks, cost of every cell, statistics, tables. Run
 ``python benchmarks/bench_compare.py``.
 """
@@ -45,9 +45,9 @@ def call(*words: str) -> None:
 def main() -> None:
     """Parse the command line, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=10, help="of every cell")
-    parser.add_argument("--seeds", type=int, default=2, help="of the two kinds of cells")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3, help="of every cell")
+    parser.add_argument("--seeds", type=int, default=1, help="of the two kinds of cells")
     parser.add_argument("--no-write", action="store_true", help="print only")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
