@@ -20,10 +20,12 @@ from segloom.types import IGNORE_INDEX
 
 __all__ = [
     "ERROR_LEGEND",
+    "FLIP_LEGEND",
     "colorize",
     "default_palette",
     "draw_legend",
     "error_map",
+    "flip_map",
     "legend",
     "montage",
     "overlay",
@@ -40,6 +42,16 @@ BLACK = (0, 0, 0)
 RIGHT, WRONG = (92, 108, 122), (255, 166, 33)
 ERROR_LEGEND: tuple[LegendEntry, ...] = (("right", RIGHT), ("wrong", WRONG))
 """Colours of `error_map`. They differ in lightness, so every kind of colour vision tells them."""
+
+MENDED, SPOILED = (92, 230, 168), (226, 48, 32)
+STILL_RIGHT, STILL_WRONG = (58, 68, 78), (136, 142, 148)
+FLIP_LEGEND: tuple[LegendEntry, ...] = (
+    ("wrong before, right now", MENDED),
+    ("right before, wrong now", SPOILED),
+    ("right in both", STILL_RIGHT),
+    ("wrong in both", STILL_WRONG),
+)
+"""Colours of `flip_map`: green and red of very different lightness, on dark and middle grey."""
 
 PAPER, INK = (255, 255, 255), (32, 36, 40)
 GAP = 10  # pixels between panels and around them
@@ -144,6 +156,27 @@ def error_map(truth: NDArray[Any], prediction: NDArray[Any]) -> Picture:
     kind = (truth != prediction).astype(np.uint8)
     kind[truth == IGNORE_INDEX] = 2
     picture: Picture = np.array([RIGHT, WRONG, BLACK], dtype=np.uint8)[kind]
+    return picture
+
+
+def flip_map(truth: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> Picture:
+    """Show which pixels a second prediction mends and which it spoils; black without truth (void).
+
+    Args:
+        truth: Integer ``(H, W)``.
+        before: The first prediction, likewise.
+        after: The second prediction, likewise.
+
+    Raises:
+        DataError: The sizes differ or an array is no integer label map.
+    """
+    truth, before, after = (_checked_labels(part, IGNORE_INDEX) for part in (truth, before, after))
+    _check_same_size(truth, before, ("truth", "first prediction"))
+    _check_same_size(truth, after, ("truth", "second prediction"))
+    colors = np.array([STILL_WRONG, MENDED, SPOILED, STILL_RIGHT, BLACK], dtype=np.uint8)
+    kind = 2 * (before == truth).astype(np.uint8) + (after == truth)
+    kind[truth == IGNORE_INDEX] = 4
+    picture: Picture = colors[kind]
     return picture
 
 

@@ -102,6 +102,9 @@ def _group(
         "encoder": group.encoder,
         "classes": list(own[0].classes) if own else [],
         "num_images": len(own[0].ids) if own else 0,
+        "image_size": next(
+            (run.facts["image_size"] for run in own if "image_size" in run.facts), None
+        ),
         "rows": [_row(name, own, lost) for name in variants],
         "pairs": [_pair(name, own, baseline) for name in variants if name != baseline],
     }

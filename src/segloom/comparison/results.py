@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from segloom.comparison.plan import Group
 from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
+from segloom.config.load import read_config
 from segloom.errors import DataError
 from segloom.evaluation.image_counts import ImageCounts, count_image
 from segloom.evaluation.journal import read_counts
-from segloom.evaluation.summary import counted_scores
+from segloom.evaluation.summary import counted_scores, image_scores
 from segloom.metrics import bootstrap_values
+from segloom.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from segloom.data import SegmentationDataset
@@ -50,10 +52,15 @@ class Measured:
     """``(V,)`` on the whole split, 0 to 1; NaN where a score does not exist."""
     resampled: NDArray[np.float64]
     """``(R, V)`` on resamples of the images."""
+    image_miou: NDArray[np.float64]
+    """``(N,)`` mIoU of every image by itself; NaN where nothing is counted."""
     path: Path
     """Run directory or folder of label PNGs."""
     predictions: Path | None = None
     """Folder of the predicted label maps, if they were kept."""
+    data: DataConfig | None = None
+    """Where the images and their truth are, if that is known."""
+    split: str = "test"
     facts: dict[str, Any] = field(default_factory=dict)
     """Cost and conditions, where they are known."""
 
@@ -93,6 +100,8 @@ def read_measured(
         seed=seed,
         path=run,
         predictions=predictions if predictions.is_dir() else None,
+        data=_data(run),
+        split=split,
         facts={"policy": metrics["policy"], "inference": metrics["inference"], **facts},
     )
 
@@ -119,8 +128,16 @@ def count_predictions(
         seed=seed,
         path=folder,
         predictions=folder,
+        data=data,
+        split=config.split,
         facts={},
     )
+
+
+def _data(run: Path) -> DataConfig | None:
+    """Read where a run found its images."""
+    path = RunDirectory(run).config
+    return read_config(path).data if path.is_file() else None
 
 
 def _count(
@@ -162,5 +179,6 @@ def _measured(
         score_names=tuple(names),
         scores=np.concatenate(scores),
         resampled=np.concatenate(resampled, axis=1),
+        image_miou=np.array([image_scores(image).mIoU for image in images]),
         **rest,
     )
