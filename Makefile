@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup demo test test-all parity figures lint bench clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,12 @@ test: setup  ## Run the tests (under 15 minutes on 2 cores)
 
 test-all: setup  ## Run every test, the slow ones too
 	$(PYTEST)
+
+parity: setup  ## Compare with the original programs' recorded results; writes docs/parity.md
+	$(PYTEST) --parity-table docs/parity.md
+
+figures: setup  ## Draw the figures of the documentation from built networks and generated scenes
+	$(BIN)/python docs/figures/draw.py
 
 lint: setup  ## Style, docstrings, types and the layer rule
 	$(BIN)/ruff check .

@@ -1,17 +1,28 @@
-"""What every test may use: the reference fixtures and real data, where they are present."""
+"""What every test may use: recorded results and real data, where they are present.
+
+``--parity-table FILE`` runs only the tests that read recorded results, and writes what they found.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from support.parity import FINDINGS, Findings, parity_table
 
 from segloom.data.cityscapes_labels import LABELS
+
+if TYPE_CHECKING:
+    from support.recorded import Recording
+
+FOUND = Findings()
+"""What all tests of this run saw of recorded results."""
 
 SHARED = Path(os.environ.get("SEGLOOM_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -22,6 +33,49 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no reference data at {SHARED} (set SEGLOOM_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def recorded(shared: Path) -> Callable[[str], Recording]:
+    """Read the results that an original program computed; see `support.recorded`."""
+    from support.recorded import read_recording
+
+    return lambda name: read_recording(shared / "fixtures", name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parity-table",
+        metavar="FILE",
+        help="run the tests that read recorded results, and write what they found as Markdown",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--parity-table"):
+        own = [item for item in items if "recorded" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in own])
+        items[:] = own
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    yield
+    # Properties travel with the report, also from another process.
+    item.user_properties.append(("parity", FINDINGS.take()))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        for name, found in report.user_properties:
+            if name == "parity":
+                FOUND.add(Findings(**found))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    path = session.config.getoption("--parity-table")
+    if path and exitstatus == pytest.ExitCode.OK and not hasattr(session.config, "workerinput"):
+        Path(path).write_text(parity_table(FOUND))
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,21 @@ trainings get options that make them short.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from safetensors.torch import save_file
+from support.class_masks import write_split
+from support.coco import draw_coco
 
 from segloom.cli.main import main
 from segloom.data.scenes import make_scene
+from segloom.enhancements.hed_network import HedNetwork
 from segloom.pictures import write_image, write_label_png
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,27 +70,6 @@ def folder(tmp_path_factory):
     return root
 
 
-def draw_coco(root: Path, split: str, number: int, image: np.ndarray, mask: np.ndarray) -> None:
-    """Add an image, with its mask as run lengths, to the annotations of a split."""
-    path = root / "annotations" / f"instances_{split}2017.json"
-    kinds = [{"id": 1, "name": "road"}]
-    content = {"images": [], "annotations": [], "categories": kinds}
-    if path.is_file():
-        content = json.loads(path.read_text())
-    height, width = mask.shape
-    flat = mask.T.ravel() > 0
-    ends = [*(np.flatnonzero(np.diff(flat)) + 1).tolist(), flat.size]
-    counts = np.diff([0, *([0] if flat[0] else []), *ends]).tolist()
-    entry = {"id": number, "file_name": f"{number}.png", "height": height, "width": width}
-    outline = {"size": [height, width], "counts": counts}
-    item = {"id": number, "image_id": number, "category_id": 1, "segmentation": outline}
-    content["images"].append(entry)
-    content["annotations"].append(item)
-    write_image(root / f"{split}2017" / f"{number}.png", image)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
 @pytest.fixture(scope="module")
 def data_sets(tmp_path_factory, cityscapes_tree):
     """Folder with one small tree per page of docs/data, in the layout that it describes first."""
@@ -119,6 +102,8 @@ def data_sets(tmp_path_factory, cityscapes_tree):
         lesions = root / "isic" / f"ISIC2018_Task1_{name}_GroundTruth"
         write_image(root / "isic" / f"ISIC2018_Task1-2_{name}_Input" / f"ISIC_{number}.png", image)
         write_label_png(lesions / f"ISIC_{number}_segmentation.png", bird)
+    for split, count in (("train", 4), ("val", 2), ("test", 2)):
+        write_split(root / "multilabel", split, count, size=(64, 96))
     for number in range(4):
         split = ("train", "train", "val", "test")[number]
         maps = [make_scene(1, split, index, size=(64, 96))[1] for index in range(3)]
@@ -144,6 +129,9 @@ def prepare(words: list[str], root: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_run_as_written(page, camvid, folder, data_sets, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    if page.name == "hed.md":
+        save_file(HedNetwork().state_dict(), "hed.safetensors")
+        folder = shutil.copytree(folder, tmp_path / "data")  # the page writes edges into it
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for program, *words in commands(page):
         if program == "make":

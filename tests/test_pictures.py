@@ -15,6 +15,7 @@ from segloom.errors import ConfigError, DataError
 from segloom.pictures import (
     ERROR_LEGEND,
     colorize,
+    comparison,
     default_palette,
     draw_legend,
     error_map,
@@ -25,6 +26,7 @@ from segloom.pictures import (
     write_label_png,
     write_palette_png,
 )
+from segloom.types import LabelSet
 
 PALETTE = [(200, 10, 0), (0, 255, 3), (4, 5, 6)]
 LABELS = np.array([[0, 1, 2], [255, 2, 0]], dtype=np.uint8)
@@ -247,3 +249,12 @@ def test_views_and_reversed_arrays_are_written_right(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(image), IMAGE[:, ::-1])
     with Image.open(tmp_path / "b.png") as image:
         assert np.array_equal(np.asarray(image), LABELS[::-1, ::2])
+
+
+def test_comparison_shows_truth_prediction_and_errors_with_all_their_colours() -> None:
+    prediction = np.array([[0, 2, 2], [1, 2, 0]], dtype=np.uint8)
+    picture = comparison(IMAGE, LABELS, prediction, LabelSet(("red", "green", "dark"), PALETTE))
+    found = set(map(tuple, np.unique(picture.reshape(-1, 3), axis=0).tolist()))
+    assert found >= {*PALETTE, (0, 0, 0), *(color for _, color in ERROR_LEGEND)}
+    panels = [("", IMAGE), ("", colorize(LABELS, PALETTE)), ("", colorize(prediction, PALETTE))]
+    assert picture.shape[1] > montage(panels).shape[1]

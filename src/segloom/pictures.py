@@ -1,7 +1,8 @@
 """Label maps as pictures: colours, overlays, error maps, legends and montages, and writing them.
 
 Pictures are uint8 ``(H, W, 3)``, RGB. Label maps are integer ``(H, W)``: class ids, and 255 for a
-pixel without a class (void), which is black in every picture.
+pixel without a class (void), which is black in every picture. Of classes that may overlap the
+values are bits (`segloom.label_bits`); a pixel of several is painted in the mean of their colours.
 """
 
 from __future__ import annotations
@@ -16,19 +17,25 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segloom.errors import ConfigError, DataError
 from segloom.files import atomic_path
-from segloom.types import IGNORE_INDEX
+from segloom.label_bits import sets
+from segloom.types import IGNORE_INDEX, LabelSet
 
 __all__ = [
     "ERROR_LEGEND",
     "FLIP_LEGEND",
     "colorize",
+    "comparison",
     "default_palette",
     "draw_legend",
     "error_map",
     "flip_map",
     "legend",
+    "legend_of",
     "montage",
+    "num_values",
     "overlay",
+    "tinted_labels",
+    "value_palette",
     "write_image",
     "write_label_png",
     "write_palette_png",
@@ -39,6 +46,8 @@ Picture: TypeAlias = NDArray[np.uint8]
 LegendEntry: TypeAlias = tuple[str, tuple[int, int, int]]
 
 BLACK = (0, 0, 0)
+NO_CLASS = (222, 222, 222)
+"""Of a pixel of none of the classes that may overlap."""
 RIGHT, WRONG = (92, 108, 122), (255, 166, 33)
 ERROR_LEGEND: tuple[LegendEntry, ...] = (("right", RIGHT), ("wrong", WRONG))
 """Colours of `error_map`. They differ in lightness, so every kind of colour vision tells them."""
@@ -180,6 +189,33 @@ def flip_map(truth: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> 
     return picture
 
 
+def comparison(
+    image: Picture,
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    labels: LabelSet,
+) -> Picture:
+    """Put an image, its truth, a prediction and its errors side by side, with all their colours.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        truth: Integer ``(H, W)``, class ids and 255 for void.
+        prediction: Likewise.
+        labels: Classes and their colours.
+
+    Raises:
+        DataError: The sizes differ, an array has another form, or an id has no colour.
+    """
+    palette = value_palette(labels)
+    panels = [
+        ("image", image),
+        ("truth", colorize(truth, palette)),
+        ("prediction", colorize(prediction, palette)),
+        ("error", error_map(truth, prediction)),
+    ]
+    return montage(panels, legend=[*legend_of(labels), *ERROR_LEGEND])
+
+
 def legend(classes: Sequence[str], palette: Sequence[Color]) -> list[LegendEntry]:
     """Pair every class with its colour, and void with black, for `montage` or `draw_legend`.
 
@@ -195,6 +231,35 @@ def legend(classes: Sequence[str], palette: Sequence[Color]) -> list[LegendEntry
         (name, (color[0], color[1], color[2])) for name, color in zip(classes, colors, strict=True)
     ]
     return [*entries, ("void", BLACK)]
+
+
+def num_values(labels: LabelSet) -> int:
+    """Count the values of a label map below void: classes, or sets of classes that overlap."""
+    number = len(labels.classes)
+    return 2**number if labels.is_multilabel else number
+
+
+def value_palette(labels: LabelSet) -> Sequence[Color]:
+    """Give the colour of every value of a label map: for bits, the mean of their classes'."""
+    if not labels.is_multilabel:
+        return labels.palette
+    members = sets(len(labels.classes))  # (2**K, K)
+    number = members.sum(axis=1, keepdims=True)
+    mean = (members @ np.array(labels.palette) / np.maximum(number, 1)).round().astype(int)
+    return [NO_CLASS, *map(tuple, mean[1:].tolist())]
+
+
+def legend_of(labels: LabelSet) -> list[LegendEntry]:
+    """Pair every class, no class where that is possible, and void with their colours."""
+    *entries, void = legend(labels.classes, labels.palette)
+    return [*entries, *([("none", NO_CLASS)] if labels.is_multilabel else []), void]
+
+
+def tinted_labels(values: NDArray[np.uint8], labels: LabelSet) -> NDArray[np.uint8]:
+    """Say void where no class is, so that `overlay` keeps the image there."""
+    if not labels.is_multilabel:
+        return values
+    return np.where(values == 0, np.uint8(IGNORE_INDEX), values)
 
 
 def draw_legend(entries: Sequence[LegendEntry], *, width: int, size: int = 14) -> Picture:

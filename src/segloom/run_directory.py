@@ -2,6 +2,7 @@
 
 config.yaml  environment.json  command.txt  log.txt
 metrics.csv  metrics.jsonl     one row per epoch
+curves.png                     the same as a picture
 checkpoints/best  checkpoints/last     each a model directory, as `save_pretrained` writes it
 checkpoints/trainer.ckpt       optimiser, schedule and position, for resuming
 eval/<split>/                  metrics.json counts.jsonl per_image.csv confusion.csv report.html
@@ -52,6 +53,16 @@ class RunDirectory:
                 f"`segloom train ... --train.out {self.path}`."
             )
         return path
+
+    @property
+    def curves(self) -> Path:
+        """Picture of the training."""
+        return self.path / "curves.png"
+
+    @property
+    def evaluated_splits(self) -> list[str]:
+        """Splits with a complete evaluation."""
+        return sorted(path.parent.name for path in self.path.glob("eval/*/metrics.json"))
 
     def evaluation(self, split: str) -> Path:
         """Folder of the evaluation on ``split``."""

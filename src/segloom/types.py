@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from segloom.errors import ConfigError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "IGNORE_INDEX",
     "FeatureSpec",
+    "Mode",
     "ModelShape",
     "Prediction",
     "Record",
@@ -29,6 +30,11 @@ IGNORE_INDEX = 255
 """Label of a pixel without a class (void): never trained, never counted, never predicted."""
 
 
+Mode: TypeAlias = Literal["binary", "multiclass", "multilabel"]
+"""What a network's channels are: one logit for two classes (`segloom.ops.binary`), one per class of
+which each pixel has one, or one per class of which a pixel has any (`segloom.ops.multilabel`)."""
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """The classes of a data set, in the order of their ids; void is not among them."""
@@ -37,6 +43,8 @@ class LabelSet:
     palette: tuple[tuple[int, int, int], ...]
     """One RGB colour per class, 0 to 255."""
     ignore_index: int = IGNORE_INDEX
+    is_multilabel: bool = False
+    """Classes may overlap; label maps then hold a bit per class (`segloom.label_bits`)."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.classes) <= IGNORE_INDEX:
@@ -72,7 +80,8 @@ class Sample(TypedDict):
     """One image with its label map.
 
     ``image`` is uint8 ``(C, H, W)``, RGB, 0 to 255 (not normalised: the model does that on the
-    batch); ``mask`` is uint8 ``(H, W)``, class ids and `IGNORE_INDEX`. A collated batch has the
+    batch); ``mask`` is uint8 ``(H, W)``, class ids (for classes that overlap, their
+    bits) and `IGNORE_INDEX`. A collated batch has the
     same keys with a leading ``B`` and ``meta`` as a list.
     """
 
@@ -141,3 +150,12 @@ class Record:
     """Which part of the files it is, such as a slice of a volume; None is the whole."""
     case: str = ""
     """What the sample is a part of, such as a patient; empty for a case of its own."""
+    class_masks: tuple[Path | None, ...] = ()
+    """In the place of ``mask``, for classes that overlap: a file per class, None where there is
+    nothing of it."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the sample, the image first."""
+        found = (self.image, self.mask, self.edge, *self.class_masks)
+        return tuple(path for path in found if path is not None)

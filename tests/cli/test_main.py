@@ -77,10 +77,34 @@ def test_options_override_the_recipe():
 
 
 def test_an_unknown_option_ends_with_the_nearest_and_code_2(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        parse(RunConfig, ["--modle.architecture", "fpn"], verb="train")
-    assert stopped.value.code == 2
-    assert "--model.architecture" in capsys.readouterr().err
+    assert main(["train", "demo", "--modle.architecture", "fpn"]) == 2
+    error = capsys.readouterr().err
+    assert error == (
+        "segloom: unknown option '--modle.architecture': did you mean '--model.architecture'?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "camvdi"], "unknown recipe 'camvdi': did you mean 'camvid'?"),
+        (["train", "list"], "list is a reader of data and no recipe; write `segloom train folder"),
+        (["train", "camvid"], "needs a folder; give it with --data.root DIR"),
+        (["train", "camvid", "--data.root", "/nowhere"], "/nowhere is not a folder"),
+        (["train", "demo", "--model.architecture", "unett"], "did you mean 'unet'?"),
+        (["train", "demo", "--model.enhancements", "amfa:level=2"], "did you mean 'afma'?"),
+        (["train", "demo", "--data.name", "camvit", "--print-config"], "did you mean 'camvid'?"),
+    ],
+)
+def test_a_trivial_mistake_is_answered_without_torch(words, message):
+    program = (
+        "import sys\nfrom segloom.cli.main import main\n"
+        f"code = main({words!r})\nprint(code, 'torch' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    first, last = done.stderr.strip().splitlines()
+    assert message in first
+    assert last == "2 False"
 
 
 def test_list_prints_json(capsys):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
 import pytest
+from tyro.conf import Positional
 
 from segloom.cli.options import flags, parse
 from segloom.config import RunConfig
@@ -40,8 +45,43 @@ def test_a_value_out_of_range_is_one_sentence(words, message, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_an_unknown_flag_names_the_nearest(capsys):
+@dataclass
+class Options:
+    run: Positional[Path]
+    out: Path
+    size: tuple[int, int] | None = None
+    split: Literal["train", "val"] = "val"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("x --out y --splitt val", "unknown option '--splitt': did you mean '--split'?"),
+        ("x --out y --wxyz", "unknown option '--wxyz'; `segloom eval --help` tells more."),
+        ("x --outt y", "unknown option '--outt': did you mean '--out'?"),
+        ("x --out y z", "too many words: z; `segloom eval --help` tells more."),
+        ("", "`segloom eval` needs PATH and --out PATH; `segloom eval --help` tells more."),
+        (
+            "x --out y --split all",
+            "invalid choice 'all' for argument '--split'. Expected one of ('train', 'val'); "
+            "`segloom eval --help` tells more.",
+        ),
+        (
+            "x --out y --size a b",
+            "Error parsing --size: no type matching {None}|{INT INT} could be instantiated from "
+            "['a', 'b']; `segloom eval --help` tells more.",
+        ),
+    ],
+)
+def test_a_command_that_cannot_be_read_is_one_sentence(words, message, capsys):
+    with pytest.raises(ConfigError) as error:
+        parse(Options, words.split(), verb="eval")
+    assert str(error.value) == message
+    assert capsys.readouterr().err == ""
+
+
+def test_help_is_no_mistake(capsys):
     with pytest.raises(SystemExit) as stop:
-        parse(RunConfig, ["--optim.lrr", "1"], verb="train")
-    assert stop.value.code == 2
-    assert "--optim.lr" in capsys.readouterr().err
+        parse(Options, ["--help"], verb="eval")
+    assert stop.value.code == 0
+    assert "--split" in capsys.readouterr().out

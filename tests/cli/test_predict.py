@@ -113,3 +113,23 @@ def test_missing_run_is_a_usage_error(
     (tmp_path / "empty").mkdir()
     assert main(["predict", str(tmp_path / "empty"), str(images)]) == 2
     assert "neither a run nor a model directory" in capsys.readouterr().err
+
+
+def test_truth_adds_errors_and_says_how_much_is_right(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "left/b.png", "right/b.png"):
+        (tmp_path / "maps" / name).parent.mkdir(parents=True, exist_ok=True)
+        ids = np.repeat(np.array([0, 1, 255, 255], np.uint8), 10 * 48).reshape(40, 48)
+        Image.fromarray(ids).save(tmp_path / "maps" / name)
+    words = ["predict", str(run), str(images), "--out", str(tmp_path / "out")]
+    assert main([*words, "--truth", str(tmp_path / "maps"), "--json"]) == 0
+    for entry in json.loads(capsys.readouterr().out)["files"]:
+        assert Path(entry["written"]["errors"]).is_file()
+        assert entry["void"] == 0.5
+        shares = {"road": 0.0, "car": 0.0, **entry["shares"]}
+        assert 0 <= entry["accuracy"] <= 1
+        assert shares["road"] + shares["car"] == pytest.approx(1)
+    (tmp_path / "maps" / "a.png").unlink()
+    assert main([*words, "--truth", str(tmp_path / "maps")]) == 2
+    assert "a.png has no label map of its name" in capsys.readouterr().err

@@ -13,6 +13,8 @@ from segloom.config import EvalConfig, InferenceConfig
     [
         ({"boundary_tolerances": (0.0,)}, "share of the diagonal up to 0.25"),
         ({"boundary_tolerances": (2.0,)}, "share of the diagonal up to 0.25"),
+        ({"davis_tolerances": (0.5,)}, "up to 0.25, or 1 to 100 whole pixels"),
+        ({"davis_tolerances": (0.00375, 2.5)}, "up to 0.25, or 1 to 100 whole pixels"),
         ({"size_limits": (100, 100)}, "areas must be positive and rise"),
         ({"size_limits": (0, 100)}, "areas must be positive and rise"),
         ({"bootstrap": -1}, "greater than or equal to 0"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -26,25 +25,26 @@ from segloom.data.transforms import JointTransform, sample_generator
 from segloom.errors import ConfigError, UnknownNameError
 
 
-def test_centroids_equal_those_of_sfnet(shared):
+def test_centroids_equal_those_of_sfnet(recorded):
     """Fixture sf_eval_misc."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
+    data = recorded("sf_eval_misc")
     table = np.full(256, 254, np.uint8)
-    for stored, class_id in json.loads(str(file["meta.id2train"])).items():
+    for stored, class_id in data.json("meta.id2train").items():
         table[int(stored)] = class_id
     found: dict[str, list[list[list[int]]]] = {}
-    for label, row, column in tile_centroids(table[file["in.mask"]], 16).tolist():
+    for label, row, column in tile_centroids(table[data.array("in.mask")], 16).tolist():
         found.setdefault(str(label), []).append([[column, row]])
-    assert found == json.loads(str(file["out.centroids"]))
+    data.equal(found, "out.centroids", data.json("out.centroids"), kind="sampling")
 
 
-def test_an_epoch_is_divided_as_sfnet_divides_it(shared):
+def test_an_epoch_is_divided_as_sfnet_divides_it(recorded):
     """Fixture sf_eval_misc."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
-    case = json.loads(str(file["meta.build_epoch"]))
+    data = recorded("sf_eval_misc")
+    case = data.json("meta.build_epoch")
     each, rest = epoch_counts(case["n"], case["classes"], case["pct"])
-    assert each * case["classes"] == case["uniform_part"]
-    assert rest == case["random_part"]
+    found = [each * case["classes"], rest]
+    expected = [case["uniform_part"], case["random_part"]]
+    data.equal(found, "meta.build_epoch", expected, kind="sampling")
 
 
 @settings(max_examples=50, deadline=None)
@@ -231,6 +231,50 @@ def test_the_coarse_set_adds_places_of_the_named_classes_only(tmp_path, cityscap
     unknown = config.model_copy(update={"class_uniform_coarse": ("bussi",)})
     with pytest.raises(UnknownNameError, match=r"'bussi'.*bus"):
         class_uniform(unknown, dataset, 0)
+
+
+def test_from_an_epoch_on_the_fine_images_alone_are_drawn_from(tmp_path, cityscapes_tree):
+    cityscapes_tree(tmp_path, {"train": ("aachen",)})
+    cityscapes_tree(tmp_path, {"train_extra": ("nuremberg",)}, labels="gtCoarse")
+    changes = {"class_uniform": 1.0, "class_uniform_coarse": ("bus",)}
+    config = DataConfig(name="cityscapes", root=tmp_path, cache=False, **changes)
+    dataset = build_dataset(config, "train", augment=True)
+    found = class_uniform(config, dataset, 0).centroids
+    always = ClassUniform(found, 60, 19, 1.0)
+    plan = class_uniform(config.model_copy(update={"class_uniform_until": 2}), dataset, 0)
+    assert plan.until == 2
+    # Samples 0 and 1 are finely labelled.
+    plan = ClassUniform(
+        found._replace(sample=np.where(found.sample < 2, found.sample, found.sample + 60)),
+        60,
+        19,
+        1.0,
+        until=2,
+    )
+
+    def drawn(plan: ClassUniform, epoch: int) -> set[bool]:
+        return {key.sample >= 2 for key in plan.keys(epoch) if key.center is not None}
+
+    assert drawn(plan, 0) == drawn(plan, 1) == {False, True}
+    assert drawn(plan, 2) == drawn(plan, 9) == {False}
+    assert drawn(always, 2) == {False, True}
+    assert [len(plan.keys(epoch)) for epoch in (1, 2)] == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"class_uniform_until": 3}, "class_uniform_coarse, which is empty"),
+        (
+            {"class_uniform_until": 3, "class_uniform_coarse": ("rare",), "coarse": True},
+            "part of the training set in every epoch",
+        ),
+        ({"class_uniform_until": 0, "class_uniform_coarse": ("rare",)}, "greater than or equal"),
+    ],
+)
+def test_an_end_of_coarse_crops_that_are_not_drawn_is_refused(folder, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        options(folder, **changes)
 
 
 def test_a_coarse_set_that_is_not_there_or_not_asked_for_is_refused(folder):

@@ -20,7 +20,7 @@ from segloom.config.data import AugmentConfig, DataConfig
         ({"crop": (0, 8)}, "at least one pixel"),
         ({"split_shares": (0.5, 0.5, 0.5)}, "must add up to 1"),
         ({"split_shares": (1.5, -0.5, 0)}, "must add up to 1"),
-        ({"mask_format": "rgb"}, "'auto', 'index', 'color' or 'binary'"),
+        ({"mask_format": "rgb"}, "'auto', 'index', 'color', 'binary' or 'multilabel'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options, message):

@@ -29,23 +29,21 @@ def labeled(tmp_path):
     return folder
 
 
-def test_recorded_conversion_sends_other_colours_to_class_zero(shared):
-    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
-        palette = [tuple(map(int, color)) for color in data["meta.colors"]]
-        stored = StoredLabels(data["in.rgb_label"], "color", is_lossy=False)
-        expected = data["out.int_label"]
+def test_recorded_conversion_sends_other_colours_to_class_zero(recorded):
+    data = recorded("ln_misc")
+    palette = [tuple(color) for color in data["meta.colors"].tolist()]
+    stored = StoredLabels(data.array("in.rgb_label"), "color", is_lossy=False)
     decoder = make_decoder(12, "color", palette=palette, unknown=0)
-    np.testing.assert_array_equal(decoder.convert(stored, "label.png"), expected)
+    data.compare(decoder.convert(stored, "label.png"), "out.int_label", 0, kind="labels")
     with pytest.raises(DataError, match="holds colours outside the 12 classes"):
         make_decoder(12, "color", palette=palette).convert(stored, "label.png")
 
 
-def test_recorded_class_weights(shared):
-    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
-        share, expected = data["in.class_freq"], data["out.class_weights"]
-    pixels = np.rint(share * 1e9).astype(np.int64)
+def test_recorded_class_weights(recorded):
+    data = recorded("ln_misc")
+    pixels = np.rint(data.array("in.class_freq") * 1e9).astype(np.int64)
     counts = ClassCounts(pixels, np.full(12, 10**9), 1)
-    np.testing.assert_allclose(class_weights(counts, "log2"), expected, rtol=1e-5)
+    data.compare(class_weights(counts, "log2"), "out.class_weights", 1e-5, kind="class weights")
 
 
 def test_weights_of_the_authors_program_divide_by_the_largest_class():

@@ -122,7 +122,7 @@ def count_masks(shared, split, classes):
 
     class MasksOnly:
         def __init__(self):
-            self.classes = dataset.classes
+            self.classes, self.labels = dataset.classes, dataset.labels
 
         def __len__(self):
             return len(dataset)

@@ -1,14 +1,15 @@
 """CELT against the arrays of the original program, and its key names."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
+from segmentation_models_pytorch.encoders import get_encoder
+from support.recorded import procedural
 from torch import nn
 from torch.nn import functional as F
 
 from segloom.enhancements.celt import CeltConfig, rename_reference_key
+from segloom.ops.patches import to_patches
 from segloom.types import FeatureSpec, ModelShape
 
 MODES = ("parity", "default")
@@ -30,39 +31,8 @@ def shape(classes=12):
     return ModelShape(3, classes, levels, 16)
 
 
-def fixture(shared, name):
-    with np.load(shared / "fixtures" / "afma_celt" / f"{name}.npz") as file:
-        return dict(file)
-
-
-def reference_keys(shared):
-    path = shared / "fixtures" / "afma_celt" / "celt_state_dict_keys.json"
-    return json.loads(path.read_text())
-
-
 def normal(seed, *size):
     return np.random.RandomState(seed).standard_normal(size).astype(np.float32)
-
-
-def procedural_weights(sizes, seed):
-    """The recipe of the fixtures' README: values depend on the sorted position of the key."""
-    weights = {}
-    for index, (key, size) in enumerate(sorted(sizes.items())):
-        r = normal(seed + index, *size)
-        if key.endswith("num_batches_tracked"):
-            continue
-        if key.endswith("running_var"):
-            r = 0.5 + 0.5 * abs(r)
-        elif key.endswith("running_mean"):
-            r = 0.1 * r
-        elif len(size) >= 2:
-            r = r * np.sqrt(2 / np.prod(size[1:]))
-        elif key.endswith("weight"):
-            r = 1 + 0.1 * r
-        else:
-            r = 0.05 * r
-        weights[key] = torch.from_numpy(np.asarray(r, dtype=np.float32))
-    return weights
 
 
 def load_celt(module, weights):
@@ -84,9 +54,9 @@ def relative(value, reference):
     return float((value.detach().double() - reference).abs().max() / reference.abs().max())
 
 
-def block(shared, mode):
-    data = fixture(shared, "celt_block_p4_64")
-    weights = {k[2:]: torch.from_numpy(np.float32(v)) for k, v in data.items() if k[:2] == "w."}
+def block(recorded, mode):
+    data = recorded("celt_block_p4_64")
+    weights = {k[2:]: data[k] for k in data if k[:2] == "w."}
     module = load_celt(CeltConfig(patch=4, grid=4, mode=mode).build(shape()), weights)
     return module, data
 
@@ -100,25 +70,30 @@ def celt_only(sizes):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_block_equals_the_original_forward(shared, mode):
-    module, data = block(shared, mode)
-    image, feature = (torch.from_numpy(data[key]) for key in ("x", "feat_stage2"))
-    up, down = module.relate(module.source_embed(image), module.feature_embed(feature))
-    assert relative(up.transpose(0, 1), data["tr_up_out"]) < 1e-5
-    assert relative(down.transpose(0, 1), data["tr_down_out"]) < 1e-5
-    assert relative(up @ down.transpose(1, 2), data["relation"]) < 1e-5
-    assert relative(module.attend(image, feature), data["att_all"]) < 1e-5
+def test_block_equals_the_original_forward(recorded, mode):
+    module, data = block(recorded, mode)
+    image, feature = (data[key] for key in ("x", "feat_stage2"))
+    embedded = module.source_embed(image), module.feature_embed(feature)
+    for plane, key in zip(embedded, ("tokens_img", "tokens_feat"), strict=True):
+        data.compare(to_patches(plane, 4, "pad").squeeze(1).transpose(0, 1), key, 1e-5)
+    up, down = module.relate(*embedded)
+    data.compare(up.transpose(0, 1), "tr_up_out", 1e-5)
+    data.compare(down.transpose(0, 1), "tr_down_out", 1e-5)
+    relation = up @ down.transpose(1, 2)
+    data.compare(relation, "relation", 1e-5)
+    data.compare(module.reduce(module.expand(relation)), "patch_out", 1e-5)
+    data.compare(module.attend(image, feature), "att_all", 1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_block_equals_the_original_gradients(shared, mode):
-    module, data = block(shared, mode)
-    image, feature = (torch.from_numpy(data[key]) for key in ("x", "feat_stage2"))
+def test_block_equals_the_original_gradients(recorded, mode):
+    module, data = block(recorded, mode)
+    image, feature = (data[key] for key in ("x", "feat_stage2"))
     weight = torch.from_numpy(normal(int(data["grad_out_seed"]), *data["att_all"].shape))
     (module.attend(image, feature) * weight).sum().backward()
     for key, name in GRADIENTS.items():
         tolerance = 5e-4 if key in ROUNDED else 1e-5
-        assert relative(module.get_parameter(name).grad, data[key]) < tolerance, key
+        data.compare(module.get_parameter(name).grad, key, tolerance)
 
 
 def reference_map(weights, image, feature, patch):
@@ -144,15 +119,13 @@ def reference_map(weights, image, feature, patch):
 
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 @pytest.mark.parametrize("mode", MODES)
-def test_gradients_in_float64_equal_the_formula(shared, mode):
-    module, data = block(shared, mode)
+def test_gradients_in_float64_equal_the_formula(recorded, mode):
+    module, data = block(recorded, mode)
     module.double()
-    image, feature = (torch.from_numpy(data[key]).double() for key in ("x", "feat_stage2"))
+    image, feature = (data[key].double() for key in ("x", "feat_stage2"))
     weight = torch.from_numpy(normal(int(data["grad_out_seed"]), *data["att_all"].shape))
     weights = {
-        key[2:].removeprefix("encoder."): torch.from_numpy(np.float64(np.float32(value)))
-        for key, value in data.items()
-        if key[:2] == "w."
+        key[2:].removeprefix("encoder."): data[key].double() for key in data if key[:2] == "w."
     }
     for value in weights.values():
         value.requires_grad_()
@@ -167,58 +140,60 @@ def test_gradients_in_float64_equal_the_formula(shared, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_encoder_with_small_patches_equals_the_original(shared, mode):
-    data = fixture(shared, "celt_encoder_r18_p4_64")
+def test_encoder_with_small_patches_equals_the_original(recorded, mode):
+    data = recorded("celt_encoder_r18_p4_64")
     small = {100: 16, 300: 48}
     sizes = {
         key.removeprefix("encoder."): list(size)
-        for key, size in reference_keys(shared)["unet"].items()
+        for key, size in recorded("celt_state_dict_keys")["unet"].items()
         if key.startswith("encoder.")
     }
     for key, size in celt_only(sizes).items():
         sizes[key] = [small.get(side, side) for side in size]
     sizes["linear_layer_1.weight"] = [1024, 16]
-    weights = procedural_weights(sizes, int(data["seed"]))
+    weights = procedural(sizes, int(data["seed"]))
+    encoder = get_encoder("resnet18", weights=None).eval()
+    encoder.load_state_dict({key: weights[key] for key in encoder.state_dict()})
+    with torch.no_grad():
+        for level, map_ in enumerate(encoder(data["x"])[1:], start=1):
+            data.compare(map_, f"f{level}", 1e-5)
     module = load_celt(CeltConfig(patch=4, grid=4, mode=mode).build(shape()), weights)
-    image, feature = torch.from_numpy(data["x"]), torch.from_numpy(data["f2"])
+    image, feature = data["x"], data["f2"]
     features, signal = module.enrich(image, [image, image, feature], None)
-    assert relative(signal, data["att_all"]) < 1e-5
+    data.compare(signal, "att_all", 1e-5)
     assert features[2] is feature
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_whole_encoder_at_320_equals_the_original(shared, mode):
-    from segmentation_models_pytorch.encoders import get_encoder
-
-    data = fixture(shared, "celt_encoder_r18_native_320")
+def test_whole_encoder_at_320_equals_the_original(recorded, mode):
+    data = recorded("celt_encoder_r18_native_320")
     sizes = {
         key.removeprefix("encoder."): size
-        for key, size in reference_keys(shared)["unet"].items()
+        for key, size in recorded("celt_state_dict_keys")["unet"].items()
         if key.startswith("encoder.")
     }
-    weights = procedural_weights(sizes, int(data["seed"]))
+    weights = procedural(sizes, int(data["seed"]))
     encoder = get_encoder("resnet18", weights=None).eval()
-    plain = {key: weights[key] for key in encoder.state_dict() if key in weights}
-    encoder.load_state_dict({**encoder.state_dict(), **plain})
+    encoder.load_state_dict({key: weights[key] for key in encoder.state_dict()})
     module = load_celt(CeltConfig(mode=mode).build(shape()), weights)
     with torch.no_grad():
         image = torch.from_numpy(normal(int(data["x_seed"]), 1, 3, 320, 320))
         features = encoder(image)
         _, signal = module.enrich(image, features, None)
         up, down = module.relate(module.source_embed(image), module.feature_embed(features[2]))
-    assert relative(signal, data["att_all"]) < 1e-5
-    assert relative(up[:, :32] @ down.transpose(1, 2), data["relation_corner"]) < 1e-5
+    data.compare(signal, "att_all", 1e-5)
+    data.compare(up[:, :32] @ down.transpose(1, 2), "relation_corner", 1e-5)
     maps = [*features, signal]
-    assert relative(torch.stack([m.mean() for m in maps]), data["feature_mean"]) < 1e-5
-    assert relative(torch.stack([m.std() for m in maps]), data["feature_std"]) < 1e-5
+    data.compare(torch.stack([m.mean() for m in maps]), "feature_mean", 1e-5)
+    data.compare(torch.stack([m.std() for m in maps]), "feature_std", 1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_whole_unet_at_320_equals_the_original(shared, mode):
+def test_whole_unet_at_320_equals_the_original(recorded, mode):
     from segloom.models import create_model
 
-    data = fixture(shared, "celt_unet_r18_native_320_full")
-    weights = procedural_weights(reference_keys(shared)["unet"], int(data["seed"]))
+    data = recorded("celt_unet_r18_native_320_full")
+    weights = procedural(recorded("celt_state_dict_keys")["unet"], int(data["seed"]))
     model = create_model(
         "unet", encoder_name="resnet18", classes=12, enhancements=CeltConfig(mode=mode)
     ).eval()
@@ -232,31 +207,29 @@ def test_whole_unet_at_320_equals_the_original(shared, mode):
     # Logits reach 325 here, so softmax turns float32's rounding of a logit into 1e-4 at the few
     # pixels where two classes tie; float64 is as far (8.9e-5) from the stored values.
     crop = probabilities[..., 100:148, 100:148]
-    assert relative(crop, data["prob_crop"]) < 1e-4
-    assert float((crop - torch.from_numpy(data["prob_crop"])).abs().mean()) < 1e-7
-    assert relative(probabilities.mean((0, 2, 3)), data["prob_mean"]) < 1e-5
-    assert relative(probabilities.std((0, 2, 3)), data["prob_std"]) < 1e-5
+    data.compare(crop, "prob_crop", 1e-4)
+    assert float((crop - data["prob_crop"]).abs().mean()) < 1e-7
+    data.compare(probabilities.mean((0, 2, 3)), "prob_mean", 1e-5)
+    data.compare(probabilities.std((0, 2, 3)), "prob_std", 1e-5)
 
 
 @pytest.mark.parametrize("architecture", ["unet", "fpn", "deeplabv3", "pspnet"])
-def test_head_equals_the_original(shared, architecture):
-    data = fixture(shared, f"celt_head_{architecture}_64")
+def test_head_equals_the_original(recorded, architecture):
+    data = recorded(f"celt_head_{architecture}_64")
     kernel, factor = int(data["kernel"]), float(data["upsampling"])
     module = CeltConfig(kernel=kernel, mode="parity").build(shape())
-    module.project.load_state_dict(
-        {name: torch.from_numpy(data[f"att_conv_{name}"]) for name in ("weight", "bias")}
-    )
-    weight, bias = (torch.from_numpy(data[f"conv_{name}"]) for name in ("weight", "bias"))
-    logits = F.conv2d(torch.from_numpy(data["decoder_out"]), weight, bias, padding=kernel // 2)
+    module.project.load_state_dict({name: data[f"att_conv_{name}"] for name in ("weight", "bias")})
+    weight, bias = (data[f"conv_{name}"] for name in ("weight", "bias"))
+    logits = F.conv2d(data["decoder_out"], weight, bias, padding=kernel // 2)
     if factor > 1:
         logits = F.interpolate(logits, scale_factor=factor, mode="bilinear", align_corners=True)
-    corrected = module.correct(logits, torch.from_numpy(data["att_all"]))
-    assert relative(corrected, data["logits"]) < 1e-5
+    corrected = module.correct(logits, data["att_all"])
+    data.compare(corrected, "logits", 1e-5)
 
 
-def test_keys_of_all_eight_architectures_are_ours(shared):
+def test_keys_of_all_eight_architectures_are_ours(recorded):
     own = {f"enhancements.celt.{key}" for key in CeltConfig().build(shape()).state_dict()}
-    everything = reference_keys(shared)
+    everything = recorded("celt_state_dict_keys")
     assert len(everything) == 8
     for architecture, sizes in everything.items():
         renamed = [rename_reference_key(key) for key in sizes]

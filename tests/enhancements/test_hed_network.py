@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.recorded import seeded
+from support.recorded import Recording, seeded
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,44 +22,36 @@ WORDS = ("One", "Two", "Thr", "Fou", "Fiv")
 
 
 @pytest.fixture(scope="module")
-def recorded(shared: Path) -> dict[str, np.ndarray]:
-    with np.load(shared / "fixtures" / "fenet_linknet" / "hed_full.npz") as file:
-        return {name: file[name] for name in file.files}
+def hed(recorded: Callable[[str], Recording]) -> Recording:
+    return recorded("hed_full")
 
 
 @pytest.fixture(scope="module")
-def reference_weights(recorded: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    return {key: seeded(key, shape) for key, shape in json.loads(str(recorded["meta.state_keys"]))}
+def reference_weights(hed: Recording) -> dict[str, Tensor]:
+    return {key: seeded(key, shape) for key, shape in hed.json("meta.state_keys")}
 
 
-def rgb(recorded: dict[str, np.ndarray]) -> Tensor:
-    return 255 * torch.from_numpy(recorded["in.bgr01"]).flip(1)
-
-
-def assert_close(actual: Tensor, expected: np.ndarray) -> None:
-    """Compare to 1e-5 of the largest recorded value."""
-    assert tuple(actual.shape) == expected.shape
-    error = (actual - torch.from_numpy(expected)).abs().max() / np.abs(expected).max()
-    assert error <= 1e-5, f"relative error {error:.1e}"
+def rgb(hed: Recording) -> Tensor:
+    return 255 * hed["in.bgr01"].flip(1)
 
 
 @torch.no_grad()
-def test_simple_geometry_equals_the_recorded_scores(recorded, reference_weights):
+def test_simple_geometry_equals_the_recorded_scores(hed, reference_weights):
     network = HedNetwork("simple")
     network.load_state_dict(rename_hed_tensors(reference_weights) | {"mean": network.mean})
-    for number, score in enumerate(network.scores(rgb(recorded)), start=1):
-        assert_close(score, recorded[f"out.score{number}"])
-    assert_close(network.edges(rgb(recorded)), recorded["out.fuse"])
+    for number, score in enumerate(network.scores(rgb(hed)), start=1):
+        hed.compare(score, f"out.score{number}", 1e-5)
+    hed.compare(network.edges(rgb(hed)), "out.fuse", 1e-5)
 
 
 @torch.no_grad()
-def test_caffe_geometry_equals_the_recorded_probabilities(recorded, reference_weights):
+def test_caffe_geometry_equals_the_recorded_probabilities(hed, reference_weights):
     network = HedNetwork("caffe")
     network.load_state_dict(rename_hed_tensors(reference_weights) | {"mean": network.mean})
-    found = network(rgb(recorded)).sigmoid()
+    found = network(rgb(hed)).sigmoid()
     for number in range(5):
-        assert_close(found[:, number : number + 1], recorded[f"out.caffe_like_side{number + 1}"])
-    assert_close(found[:, 5:], recorded["out.caffe_like_fuse"])
+        hed.compare(found[:, number : number + 1], f"out.caffe_like_side{number + 1}", 1e-5)
+    hed.compare(found[:, 5:], "out.caffe_like_fuse", 1e-5)
 
 
 @torch.no_grad()
@@ -80,8 +71,8 @@ def test_exact_enlarging_equals_transposed_convolutions_with_the_recorded_crops(
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_crop_margins_are_the_recorded_ones(recorded):
-    assert recorded["meta.crop_margins"].tolist() == [34, 35, 36, 38, 42]
+def test_crop_margins_are_the_recorded_ones(hed):
+    hed.compare([34, 35, 36, 38, 42], "meta.crop_margins", 0, kind="geometry")
 
 
 def small_network(geometry: str) -> HedNetwork:
@@ -96,11 +87,11 @@ def small_network(geometry: str) -> HedNetwork:
 
 def test_size_and_cost_are_the_published_ones():
     assert sum(parameter.numel() for parameter in HedNetwork().parameters()) == 14_716_171
-    with torch.device("meta"):
-        network, image = HedNetwork("simple"), torch.empty(1, 3, 320, 480)
-    with FlopCounterMode(display=False) as counter:
-        network(image)
-    assert counter.get_total_flops() / 2e9 == pytest.approx(47.0, abs=0.05)
+    network = HedNetwork("simple").to("meta")
+    for size, billions in (((320, 480), 47.0), ((512, 912), 142.9), ((1024, 2048), 641.7)):
+        with FlopCounterMode(display=False) as counter:
+            network(torch.empty(1, 3, *size, device="meta"))
+        assert round(counter.get_total_flops() / 2e9, 1) == billions
 
 
 @torch.no_grad()

@@ -45,6 +45,21 @@ def test_json_is_the_metrics_and_flags_go_over_the_runs_own(run, capsys):
     assert metrics["report"] == str(run / "eval" / "test" / "report.html")
 
 
+def test_boundary_f_of_davis_is_printed_and_reported(run, tmp_path, capsys):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    words = ["eval", str(copy), "--montages", "0", "--davis-tolerances", "0.05", "3"]
+    assert main(words) == 0
+    table = capsys.readouterr().out.split("boundary of DAVIS within")[1]
+    assert "5 % (4 px)" in table
+    assert "3 px" in table
+    report = (copy / "eval" / "test" / "report.html").read_text()
+    section = report.split('<section id="davis"')[1].split("</section>")[0]
+    assert "5 % of the diagonal" in section
+    assert "3 pixels" in section
+    assert section.count("thing") == 2
+
+
 def test_missing_split_is_a_sentence_and_exit_code_2(run, capsys):
     assert main(["eval", str(run), "--split", "val"]) == 2
     err = capsys.readouterr().err
@@ -58,10 +73,8 @@ def test_folder_without_a_run_is_exit_code_2(tmp_path, capsys):
 
 
 def test_unknown_flag_is_exit_code_2(run, capsys):
-    with pytest.raises(SystemExit) as error:
-        main(["eval", str(run), "--splitt", "test"])
-    assert error.value.code == 2
-    assert "--split" in capsys.readouterr().err
+    assert main(["eval", str(run), "--splitt", "test"]) == 2
+    assert "did you mean '--split'?" in capsys.readouterr().err
 
 
 def test_interrupt_says_how_to_go_on_and_is_exit_code_130(run, capsys, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,19 @@ from segloom.errors import DataError
 from segloom.evaluation.image_counts import count_image
 from segloom.evaluation.journal import Journal, fingerprint, read_counts
 
-CONFIG = EvalConfig(size_limits=(4, 30))
+CONFIG = EvalConfig(size_limits=(4, 30), davis_tolerances=(0.05, 2))
+
+EMPTY = [[], []]
+GOOD = {"index": 1, "id": "a", "confusion": EMPTY, "size": EMPTY, "boundary": EMPTY}
+GOOD |= {"distances": [1, 1], "davis": EMPTY, "davis_distances": [1, 2]}
+CHANGES = (
+    {"confusion": [[99], [1]]},
+    {"confusion": [[-1], [1]]},
+    {"distances": [1]},
+    {"davis": [[24], [1]]},
+    {"davis_distances": [1]},
+)
+BAD_LINES = [json.dumps(GOOD | change) for change in CHANGES]
 
 
 def counts(seed):
@@ -24,9 +38,10 @@ def same(first, second):
     return (
         first.id == second.id
         and first.distances == second.distances
+        and first.davis_distances == second.davis_distances == (1, 2)
         and all(
             np.array_equal(getattr(first, name), getattr(second, name))
-            for name in ("confusion", "size", "boundary")
+            for name in ("confusion", "size", "boundary", "davis")
         )
     )
 
@@ -60,9 +75,7 @@ def test_line_that_a_kill_cut_short_is_dropped_and_written_again(path):
         "",
         "{}",
         "null",
-        '{"index":1,"id":"a","confusion":[[99],[1]],"size":[[],[]],"boundary":[[],[]],"distances":[1,1]}',
-        '{"index":1,"id":"a","confusion":[[-1],[1]],"size":[[],[]],"boundary":[[],[]],"distances":[1,1]}',
-        '{"index":1,"id":"a","confusion":[[],[]],"size":[[],[]],"boundary":[[],[]],"distances":[1]}',
+        *BAD_LINES,
         "\x00\x01",
     ],
 )
@@ -70,6 +83,12 @@ def test_line_that_is_no_result_is_dropped(path, line):
     with path.open("a") as file:
         file.write(line + "\n")
     assert list(Journal(path, "key", 3, CONFIG).done) == [0, 2]
+
+
+def test_line_of_a_result_is_kept(path):
+    with path.open("a") as file:
+        file.write(json.dumps(GOOD) + "\n")
+    assert list(Journal(path, "key", 3, CONFIG).done) == [0, 2, 1]
 
 
 def test_another_fingerprint_starts_from_nothing(path):
@@ -102,6 +121,19 @@ def test_published_journal_is_read_in_the_order_of_the_images(tmp_path):
     assert same(read[0], counts(0))
     assert same(read[1], counts(2))
     assert not journal.path.exists()
+
+
+def test_counts_without_the_measure_of_davis_are_read_where_it_is_not_asked_for(tmp_path):
+    journal = Journal(tmp_path / "counts.jsonl", "key", 3, CONFIG)
+    journal.append(0, counts(0))
+    head, line = journal.path.read_text().splitlines()
+    values = {key: v for key, v in json.loads(line).items() if not key.startswith("davis")}
+    journal.path.write_text(f"{head}\n{json.dumps(values)}\n")
+    (read,) = read_counts(journal.path, 3, EvalConfig(size_limits=(4, 30)))
+    assert read.davis.shape == (0, 3, 4)
+    np.testing.assert_array_equal(read.boundary, counts(0).boundary)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_counts(journal.path, 3, CONFIG)
 
 
 @pytest.mark.parametrize("content", [None, "{}\n{}\n", "{}\n[1"])

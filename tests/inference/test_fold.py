@@ -40,7 +40,7 @@ class Toy(nn.Module):
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body = body
-        self.shape = type("Shape", (), {"image_channels": 3})
+        self.input_channels = 3
 
     def forward(self, image: Tensor) -> Tensor:
         return self.body(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -71,3 +72,28 @@ def test_graph_exports_with_dynamic_batch_height_and_width(
     with torch.no_grad():
         for pixels in (image(33, 101, batch=3), image(131, 197), image(96, 64, batch=2)):
             torch.testing.assert_close(exported(pixels), graph(pixels), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("output", ["probabilities", "labels"])
+def test_overlapping_classes_export_with_a_sigmoid_each(
+    make_model: Callable[..., SegmentationModel], output: str
+) -> None:
+    model = make_model("fpn", "tu-test_resnet", classes=3, mode="multilabel")
+    graph = InferenceGraph(model, output).eval()
+    dynamic = torch.export.Dim.DYNAMIC
+    pixels = image(45, 61)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's own, about its own functions
+        exported = torch.export.export(
+            graph, (image(70, 90, batch=2),), dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},)
+        ).module()
+        expected = model(model.normalize(pixels.float())).sigmoid()
+        answer = exported(pixels)
+    if output == "probabilities":
+        torch.testing.assert_close(answer, expected, rtol=1e-3, atol=1e-4)
+        return
+    assert answer.dtype == torch.uint8
+    for k in range(3):
+        clear = (expected[:, k] - 0.5).abs() > 1e-3
+        assert torch.equal((answer >> k & 1)[clear].bool(), (expected[:, k] >= 0.5)[clear])
+    assert (answer & (answer - 1)).any()  # some pixel has two classes

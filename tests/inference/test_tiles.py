@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -44,10 +42,10 @@ def test_weights_over_a_pixel_sum_to_one(size: int, window: int, overlap: float)
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_averaged_windows_lie_where_sfnet_places_them(shared: Path, index: int) -> None:
+def test_averaged_windows_lie_where_sfnet_places_them(recorded: Any, index: int) -> None:
     """Fixture sf_eval_misc: boxes (left, top, right, bottom), column by column."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
-    name, case = list(json.loads(str(file["meta.sliding"])).items())[index]
+    data = recorded("sf_eval_misc")
+    name, case = list(data.json("meta.sliding").items())[index]
     height, width, crop = (int(part[1:].removeprefix("rop")) for part in name.split("_")[:3])
     window = int(crop * max(1.0, float(name.partition("scale")[2])))  # grows with the zoom
     rows, columns = min(window, height), min(window, width)
@@ -56,7 +54,7 @@ def test_averaged_windows_lie_where_sfnet_places_them(shared: Path, index: int) 
         for left in window_starts(width, columns, 1 / 3, "average")
         for top in window_starts(height, rows, 1 / 3, "average")
     ]
-    assert boxes == case["boxes"]
+    data.equal(boxes, "meta.sliding", case["boxes"], kind="windows")
 
 
 @settings(deadline=None)

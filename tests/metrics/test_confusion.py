@@ -175,11 +175,30 @@ def test_a_class_count_out_of_range_is_refused(num_classes):
         ConfusionMatrix(num_classes)
 
 
-def test_matrix_and_iou_equal_those_of_sfnet(shared):
+def test_matrix_and_iou_equal_those_of_sfnet(recorded):
     """Fixture sf_eval_misc."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_eval_misc.npz")
-    num_classes = len(file["out.iou"])
-    truth = np.where(file["in.gt"] < num_classes, file["in.gt"], 255).astype(np.uint8)
-    matrix = count_confusion(file["in.pred"].astype(np.uint8), truth, num_classes)
-    np.testing.assert_array_equal(matrix, file["out.hist"])
-    np.testing.assert_allclose(scores(matrix).IoU, file["out.iou"], rtol=1e-12)
+    data = recorded("sf_eval_misc")
+    num_classes, truth = len(data["out.iou"]), data.array("in.gt")
+    truth = np.where(truth < num_classes, truth, 255).astype(np.uint8)
+    matrix = count_confusion(data.array("in.pred").astype(np.uint8), truth, num_classes)
+    data.compare(matrix, "out.hist", 0, kind="score")
+    data.compare(scores(matrix).IoU, "out.iou", 1e-12, kind="score")
+
+
+@pytest.mark.parametrize("name", ["afma_gold_loss_d1_64", "afma_gold_loss_d3_96"])
+def test_counts_and_scores_are_those_of_afma(recorded, name):
+    """Its program drops the last class, whose pixels (and void) stay as false positives."""
+    data = recorded(name)
+    label, predicted = data.array("label"), data["logits"].argmax(1).numpy()
+    truth = np.where(label == 255, 11, label).astype(np.uint8)
+    matrix = count_confusion(predicted.astype(np.uint8), truth, 12)
+    right = matrix.diagonal()[:11]
+    false, missed = matrix.sum(0)[:11] - right, matrix.sum(1)[:11] - right
+    rest = matrix.sum() - right - false - missed
+    found = np.stack([right, false, missed, rest], axis=1)
+    data.compare(found, "confusion_tp_fp_fn_tn", 0, kind="score")
+    data.compare(scores(matrix).IoU[:11].mean(), "mean_iou", 1e-6, kind="score")
+    union = (right + false + missed).sum()
+    data.compare(right.sum() / union, "global_iou", 1e-6, kind="score")
+    accuracy = ((right + rest) / matrix.sum()).mean()
+    data.compare(accuracy, "mean_binary_accuracy", 1e-6, kind="score")

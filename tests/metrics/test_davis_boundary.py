@@ -13,20 +13,22 @@ from segloom.metrics.davis_boundary import davis_boundary_counts, davis_boundary
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("th0p005", 0.005), ("th3px", 3)])
-def test_f_and_precision_equal_those_of_davis(shared, name, tolerance):
+def test_f_and_precision_equal_those_of_davis(recorded, name, tolerance):
     """Fixture sf_boundary_f."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_boundary_f.npz")
-    truth = np.where(file["in.ignore"], 255, file["in.gt"]).astype(np.uint8)
-    counts = davis_boundary_counts(file["in.pred"], truth, 2, tolerance)
+    data = recorded("sf_boundary_f")
+    truth = np.where(data["in.ignore"], 255, data["in.gt"]).astype(np.uint8)
+    counts = davis_boundary_counts(data.array("in.pred"), truth, 2, tolerance)
     f, precision, _ = davis_boundary_f(counts)[1]
-    np.testing.assert_allclose([f, precision], file[f"out.F_prec_{name}"], rtol=1e-12)
+    data.compare([f, precision], f"out.F_prec_{name}", 1e-12, kind="score")
 
 
-def test_boundary_pixels_are_those_of_davis(shared):
+def test_boundary_pixels_are_those_of_davis(recorded):
     """Fixture sf_boundary_f: the map is of the prediction before void is cleared."""
-    file = np.load(shared / "fixtures" / "fenet_linknet" / "sf_boundary_f.npz")
-    counts = davis_boundary_counts(file["in.pred"], np.zeros_like(file["in.gt"]), 2, 1)
-    assert counts[1, 2] == file["out.bmap_pred"].sum()
+    data = recorded("sf_boundary_f")
+    counts = davis_boundary_counts(data.array("in.pred"), np.zeros_like(data.array("in.gt")), 2, 1)
+    data.compare(
+        counts[1, 2], "out.bmap_pred", 0, expected=data["out.bmap_pred"].sum(), kind="score"
+    )
 
 
 def boundary(mask):

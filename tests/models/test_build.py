@@ -174,6 +174,22 @@ def test_spec_builds_the_same_network_again():
 
 
 @pytest.mark.parametrize(
+    ("classes", "mode", "settled", "number"),
+    [
+        (1, "auto", "binary", 2),
+        (1, "binary", "binary", 2),
+        (3, "auto", "multiclass", 3),
+        (1, "multilabel", "multilabel", 1),
+        (3, "multilabel", "multilabel", 3),
+    ],
+)
+def test_the_mode_says_what_the_channels_are(classes, mode, settled, number):
+    model = create_model("unet", encoder_name="tu-test_resnet", classes=classes, mode=mode)
+    assert (model.mode, model.num_labels) == (settled, number)
+    assert create_model(**model.spec).mode == settled
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"architecture": "unett"}, "unknown architecture 'unett': did you mean 'unet'?"),
@@ -183,6 +199,14 @@ def test_spec_builds_the_same_network_again():
         ({"enhancements": {"afma": True}}, "options of enhancement afma are a mapping; got True"),
         ({"classes": 0}, "classes must be 1 to 255; got 0"),
         ({"classes": "3"}, "classes must be 1 to 255; got '3'"),
+        ({"mode": "multilable"}, "unknown mode 'multilable': did you mean 'multilabel'?"),
+        ({"mode": "multilabel", "classes": 8}, "takes 1 to 7 classes"),
+        ({"mode": "binary", "classes": 2}, "one logit for two classes, but classes is 2"),
+        ({"mode": "multiclass", "classes": 1}, "needs a channel per class, two at least"),
+        (
+            {"mode": "multilabel", "classes": 2, "enhancements": "celt"},
+            "enhancement celt needs classes that exclude each other",
+        ),
         ({"in_channels": 0}, "in_channels must be 1 or more; got 0"),
         ({"decoder_chanels": [1]}, "did you mean 'decoder_channels'?"),
         ({"activation": "softmax"}, "option 'activation' is not taken"),

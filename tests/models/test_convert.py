@@ -2,9 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
+from support.recorded import procedural
 
 from segloom.cli.main import main
 from segloom.errors import CheckpointError
@@ -26,9 +26,8 @@ ARCHITECTURES = {
 ALL = [(method, name) for method in ("afma", "celt") for name in ARCHITECTURES]
 
 
-def reference_sizes(shared, method, name):
-    path = shared / "fixtures" / "afma_celt" / f"{method}_state_dict_keys.json"
-    return json.loads(path.read_text())[name]
+def reference_sizes(recorded, method, name):
+    return dict(recorded(f"{method}_state_dict_keys")[name])
 
 
 def filled(sizes):
@@ -39,36 +38,14 @@ def filled(sizes):
     }
 
 
-def normal(seed, *size):
-    return np.random.RandomState(seed).standard_normal(size).astype(np.float32)
-
-
-def procedural(sizes, seed):
-    """The fixtures' recipe: values depend on the sorted position of the key."""
-    weights = {}
-    for index, (key, size) in enumerate(sorted(sizes.items())):
-        r = normal(seed + index, *size)
-        if key.endswith("running_var"):
-            r = 0.5 + 0.5 * abs(r)
-        elif key.endswith("running_mean"):
-            r = 0.1 * r
-        elif len(size) >= 2:
-            r = r * np.sqrt(2 / np.prod(size[1:]))
-        else:
-            r = 1 + 0.1 * r if key.endswith("weight") else 0.05 * r
-        is_count = key.endswith("num_batches_tracked")
-        weights[key] = torch.tensor(0) if is_count else torch.from_numpy(np.float32(r))
-    return weights
-
-
-def unet(shared, method="celt", **changes):
-    tensors = filled(reference_sizes(shared, method, "unet"))
+def unet(recorded, method="celt", **changes):
+    tensors = filled(reference_sizes(recorded, method, "unet"))
     return {**tensors, **changes}
 
 
 @pytest.mark.parametrize(("method", "name"), ALL)
-def test_every_original_architecture_fits_without_a_rest(shared, method, name):
-    sizes = reference_sizes(shared, method, name)
+def test_every_original_architecture_fits_without_a_rest(recorded, method, name):
+    sizes = reference_sizes(recorded, method, name)
     with torch.device("meta"):
         tensors = {key: torch.zeros(size) for key, size in sizes.items()}
         source = inspect_checkpoint(tensors, "weights.pth")
@@ -78,13 +55,14 @@ def test_every_original_architecture_fits_without_a_rest(shared, method, name):
     is_deep = (method, name) == ("afma", "pspnet")
     assert source.encoder_name == ("tu-resnet50" if is_deep else "resnet18")
     assert source.enhancement["level"] == (3 if method == "afma" else 2)
-    assert len(model.state_dict()) == len(sizes)
+    keys = recorded(f"{method}_state_dict_keys")
+    keys.compare(len(model.state_dict()), name, 0, expected=len(sizes), kind="tensors")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "name"), ALL)
-def test_every_value_of_every_original_architecture_arrives(shared, method, name):
-    tensors = filled(reference_sizes(shared, method, name))
+def test_every_value_of_every_original_architecture_arrives(recorded, method, name):
+    tensors = filled(reference_sizes(recorded, method, name))
     model = rebuild(tensors, inspect_checkpoint(tensors, "weights.pth"), "weights.pth")
     found = model.state_dict()
     assert len(found) == len(tensors)
@@ -97,24 +75,23 @@ def test_every_value_of_every_original_architecture_arrives(shared, method, name
     assert expected == arrived
 
 
-def test_afma_checkpoint_gives_the_original_predictions(shared, tmp_path):
-    with np.load(shared / "fixtures" / "afma_celt" / "afma_unet_r18_d1_64_full.npz") as file:
-        data = dict(file)
-    sizes = reference_sizes(shared, "afma", "unet")
+def test_afma_checkpoint_gives_the_original_predictions(recorded, tmp_path):
+    data = recorded("afma_unet_r18_d1_64_full")
+    sizes = reference_sizes(recorded, "afma", "unet")
     sizes["encoder.conv_feamap.0.weight"] = [12, 64, 1, 1]
     torch.save(procedural(sizes, 3000), tmp_path / "weights.pth")
     result = convert(tmp_path / "weights.pth", tmp_path / "model", level=1)
     assert (result.method, result.architecture, result.level) == ("afma", "unet", 1)
     model = from_pretrained(tmp_path / "model")
     with torch.no_grad():
-        logarithms = model(torch.from_numpy(data["x"])).log_softmax(1).numpy()
-    assert abs(logarithms - data["logprob"]).max() < 1e-5 * abs(data["logprob"]).max()
+        logarithms = model(data["x"]).log_softmax(1)
+    data.compare(logarithms, "logprob", 1e-5)
     assert read_saved(tmp_path / "model").labels == CAMVID_12
 
 
-def test_command_reads_a_celt_checkpoint(shared, tmp_path, capsys):
+def test_command_reads_a_celt_checkpoint(recorded, tmp_path, capsys):
     file = tmp_path / "weights.pth"
-    torch.save({"state_dict": unet(shared), "epoch": 3}, file)
+    torch.save({"state_dict": unet(recorded), "epoch": 3}, file)
     words = ["convert", str(file), "--out", str(tmp_path / "model"), "--classes", "12", "--json"]
     assert main(words) == 0
     said = json.loads(capsys.readouterr().out)
@@ -132,8 +109,8 @@ def test_command_ends_with_a_sentence_and_code_2(tmp_path, capsys):
     assert not (tmp_path / "model").exists()
 
 
-def test_one_by_one_head_equals_the_middle_of_a_three_by_three(shared):
-    tensors = filled(reference_sizes(shared, "afma", "unetpp"))
+def test_one_by_one_head_equals_the_middle_of_a_three_by_three(recorded):
+    tensors = filled(reference_sizes(recorded, "afma", "unetpp"))
     name = "decoder.segmentation.conv_x.weight"
     tensors[name] = torch.randn(12, 16, 1, 1)
     model = rebuild(tensors, inspect_checkpoint(tensors, "w.pth"), "w.pth")
@@ -221,25 +198,25 @@ def test_file_without_tensors_is_named(tmp_path):
         convert(tmp_path / "w.pth", tmp_path / "out")
 
 
-def test_level_that_cannot_be_told_is_asked_for(shared):
-    tensors = unet(shared, "afma")
+def test_level_that_cannot_be_told_is_asked_for(recorded):
+    tensors = unet(recorded, "afma")
     tensors["encoder.conv_feamap.0.weight"] = torch.zeros(12, 64, 1, 1)
     with pytest.raises(CheckpointError, match=r"levels \[1, 2\] of resnet18 both .* give --level"):
         inspect_checkpoint(tensors, "w.pth")
     assert inspect_checkpoint(tensors, "w.pth", level=2).enhancement["level"] == 2
 
 
-def test_level_that_contradicts_the_file_is_refused(shared):
+def test_level_that_contradicts_the_file_is_refused(recorded):
     with pytest.raises(CheckpointError, match="128 channels, which is level 3 of resnet18, not 4"):
-        inspect_checkpoint(unet(shared, "afma"), "w.pth", level=4)
-    tensors = unet(shared, "afma")
+        inspect_checkpoint(unet(recorded, "afma"), "w.pth", level=4)
+    tensors = unet(recorded, "afma")
     tensors["encoder.conv_feamap.0.weight"] = torch.zeros(12, 99, 1, 1)
     with pytest.raises(CheckpointError, match=r"99 channels, which is no level of resnet18\."):
         inspect_checkpoint(tensors, "w.pth")
 
 
-def test_arguments_that_contradict_the_file_are_refused(shared, tmp_path):
-    tensors = unet(shared)
+def test_arguments_that_contradict_the_file_are_refused(recorded, tmp_path):
+    tensors = unet(recorded)
     with pytest.raises(CheckpointError, match="holds a unet, not a fpn"):
         inspect_checkpoint(tensors, "w.pth", architecture="FPN")
     with pytest.raises(CheckpointError, match="has a resnet18 encoder, not resnet34"):
@@ -251,8 +228,8 @@ def test_arguments_that_contradict_the_file_are_refused(shared, tmp_path):
         convert(tmp_path / "w.pth", tmp_path / "out", class_names=("a", "b"))
 
 
-def test_incomplete_checkpoints_are_refused(shared):
-    tensors = unet(shared)
+def test_incomplete_checkpoints_are_refused(recorded):
+    tensors = unet(recorded)
     headless = {k: v for k, v in tensors.items() if "conv2d" not in k}
     with pytest.raises(CheckpointError, match="has no segmentation head"):
         inspect_checkpoint(headless, "w.pth")
@@ -265,18 +242,18 @@ def test_incomplete_checkpoints_are_refused(shared):
         rebuild(tensors, source, "w.pth")
 
 
-def test_sizes_that_are_no_square_are_refused(shared):
-    tensors = unet(shared, **{"encoder.linear_layer_1.weight": torch.zeros(1024, 108)})
+def test_sizes_that_are_no_square_are_refused(recorded):
+    tensors = unet(recorded, **{"encoder.linear_layer_1.weight": torch.zeros(1024, 108)})
     with pytest.raises(CheckpointError, match="made for 108 patches"):
         inspect_checkpoint(tensors, "w.pth")
 
 
-def test_other_encoders_than_resnets_are_asked_for(shared):
+def test_other_encoders_than_resnets_are_asked_for(recorded):
     strange = {"encoder.stem.weight": torch.zeros(1), "decoder.p5.weight": torch.zeros(1)}
     with pytest.raises(CheckpointError, match="no plain ResNet encoder; give --encoder-name"):
         inspect_checkpoint(strange, "w.pth")
     with pytest.raises(CheckpointError, match="do not tell its architecture; give --architecture"):
         inspect_checkpoint({"encoder.stem.weight": torch.zeros(1)}, "w.pth")
-    tensors = {k: v for k, v in unet(shared).items() if "layer4.1" not in k}
+    tensors = {k: v for k, v in unet(recorded).items() if "layer4.1" not in k}
     with pytest.raises(CheckpointError, match="the only kind of the original celt program"):
         inspect_checkpoint(tensors, "w.pth")

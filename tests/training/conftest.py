@@ -16,8 +16,8 @@ from segloom.config import RunConfig
 SIZE = 32
 
 
-def write_images(root: Path, counts: dict[str, int]) -> None:
-    """Write squares (class 1) on a noisy ground (class 0), with two rows of void."""
+def write_images(root: Path, counts: dict[str, int], void_rows: int = 2) -> None:
+    """Write squares (class 1) on a noisy ground (class 0), with rows of void."""
     rng = np.random.default_rng(0)
     for split, count in counts.items():
         for kind in ("images", "masks"):
@@ -26,7 +26,7 @@ def write_images(root: Path, counts: dict[str, int]) -> None:
             mask = np.zeros((SIZE, SIZE), np.uint8)
             top, left = rng.integers(0, SIZE // 2, 2)
             mask[top : top + SIZE // 2, left : left + SIZE // 2] = 1
-            mask[:2] = 255
+            mask[:void_rows] = 255
             image = rng.integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
             image += (mask == 1)[..., None].astype(np.uint8) * 120
             Image.fromarray(image).save(root / split / "images" / f"{index}.png")
@@ -38,6 +38,14 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine training and three validation images."""
     root = tmp_path_factory.mktemp("squares")
     write_images(root / "data", {"train": 9, "val": 3})
+    return root
+
+
+@pytest.fixture(scope="session")
+def full_squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nine training and three validation images without void, so that all pixels count alike."""
+    root = tmp_path_factory.mktemp("full_squares")
+    write_images(root, {"train": 9, "val": 3}, void_rows=0)
     return root
 
 
@@ -67,6 +75,33 @@ def tiny(squares: Path, tmp_path: Path) -> Callable[..., RunConfig]:
         return RunConfig.model_validate(sections)
 
     return build
+
+
+@pytest.fixture
+def comparable(
+    tiny: Callable[..., RunConfig], full_squares: Path, tmp_path: Path
+) -> Callable[..., RunConfig]:
+    """Build a configuration that one process and several train alike, but for rounding.
+
+    All pixels count; batch norms, with and without an activation inside, see more than a handful
+    of values; plain SGD, since Adam magnifies the rounding of near-zero gradients.
+    """
+    options = {
+        "data.root": full_squares,
+        "data.cache_dir": tmp_path / "cache",
+        "data.batch_size": 4,
+        "data.crop": (24, 24),
+        "data.class_uniform": 0.6,
+        "data.class_uniform_tile": 16,
+        "data.augment": {"scale": (1.0, 1.0)},
+        "model.architecture": "unet",
+        "model.encoder_name": "tu-test_efficientnet",
+        "model.options": {"encoder_depth": 3, "decoder_channels": (32, 16, 8)},
+        "optim.name": "sgd",
+        "optim.lr": 0.01,
+        "train.steps_per_epoch": 2,
+    }
+    return lambda **changes: tiny(**options, **changes)
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,18 @@ def test_a_last_batch_of_one_is_left_out(
     assert (plan.num_batches, plan.drop_last, plan.smallest) == (batches, drop, smallest)
 
 
+def test_processes_that_share_their_statistics_are_never_down_to_one_image(
+    tiny: Callable[..., RunConfig],
+) -> None:
+    together = plan_batches(tiny(data__batch_size=4, train__devices=2), 6)
+    assert (together.num_batches, together.drop_last, together.smallest) == (2, False, 2)
+    options = {"train__devices": 2, "train__sync_batchnorm": False}
+    apart = plan_batches(tiny(data__batch_size=4, **options), 6)
+    assert (apart.num_batches, apart.drop_last, apart.smallest) == (1, True, 2)
+    assert plan_batches(tiny(data__batch_size=2, train__devices=2), 6).smallest == 2
+    assert plan_batches(tiny(data__batch_size=2, **options), 6).smallest == 1
+
+
 def test_the_steps_of_an_epoch_can_be_limited(tiny: Callable[..., RunConfig]) -> None:
     plan = plan_batches(tiny(data__batch_size=4, train__accumulate=2, train__steps_per_epoch=3), 40)
     assert (plan.num_batches, plan.num_steps) == (6, 3)

@@ -1,7 +1,7 @@
 """Two processes train and validate as one.
 
-Batch normalisation in training sees the images of its own process (gloo has no synchronised form),
-so equality is shown where it can hold: a network that normalises each image alone.
+Shown for a network that normalises each image alone; batch normalisation over processes has its
+own tests, see ``test_sync_batchnorm``.
 """
 
 from __future__ import annotations

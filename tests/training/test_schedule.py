@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -119,10 +118,9 @@ def test_every_optimiser_takes_a_step(model, name: str, kind: str) -> None:
     assert not torch.equal(before, model.segmentation_head[0].weight)
 
 
-def test_poly_over_thirty_thousand_steps_is_the_recorded_one(shared: Path) -> None:
+def test_poly_over_thirty_thousand_steps_is_the_recorded_one(recorded: Any) -> None:
     """The LinkNet tutorial divides by 30000 steps, whatever the length of the training."""
-    with np.load(shared / "fixtures" / "fenet_linknet" / "ln_misc.npz") as data:
-        steps, expected = data["in.lr_iters"].tolist(), data["out.lr_values"]
+    data = recorded("ln_misc")
     config = OptimConfig(schedule="poly", power=0.9, lr=5e-4)
-    rates = [config.lr * rate_factor(config, step, 30_000) for step in steps]
-    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    rates = [config.lr * rate_factor(config, step, 30_000) for step in data["in.lr_iters"].tolist()]
+    data.compare(rates, "out.lr_values", 1e-6, kind="learning rate")

@@ -58,7 +58,7 @@ class CompareOptions:
     """Images that the page shows for every comparison, the most improved and as many of the most
     worsened; 0 shows none, for pages that may be published without pictures of a data set."""
     dry_run: bool = False
-    """Show the cells, and stop."""
+    """Show the cells, each with its expected time and memory from a short probe, and stop."""
 
 
 @dataclass
@@ -117,12 +117,9 @@ def _compare_plan(words: Sequence[str]) -> int:
     folder = options.out or Path("lab") / "-".join(plan.recipes)
     from segloom.comparison import compare
     from segloom.comparison.local import ComparisonStopped
-    from segloom.comparison.plan import make_cells
 
     if options.dry_run:
-        for cell in make_cells(plan, folder):
-            print(cell.id)
-        return 0
+        return _dry_run(plan, folder, options.workers)
     try:
         with _progress() as show:
             result = compare(
@@ -137,6 +134,34 @@ def _compare_plan(words: Sequence[str]) -> int:
         print("segloom: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return _print(result)
+
+
+def _dry_run(plan: ComparisonPlan, folder: Path, workers: int) -> int:
+    """Print what every cell will take; nothing of the comparison is written."""
+    import tempfile
+
+    from segloom.comparison.budget import budgeted_cells, kind, probe_cells
+    from segloom.comparison.plan import make_cells
+
+    with tempfile.TemporaryDirectory() as scratch:
+        probes = probe_cells(make_cells(plan, folder), Path(scratch))
+        cells = budgeted_cells(plan, Path(scratch))
+    total, peak = 0.0, 0.0
+    for cell in cells:
+        found = probes[kind(cell)]
+        if isinstance(found, str):
+            print(f"{cell.id:<60} cannot run: {found}")
+            continue
+        seconds = found.seconds(cell.config)
+        total, peak = total + seconds, max(peak, found.memory_gib or 0)
+        memory = "" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
+        print(f"{cell.id:<60} {seconds / 60:7.1f} min  {memory}")
+    print(
+        f"{len(cells)} cells, about {total / 3600:.1f} hours of work; with {workers} worker(s) at "
+        f"once {total / 3600 / workers:.1f} hours and {peak * workers:.1f} GiB, if each has cores "
+        "of its own"
+    )
+    return 0
 
 
 def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:
@@ -236,13 +261,14 @@ def _check_pictures(number: int) -> None:
 
 
 def _status(words: Sequence[str]) -> int:
-    from segloom.comparison.plan import make_cells, read_plan
+    from segloom.comparison.budget import budgeted_cells
+    from segloom.comparison.plan import read_plan
     from segloom.comparison.status import read_status
 
     if len(words) != 1:
         raise ConfigError("name the folder of a comparison, `segloom compare --status DIR`.")
     folder = Path(words[0])
-    states = read_status(make_cells(read_plan(folder), folder))
+    states = read_status(budgeted_cells(read_plan(folder), folder))
     for status in states:
         epochs = f"{status.epochs} of {status.cell.config.train.epochs} epochs"
         score = "" if status.miou is None else f"mIoU {100 * status.miou:.2f} %"

@@ -121,7 +121,8 @@ def _print_tables(evaluation: Evaluation) -> None:
     from rich.table import Table
 
     metrics, console = evaluation.metrics, Console()
-    table = Table("class", *_right("IoU", "95 %", "accuracy", "precision", "Dice", "pixels"))
+    recall = "recall" if metrics["mode"] == "multilabel" else "accuracy"
+    table = Table("class", *_right("IoU", "95 %", recall, "precision", "Dice", "pixels"))
     for row in metrics["per_class"]:
         interval = _interval(evaluation, f"IoU.{row['name']}")
         rest = (_percent(row[key]) for key in ("accuracy", "precision", "Dice", "pixels"))
@@ -143,7 +144,15 @@ def _print_tables(evaluation: Evaluation) -> None:
             for name in ("bIoU", "bF"):
                 interval = _interval(evaluation, f"{name}@{row['tolerance']:g}")
                 cells += [_percent(row[name]), interval]
-            table.add_row(f"{100 * row['tolerance']:.3g} % ({row['pixels']} px)", *cells)
+            table.add_row(_tolerance(row), *cells)
+        console.print(table)
+    if metrics["davis_boundary"]:
+        columns = _right("F", "95 %", "precision", "recall")
+        table = Table("boundary of DAVIS within", *columns)
+        for row in metrics["davis_boundary"]["tolerances"]:
+            interval = _interval(evaluation, f"davisF@{row['tolerance']:g}")
+            scores = _percent(row["F"]), interval, _percent(row["precision"])
+            table.add_row(_tolerance(row), *scores, _percent(row["recall"]))
         console.print(table)
     for name, value in evaluation.scores.items():
         interval = _interval(evaluation, name)
@@ -164,6 +173,11 @@ def _print_regions(console: Console, part: dict[str, Any]) -> None:
             whole = _percent(region["whole"].get(name))
             table.add_row(region["name"], name, _percent(value), interval, whole)
     console.print(table)
+
+
+def _tolerance(row: dict[str, Any]) -> str:
+    share = f"{100 * row['tolerance']:.4g} % ({row['pixels']} px)"
+    return share if row["tolerance"] < 1 else f"{row['pixels']} px"
 
 
 def _right(*names: str) -> list[Any]:

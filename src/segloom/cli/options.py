@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import sys
+import re
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 __all__ = ["flags", "parse"]
@@ -21,15 +22,15 @@ def parse(
 ) -> Options:
     """Read ``words`` into an instance of ``options``, a dataclass or a pydantic model.
 
-    Unknown flags end the program with the nearest right one and exit code 2.
-
     Raises:
-        ConfigError: A value is of the right kind but out of its range.
+        ConfigError: An option is unknown (the nearest one is named), lacks its value or is
+            missing, or a value cannot be read or is out of its range.
     """
     import tyro
     from pydantic import ValidationError
 
     from segloom.config.load import explain
+    from segloom.errors import ConfigError
 
     arguments: dict[str, Any] = {} if default is None else {"default": default}
     complaint = io.StringIO()
@@ -47,9 +48,36 @@ def parse(
             section = str(problem.args[1]) if len(problem.args) > 1 else ""
             cause = problem.__context__
             raise explain(cause, "the command line", section=section) from cause
-        sys.stderr.write(complaint.getvalue())
-        raise
+        if stop.code in (0, None):  # --help
+            raise
+        raise ConfigError(_sentence(complaint.getvalue(), f"segloom {verb}")) from None
     return parsed
+
+
+def _sentence(box: str, program: str) -> str:
+    """Say in one sentence what tyro draws as a box: its parts are divided by rules."""
+    lines = [line[2:].rstrip("│").rstrip() for line in box.splitlines()[1:]]
+    rules = [bool(line) and set(line.strip()) <= set("─-╯") for line in lines]
+    text = "\n".join("" if rule else line for line, rule in zip(lines, rules, strict=True))
+    parts = [part for part in re.split(r"\n{2,}", text.strip("\n")) if part]
+    more = f"`{program} --help` tells more."
+    unknown = next((part for part in parts if part.startswith("Unrecognized options:")), None)
+    if unknown is not None:
+        words = re.split(r"[,\s]+", unknown.partition(":")[2].strip())
+        option = next((word for word in words if word.startswith("-")), None)
+        if option is None:
+            return f"too many words: {', '.join(words)}; {more}"
+        others = "\n".join(part for part in parts if part is not unknown)
+        known = re.findall(r"^ +(--[\w.-]+)", others, re.MULTILINE)
+        near = get_close_matches(option, known, n=1, cutoff=0.5)
+        return f"unknown option '{option}'" + (
+            f": did you mean '{near[0]}'?" if near else f"; {more}"
+        )
+    first = parts[0].partition("\n\nGot errors:")[0]
+    if first.startswith("Missing from"):
+        names = re.findall(r"^ {4}(\S.*)", first, re.MULTILINE)
+        return f"`{program}` needs {' and '.join(names)}; {more}"
+    return f"{' '.join(first.split()).rstrip('.')}; {more}"
 
 
 def flags(words: Sequence[str]) -> list[str]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from segloom.config import DataConfig
 from segloom.config.evaluation import InferenceConfig
 
 if TYPE_CHECKING:
     from segloom.inference import PredictedFile
+    from segloom.types import LabelSet
 
 __all__ = ["PredictOptions", "run"]
 
@@ -33,13 +35,22 @@ class PredictOptions:
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz."""
     label: bool = True
-    """Write NAME_label.png: class ids as grey values."""
+    """Write NAME_label.png: class ids as grey values. Where classes may overlap (mode multilabel),
+    CLASS/NAME.png instead: 0 and 255, one file per class."""
     palette: bool = True
-    """Write NAME_palette.png: class ids that show as the classes' colours."""
+    """Write NAME_palette.png: class ids that show as the classes' colours; not where classes may
+    overlap."""
     overlay: bool = True
     """Write NAME_overlay.png: the image tinted with the classes' colours."""
+    truth: Path | None = None
+    """Folder of label maps of the images (ids, colours or 0/255), one of each one's name."""
+    errors: bool = True
+    """With truth, write NAME_errors.png: right slate, wrong orange, void black."""
+    edges: Path | None = None
+    """Folder of edge maps, one of each image's name, for a network with hed:source=file."""
     montage: bool = False
-    """Write NAME_montage.png: image, classes and overlay side by side with a legend."""
+    """Write NAME_montage.png: image, classes and overlay side by side with a legend; with truth,
+    image, truth, prediction and errors."""
     probabilities: bool = False
     """Write NAME_probabilities.npz: float16 (classes, height, width)."""
     skip_existing: bool = False
@@ -58,10 +69,15 @@ def run(words: Sequence[str]) -> int:
     options = parse(PredictOptions, words, verb="predict")
     files = _find(options)  # a wrong name is told before torch is loaded
 
-    from segloom.inference import Predictor, predict_files
+    from segloom.data.companions import match_files
+    from segloom.inference import Predictor, find_truth, predict_files
 
-    files = _without_results(files, options.out)
     predictor = Predictor.from_path(options.run, options.inference)
+    files = _without_results(files, options.out, predictor.labels)
+    data, truth = _trained_data(options.run), None
+    if options.truth is not None:
+        truth = find_truth(options.truth, files, predictor.labels, data)
+    edges = match_files(files, options.edges, "edge map") if options.edges else None
     start = time.perf_counter()
     results = predict_files(
         predictor,
@@ -70,10 +86,13 @@ def run(words: Sequence[str]) -> int:
         label=options.label,
         palette=options.palette,
         overlay=options.overlay,
+        errors=options.errors,
         montage=options.montage,
         probabilities=options.probabilities,
         skip_existing=options.skip_existing,
-        hu_window=options.hu_window or _trained_window(options.run),
+        truth=truth,
+        edges=edges,
+        hu_window=options.hu_window or (data or DataConfig()).hu_window,
     )
     done = list(_shown(results, len(files), lines=not options.json))
     failed = [result for result in done if result.error]
@@ -95,27 +114,31 @@ def _find(options: PredictOptions) -> list[Path]:
     return image_files(options.sources)
 
 
-def _trained_window(run: Path) -> tuple[float, float]:
-    """Look up how the run saw volumes; a model directory does not say."""
-    from segloom.config import DataConfig
+def _trained_data(run: Path) -> DataConfig | None:
+    """Look up on which data the run was trained; a model directory does not say."""
     from segloom.config.load import read_config
     from segloom.run_directory import RunDirectory
 
     path = RunDirectory(run).config
-    return (read_config(path).data if path.is_file() else DataConfig()).hu_window
+    return read_config(path).data if path.is_file() else None
 
 
-def _without_results(files: Sequence[Path], out: Path) -> list[Path]:
+def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:
     """Leave out what an earlier prediction wrote, where results and images share a folder."""
     from segloom.errors import DataError
-    from segloom.inference.files import ENDINGS
+    from segloom.inference.results import ENDINGS, class_mask_files
     from segloom.inference.volumes import LABEL_ENDING
 
     endings = (*ENDINGS.values(), LABEL_ENDING)
+    folders = set()
+    if labels.is_multilabel:
+        masks = class_mask_files(out.resolve(), labels.classes, "any")
+        folders = {path.parent for path in masks.values()}
     kept = [
         file
         for file in files
         if not (file.name.endswith(endings) and file.resolve().parent == out.resolve())
+        and file.resolve().parent not in folders
     ]
     if not kept:
         raise DataError(f"{out} holds only results of earlier predictions; name the images.")
@@ -145,7 +168,10 @@ def _fate(result: PredictedFile) -> str:
         return "skipped"
     height, width = result.size or (0, 0)
     largest = sorted(result.shares.items(), key=lambda item: -item[1])[:3]
-    return f"{height}x{width}  " + ", ".join(f"{name} {share:.0%}" for name, share in largest)
+    fate = f"{height}x{width}  " + ", ".join(f"{name} {share:.0%}" for name, share in largest)
+    if result.accuracy is not None:
+        fate += f"  right {result.accuracy:.1%} (void {result.void:.0%})"
+    return fate
 
 
 def _print_end(done: Sequence[PredictedFile], out: Path, seconds: float) -> None:
@@ -167,6 +193,8 @@ def _summary(done: Sequence[PredictedFile], classes: Sequence[str]) -> dict[str,
                 "size": result.size,
                 "written": {kind: str(path) for kind, path in result.written.items()},
                 "shares": result.shares,
+                "accuracy": result.accuracy,
+                "void": result.void,
                 "skipped": result.skipped,
                 "error": result.error,
             }

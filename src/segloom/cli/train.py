@@ -10,7 +10,8 @@ from pathlib import Path
 
 from segloom.config import RunConfig
 from segloom.config.load import dump_config, list_recipes, load_run_config
-from segloom.errors import ConfigError
+from segloom.config.model import parse_enhancement
+from segloom.errors import ConfigError, UnknownNameError
 
 __all__ = ["resolve", "run"]
 
@@ -32,16 +33,21 @@ def run(words: Sequence[str]) -> int:
         if not words:
             raise ConfigError("name a recipe, for example `segloom train demo`.")
     config = resolve(words)
+    _check_names(config)
     if prints_config:
         print(dump_config(config), end="")
         return 0
-    from segloom.training import TrainingStopped, train
+    if not config.train.resume:  # a finished run needs no data to say so
+        _check_root(config)
+    from segloom.training import TrainingStopped, is_first_process, train
 
     try:
         result = train(config, show_progress=True)
     except TrainingStopped as stopped:
         print(f"segloom: {stopped}", file=sys.stderr)
         return 130
+    if not is_first_process():
+        return 0
     if prints_json:
         print(json.dumps({**asdict(result), "path": str(result.path)}))
         return 0
@@ -57,7 +63,7 @@ def resolve(words: Sequence[str]) -> RunConfig:
 
     Raises:
         UnknownNameError: There is no such recipe.
-        ConfigError: An option is out of range.
+        ConfigError: An option is out of range, or the name is that of a reader without a recipe.
     """
     from segloom.cli.options import parse
     from segloom.training.directory import default_run_directory
@@ -65,13 +71,47 @@ def resolve(words: Sequence[str]) -> RunConfig:
     if words[0] in ("-h", "--help"):
         return parse(RunConfig, words, verb="train RECIPE", default=RunConfig())
     recipe, *options = words
-    loaded = load_run_config(recipe)
+    try:
+        loaded = load_run_config(recipe)
+    except UnknownNameError:
+        from segloom.data.readers import reader_names
+
+        if recipe not in reader_names():
+            raise
+        raise ConfigError(
+            f"{recipe} is a reader of data and no recipe; write "
+            f"`segloom train folder --data.name {recipe} ...`."
+        ) from None
     config = parse(RunConfig, options, verb=f"train {recipe}", default=loaded)
     if config.train.out is None:
         out = default_run_directory(Path(recipe).stem, config)
         train_config = config.train.model_copy(update={"out": out})
         config = config.model_copy(update={"train": train_config})
     return config
+
+
+def _check_names(config: RunConfig) -> None:
+    """Refuse names that do not exist, before torch is loaded, which takes seconds."""
+    from segloom.data.readers import reader_names
+    from segloom.enhancements import known_enhancements
+    from segloom.models.architectures import find_architecture
+
+    find_architecture(config.model.architecture)
+    enhancements = [parse_enhancement(text)[0] for text in config.model.enhancements]
+    named = [("data set", [config.data.name], reader_names())]
+    for kind, names, known in (*named, ("enhancement", enhancements, known_enhancements())):
+        for name in names:
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+
+
+def _check_root(config: RunConfig) -> None:
+    """Refuse a missing data root, before torch is loaded too."""
+    from segloom.data.readers import DATASETS, ROOTLESS
+    from segloom.data.source import data_root
+
+    if config.data.name in DATASETS and config.data.name not in ROOTLESS:
+        data_root(config.data)
 
 
 def _take(words: list[str], flag: str) -> bool:

@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -233,12 +232,3 @@ def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for name in earlier
         if name in now and earlier[name] != now[name] and not name.endswith(FREE)
     ]
-
-
-def budget(config: RunConfig, steps: int, per_epoch: int) -> RunConfig:
-    """Return the configuration with as many optimiser steps, divided into equal epochs."""
-    epochs = ceil(steps / per_epoch)
-    train = config.train.model_copy(
-        update={"epochs": epochs, "steps_per_epoch": max(1, round(steps / epochs))}
-    )
-    return config.model_copy(update={"train": train})

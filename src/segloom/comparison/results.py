@@ -102,7 +102,12 @@ def read_measured(
         predictions=predictions if predictions.is_dir() else None,
         data=_data(run),
         split=split,
-        facts={"policy": metrics["policy"], "inference": metrics["inference"], **facts},
+        facts={
+            "policy": metrics["policy"],
+            "inference": metrics["inference"],
+            "parameters": metrics["model"]["num_parameters"],
+            **facts,
+        },
     )
 
 

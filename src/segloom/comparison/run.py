@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segloom.comparison.analysis import FailedCell, analyse
+from segloom.comparison.budget import budgeted_cells, probe_cells
 from segloom.comparison.cells import outcome
 from segloom.comparison.changes import draw_changes
 from segloom.comparison.local import run_here, run_workers
@@ -75,7 +76,9 @@ def compare(
         KeyboardInterrupt: A signal stopped it; what was begun is saved.
     """
     open_plan(plan, folder)
-    cells = make_cells(plan, folder)
+    if plan.minutes is not None:
+        probe_cells(make_cells(plan, folder), folder)
+    cells = budgeted_cells(plan, folder)
     if engine == "inline":
         run_here(cells, on_change=lambda: on_change(cells))
     else:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from segloom.comparison.budget import budgeted_cells
 from segloom.comparison.cells import (
     DISK_FULL,
     STOPPED,
@@ -26,7 +27,7 @@ from segloom.comparison.cells import (
     outcome,
     run_cell,
 )
-from segloom.comparison.plan import Cell, make_cells, read_plan
+from segloom.comparison.plan import Cell, read_plan
 
 __all__ = ["main", "work"]
 
@@ -87,7 +88,7 @@ def main(words: Sequence[str]) -> int:
     if "--alone" not in words:
         _end_with(os.getppid())
     try:
-        work(make_cells(read_plan(folder), folder))
+        work(budgeted_cells(read_plan(folder), folder))
     except KeyboardInterrupt:
         return STOPPED
     except Exception as error:

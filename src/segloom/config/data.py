@@ -9,7 +9,22 @@ from pydantic import Field, field_validator, model_validator
 
 from segloom.config.base import Section
 
-__all__ = ["AugmentConfig", "DataConfig"]
+__all__ = ["AugmentConfig", "DataConfig", "check_crop", "check_scale"]
+
+
+def check_scale(value: tuple[float, float]) -> tuple[float, float]:
+    """Refuse a range of zooms that is none."""
+    low, high = value
+    if not 0.05 <= low <= high <= 20:
+        raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
+    return value
+
+
+def check_crop(value: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Refuse a crop without a pixel."""
+    if value is not None and min(value) < 1:
+        raise ValueError(f"a crop needs at least one pixel each way, not {value}")
+    return value
 
 
 class AugmentConfig(Section):
@@ -29,10 +44,7 @@ class AugmentConfig(Section):
     @field_validator("scale")
     @classmethod
     def _check_scale(cls, value: tuple[float, float]) -> tuple[float, float]:
-        low, high = value
-        if not 0.05 <= low <= high <= 20:
-            raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
-        return value
+        return check_scale(value)
 
 
 class DataConfig(Section):
@@ -47,6 +59,9 @@ class DataConfig(Section):
     """Reader folder: where a split's images lie below root; {split} is train, val or test."""
     masks: str = "{split}/masks"
     """Reader folder: where a split's label maps lie below root."""
+    edges: str = ""
+    """Reader folder: where a split's edge maps lie below root, such as {split}/edges; empty for
+    none."""
     image_ending: str = ""
     """Reader folder: end of an image's stem that its label map lacks, such as _leftImg8bit."""
     mask_ending: str = ""
@@ -65,10 +80,12 @@ class DataConfig(Section):
     For ids the map is complete: a value that is neither here nor void is refused. For colours it
     adds to the palette.
     """
-    mask_format: Literal["auto", "index", "color", "binary"] = "auto"
-    """How label maps are stored: class ids, RGB colours, 0 and 255, or found out by looking."""
+    mask_format: Literal["auto", "index", "color", "binary", "multilabel"] = "auto"
+    """How label maps are stored: class ids, RGB colours, 0 and 255, found out by looking, or
+    (multilabel, reader folder) classes that overlap, each with its folder of 0 and 255."""
     ignore_values: tuple[int, ...] = ()
-    """Values in the file that mean void, besides 255 (not for the format binary)."""
+    """Values in the file that mean void, besides 255 (not for the format binary; for multilabel
+    255 is foreground unless it is listed here)."""
     hu_window: tuple[float, float] = (-250.0, 250.0)
     """Reader lits: Hounsfield units that become black and white."""
     crop: tuple[int, int] | None = None
@@ -88,6 +105,9 @@ class DataConfig(Section):
     """Side of the tiles, in pixels, whose classes are listed for that."""
     class_uniform_coarse: tuple[str, ...] = ()
     """Reader cityscapes: classes whose crops are drawn from the coarse set too."""
+    class_uniform_until: int | None = Field(None, ge=1)
+    """Reader cityscapes: last epoch, from 1, in which they are; afterwards the finely labelled
+    images alone are drawn from. None never stops."""
     scheme: Literal["default", "dlse"] = "default"
     """Reader cityscapes: the benchmark's 19 classes, or the 29 of DLSE, void among them."""
     coarse: bool = False
@@ -130,9 +150,7 @@ class DataConfig(Section):
     @field_validator("crop")
     @classmethod
     def _check_crop(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and min(value) < 1:
-            raise ValueError(f"a crop needs at least one pixel each way, not {value}")
-        return value
+        return check_crop(value)
 
     @field_validator("split_shares")
     @classmethod
@@ -145,6 +163,18 @@ class DataConfig(Section):
     def _check_names(self) -> DataConfig:
         if self.class_uniform_coarse and not self.class_uniform:
             raise ValueError("class_uniform_coarse adds to class_uniform, which is 0; set it too")
+        if self.class_uniform_until and not self.class_uniform_coarse:
+            raise ValueError(
+                "class_uniform_until ends the crops of class_uniform_coarse, which is empty; name "
+                "its classes or leave class_uniform_until out"
+            )
+        if self.class_uniform_until and self.coarse:
+            raise ValueError(
+                "with coarse the coarse set is part of the training set in every epoch; leave "
+                "class_uniform_until out"
+            )
+        if self.mask_format == "multilabel":
+            self._check_multilabel()
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
         if self.classes and self.palette and len(self.classes) != len(self.palette):
@@ -152,3 +182,22 @@ class DataConfig(Section):
                 f"{len(self.classes)} classes but {len(self.palette)} colours in palette"
             )
         return self
+
+    def _check_multilabel(self) -> None:
+        if self.class_uniform:
+            raise ValueError(
+                "class_uniform draws crops by the one class of a pixel, which mask_format "
+                "multilabel does not have; leave it out"
+            )
+        if self.edges:
+            raise ValueError(
+                "edges beside folders of masks per class are not read; leave edges out, and let "
+                "the network make its own (hed:weights=FILE)"
+            )
+        if self.label_map:
+            raise ValueError(
+                "label_map gives stored values a class, but with mask_format multilabel the folder "
+                "is the class; leave it out"
+            )
+        if 0 in self.ignore_values:
+            raise ValueError("0 in ignore_values would leave no background; leave it out")

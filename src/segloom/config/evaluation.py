@@ -53,6 +53,9 @@ class EvalConfig(Section):
     """Which images."""
     boundary_tolerances: tuple[float, ...] = (0.0075, 0.02)
     """Widths of the boundary band, as shares of the image diagonal; empty skips the boundary."""
+    davis_tolerances: tuple[float, ...] = ()
+    """Slack of the boundary F of DAVIS: below 1 shares of the image diagonal, as papers on
+    Cityscapes use 0.00375, else pixels; empty skips it."""
     size_limits: tuple[int, ...] = (256, 1024, 4096)
     """Areas in pixels between which object-size buckets lie; empty skips the sizes."""
     bootstrap: int = Field(2000, ge=0, le=100_000)
@@ -68,6 +71,17 @@ class EvalConfig(Section):
     def _check_tolerances(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not all(0 < tolerance <= 0.25 for tolerance in value):
             raise ValueError(f"a tolerance is a share of the diagonal up to 0.25, not {value}")
+        return value
+
+    @field_validator("davis_tolerances")
+    @classmethod
+    def _check_davis(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        for tolerance in value:
+            if not (0 < tolerance <= 0.25 or (1 <= tolerance <= 100 and tolerance % 1 == 0)):
+                raise ValueError(
+                    "a tolerance is a share of the diagonal up to 0.25, or 1 to 100 whole pixels, "
+                    f"not {value}"
+                )
         return value
 
     @field_validator("size_limits")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -53,6 +53,9 @@ class ModelConfig(Section):
     classes: int | None = None
     """Channels of the network; None is one per class of the data. For two classes it may be 1: the
     logit of the second class, as in many binary networks."""
+    mode: Literal["auto", "binary", "multiclass", "multilabel"] = "auto"
+    """What the channels are: one logit for two classes (as classes 1), one class per pixel, or
+    classes that overlap; auto goes by classes and by the data."""
     enhancements: tuple[str, ...] = ()
     """In the order in which they act, each "name" or "name:option=value,option=value"."""
     options: Annotated[dict[str, Any], pairs(_scalar, "[NAME VALUE]")] = Field(default_factory=dict)

@@ -6,11 +6,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from segloom.config.base import Section, pairs
+from segloom.config.data import check_crop, check_scale
 
-__all__ = ["LossConfig", "OptimConfig", "TrainConfig"]
+__all__ = ["LossConfig", "OptimConfig", "StageConfig", "TrainConfig"]
 
 
 class LossConfig(Section):
@@ -71,6 +72,29 @@ class OptimConfig(Section):
     """Largest norm of the gradient; None does not clip."""
 
 
+class StageConfig(Section):
+    """One of several parts of a training; what is None is as in the rest of the configuration."""
+
+    epochs: int | None = Field(None, ge=1)
+    """None is an equal share of what the other stages leave of train.epochs."""
+    crop: tuple[int, int] | None = None
+    """Instead of data.crop."""
+    batch_size: int | None = Field(None, ge=1)
+    """Instead of data.batch_size."""
+    scale: tuple[float, float] | None = None
+    """Range of the random zoom, instead of data.augment.scale."""
+
+    @field_validator("crop")
+    @classmethod
+    def _check_crop(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        return check_crop(value)
+
+    @field_validator("scale")
+    @classmethod
+    def _check_scale(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        return None if value is None else check_scale(value)
+
+
 class TrainConfig(Section):
     """Length, precision and bookkeeping of one training run."""
 
@@ -78,6 +102,8 @@ class TrainConfig(Section):
     """Run directory; None is runs/<recipe>-<architecture>-<encoder>[-<enhancements>]."""
     epochs: int = Field(50, ge=1)
     """Passes over the training set."""
+    stages: tuple[StageConfig, ...] = ()
+    """Parts of the training, one after the other, each with its own crop, batch and zoom."""
     steps_per_epoch: int | None = Field(None, ge=1)
     """Optimiser steps per epoch, at most one pass; None is one pass over the training set."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -87,13 +113,19 @@ class TrainConfig(Section):
     bf16 a processor with AVX512-BF16 or AMX to be the faster one."""
     accumulate: int = Field(1, ge=1)
     """Parts into which batch_size is divided, one after the other, to need less memory."""
+    checkpoint_activations: bool = False
+    """Compute the encoder's inner maps again for the gradient instead of keeping them: less memory,
+    more time, the same numbers."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the moving average of the weights, which is then what is validated and kept as
     best and last; None keeps none."""
     early_stop: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation mIoU."""
     devices: int = Field(1, ge=1)
-    """Processes (CPU) or GPUs, which divide every batch among them."""
+    """Processes (CPU) or GPUs, which divide every batch among them; under torchrun the number of
+    its processes, for which 1 stands too."""
+    sync_batchnorm: bool = True
+    """Let batch normalisation see the batch of all processes instead of each its own share."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Where to train; auto takes a GPU if there is one."""
     threads: int | None = Field(None, ge=1)
@@ -110,3 +142,24 @@ class TrainConfig(Section):
     """Go on with the run in out, from its last saved state."""
     overwrite: bool = False
     """Replace the run in out."""
+
+    def stage_lengths(self) -> tuple[int, ...]:
+        """Epochs of every stage; without stages the whole training is one.
+
+        Raises:
+            ValueError: They do not add up to ``epochs``.
+        """
+        named = [stage.epochs for stage in self.stages] or [None]
+        left, unnamed = self.epochs - sum(length or 0 for length in named), named.count(None)
+        if left < unnamed or (left and not unnamed):
+            raise ValueError(
+                f"epochs is {self.epochs}, but the {len(named)} stages take "
+                f"{'at least ' if unnamed else ''}{self.epochs - left + unnamed}; change either"
+            )
+        shares = [left // unnamed + (place < left % unnamed) for place in range(unnamed)]
+        return tuple(shares.pop(0) if length is None else length for length in named)
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> TrainConfig:
+        self.stage_lengths()
+        return self

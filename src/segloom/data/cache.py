@@ -116,7 +116,7 @@ class SampleCache:
         return self._entries[record]
 
     def _name(self, record: Record) -> Path:
-        names = [str(path.absolute()) for path in _files(record)]
+        names = [str(path.absolute()) for path in record.files]
         names += [] if record.part is None else [str(record.part)]
         digest = hashlib.sha256("\0".join([self.fingerprint, *names]).encode("utf-8", "replace"))
         name = digest.hexdigest()[:40]
@@ -124,7 +124,7 @@ class SampleCache:
 
     def _stamp(self, record: Record) -> bytes:
         parts = []
-        for path in _files(record):
+        for path in record.files:
             try:
                 status = path.stat()
             except OSError as error:
@@ -199,10 +199,6 @@ def _read_header(file: BinaryIO, stamp: bytes) -> _Header | None:
     pixels = header.height * header.width
     is_whole = os.fstat(file.fileno()).st_size == HEADER.size + pixels * header.num_planes
     return header if pixels and is_whole else None
-
-
-def _files(record: Record) -> list[Path]:
-    return [path for path in (record.image, record.mask, record.edge) if path is not None]
 
 
 def _unpack(values: NDArray[np.uint8], header: _Header) -> Planes:

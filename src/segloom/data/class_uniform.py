@@ -191,6 +191,8 @@ class ClassUniform:
         num_classes: K.
         share: Of the epoch that goes to the classes, 0 to 1.
         seed: Of the run.
+        until: Number of epochs after which centroids of samples past ``num_samples`` (the coarse
+            set) are left out; None never leaves them out.
     """
 
     def __init__(
@@ -200,14 +202,16 @@ class ClassUniform:
         num_classes: int,
         share: float,
         seed: int = 0,
+        *,
+        until: int | None = None,
     ) -> None:
         self.centroids, self.num_samples, self.seed = centroids, num_samples, seed
+        self.until = until
         self.each, _ = epoch_counts(num_samples, num_classes, share)
         # Stable: within a class in the order of the samples.
         order = np.argsort(centroids.label, kind="stable")
         ends = np.searchsorted(centroids.label[order], np.arange(num_classes + 1))
-        lists = (order[first:last] for first, last in pairwise(ends.tolist()))
-        self.lists = [places for places in lists if len(places)]
+        self.lists = [order[first:last] for first, last in pairwise(ends.tolist())]
 
     def keys(self, epoch: int) -> list[SampleKey]:
         """Give the samples of an epoch: first the random ones, then class by class.
@@ -217,10 +221,11 @@ class ClassUniform:
         # Four numbers: no sample's own generator has this key.
         sequence = np.random.SeedSequence(self.seed, spawn_key=(epoch, 0, 0, 0))
         generator = np.random.Generator(np.random.PCG64(sequence))
-        rest = self.num_samples - self.each * len(self.lists)
+        lists = [places for places in self._lists(epoch) if len(places)]
+        rest = self.num_samples - self.each * len(lists)
         images = generator.permutation(self.num_samples)[:rest]
         keys = [SampleKey(epoch, int(index)) for index in images]
-        for places in self.lists:
+        for places in lists:
             turns = generator.permutation(places)
             chosen = turns[np.arange(self.each) % len(turns)]
             index, row, column = (
@@ -231,12 +236,18 @@ class ClassUniform:
                 keys.append(SampleKey(epoch, view[0], len(keys), (view[1], view[2])))
         return keys
 
+    def _lists(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Give the places of every class that an epoch draws from."""
+        if self.until is None or epoch < self.until:
+            return self.lists
+        return [places[self.centroids.sample[places] < self.num_samples] for places in self.lists]
+
 
 def class_uniform(config: DataConfig, dataset: SegmentationDataset, seed: int) -> ClassUniform:
     """Prepare class-uniform sampling of a training set; the list of centroids is kept in its cache.
 
     Args:
-        config: Share, tile, and the classes that the coarse set adds to.
+        config: Share, tile, the classes that the coarse set adds to, and for how long.
         dataset: The training set.
         seed: Of the run.
 
@@ -262,7 +273,14 @@ def class_uniform(config: DataConfig, dataset: SegmentationDataset, seed: int) -
         sample = added.sample[kept] + np.int32(len(dataset.records))
         parts.append(Centroids(sample, added.label[kept], added.row[kept], added.column[kept]))
     centroids = Centroids(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    return ClassUniform(centroids, len(dataset), len(dataset.classes), config.class_uniform, seed)
+    return ClassUniform(
+        centroids,
+        len(dataset),
+        len(dataset.classes),
+        config.class_uniform,
+        seed,
+        until=config.class_uniform_until,
+    )
 
 
 def _class_id(name: str, classes: tuple[str, ...]) -> int:

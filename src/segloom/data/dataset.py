@@ -17,7 +17,7 @@ from segloom.data.labels import LabelDecoder
 from segloom.data.planes import PlainDecoder, Planes, SampleDecoder
 from segloom.data.readers import read_labelled_source
 from segloom.data.transforms import JointTransform, SampleKey, sample_generator
-from segloom.errors import ConfigError
+from segloom.errors import ConfigError, DataError
 from segloom.types import LabelSet, Record, Region, Sample
 
 __all__ = ["EdgeSample", "SegmentationDataset", "build_dataset"]
@@ -89,6 +89,26 @@ class SegmentationDataset(Dataset[EdgeSample]):
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def require_edges(self) -> None:
+        """Refuse samples without an edge map of their own, for a network that takes one.
+
+        Raises:
+            DataError: A sample has none, or its label map in the place of one.
+        """
+        label = next((r for r in self.records if r.edge is not None and r.edge == r.mask), None)
+        if label is not None:
+            raise DataError(
+                f"the edge map of {label.image} is its label map, which gives the answer away; "
+                "make edge maps from the images with `segloom edges`."
+            )
+        without = next((r for r in (*self.records, *self.extra) if r.edge is None), None)
+        if without is not None:
+            raise DataError(
+                f"the network takes edge maps (hed:source=file), but image {without.image} has "
+                "none; set data.edges (reader folder), or give lists with a column edge, which "
+                "`segloom data list --edges DIR` writes."
+            )
 
     def read(self, index: int) -> Planes:
         """Give a sample as read-only or fresh arrays, whole and unchanged.

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from segloom.config.data import DataConfig
 from segloom.data.source import SPLITS, DatasetSource, check_split, data_root, unique_ids
-from segloom.errors import DataError
+from segloom.errors import DataError, NoSplitError
 from segloom.images import IMAGE_ENDINGS
 from segloom.types import Record
 
-__all__ = ["divide", "find_images", "hashed_split", "pair_folders", "read", "split_folders"]
+__all__ = [
+    "divide",
+    "find_images",
+    "folder_division",
+    "hashed_split",
+    "pair_folders",
+    "read",
+    "split_folders",
+]
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -32,16 +41,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     Raises:
         DataError: A folder is missing, an image has no label map, or the split is unknown.
     """
-    check_split(split)
-    images, masks, is_divided = split_folders(config, split)
-    keep = None
-    if not is_divided:
-        names = [key.as_posix() for key in find_images(images, config.image_ending)]
-        division = divide(names, config.split_shares)
+    if config.mask_format == "multilabel":
+        from segloom.data.multilabel import read as read_class_masks
 
-        def keep(key: Path) -> bool:
-            return division[key.as_posix()] == split
-
+        return read_class_masks(config, split)
+    images, masks, keep = folder_division(config, split)
     records = pair_folders(
         images,
         masks,
@@ -49,7 +53,47 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         mask_ending=config.mask_ending,
         keep=keep,
     )
+    if config.edges:
+        edges = pair_folders(
+            images,
+            _edge_folder(config, split, images),
+            image_ending=config.image_ending,
+            keep=keep,
+            kind="edge map",
+            option="data.edges",
+        )
+        records = tuple(replace(r, edge=e.mask) for r, e in zip(records, edges, strict=True))
     return DatasetSource(records)
+
+
+def folder_division(
+    config: DataConfig, split: str
+) -> tuple[Path, Path, Callable[[Path], bool] | None]:
+    """Find the folders of a split, and which of their images are its own.
+
+    Returns:
+        Folders of the images and of the label maps, and which keys of `find_images` to keep; None
+        keeps all.
+
+    Raises:
+        DataError: There are no such folders, or the split is unknown.
+    """
+    check_split(split)
+    images, masks, is_divided = split_folders(config, split)
+    if is_divided:
+        return images, masks, None
+    names = [key.as_posix() for key in find_images(images, config.image_ending)]
+    division = divide(names, config.split_shares)
+    return images, masks, lambda key: division[key.as_posix()] == split
+
+
+def _edge_folder(config: DataConfig, split: str, images: Path) -> Path:
+    """Find the folder of the edges beside that of the images."""
+    root = data_root(config)
+    for name in SPLIT_NAMES[split]:
+        if root / config.images.replace("{split}", name) == images:
+            return _require(root / config.edges.replace("{split}", name), "edges")
+    return _require(root / _without_split(config.edges), "edges")
 
 
 def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
@@ -59,6 +103,7 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
         Both, and whether they belong to this split alone; else they hold all splits together.
 
     Raises:
+        NoSplitError: There are such folders for other splits.
         DataError: There are no such folders.
     """
     root = data_root(config)
@@ -77,7 +122,8 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
     if "{split}" in config.images and (others or not whole.is_dir() or whole == root):
         hint = f"it has {', '.join(others)}" if others else "it has no split at all"
         wanted = root / config.images.replace("{split}", split)
-        raise DataError(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
+        kind = NoSplitError if others else DataError
+        raise kind(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
     return _require(whole, "images"), _require(root / _without_split(config.masks), "masks"), False
 
 
@@ -171,6 +217,8 @@ def pair_folders(
     image_ending: str = "",
     mask_ending: str = "",
     keep: Callable[[Path], bool] | None = None,
+    kind: str = "label map",
+    option: str = "data.masks and data.mask_ending",
 ) -> tuple[Record, ...]:
     """Pair the images below one folder with the label maps below another.
 
@@ -184,6 +232,8 @@ def pair_folders(
         image_ending: End of an image's stem that does not count.
         mask_ending: End of a label map's stem that does not count.
         keep: Which keys of `find_images` to keep; None keeps all.
+        kind: What the files of the second folder are, for the message.
+        option: What names that folder, likewise.
 
     Raises:
         DataError: There are no images, or one has no label map or several.
@@ -205,17 +255,16 @@ def pair_folders(
     keys = [key for key in found if keep is None or keep(key)]
     missing = [key for key in keys if key not in labels and len(by_stem.get(key.name, ())) != 1]
     if missing:
-        raise DataError(_complain(found[missing[0]], len(missing), len(keys), masks, mask_ending))
+        several = len(by_stem.get(missing[0].name, ())) > 1
+        hint = " If every folder there is a class, set data.mask_format: multilabel." * several
+        more = f" (nor have {len(missing) - 1} more of {len(keys)} images)"
+        ending = f" and ends with {mask_ending}" if mask_ending else ""
+        raise DataError(
+            f"image {found[missing[0]]} has no {kind} of its own{more * (len(missing) > 1)}: no "
+            f"one file below {masks} has its stem{ending}; add it, move the image away, or set "
+            f"{option}.{hint}"
+        )
     return tuple(
         Record(name, found[key], labels.get(key) or by_stem[key.name][0])
         for name, key in zip(unique_ids(keys), keys, strict=True)
-    )
-
-
-def _complain(image: Path, missing: int, total: int, masks: Path, mask_ending: str) -> str:
-    more = f" (nor have {missing - 1} more of {total} images)" if missing > 1 else ""
-    ending = f" and ends with {mask_ending}" if mask_ending else ""
-    return (
-        f"image {image} has no label map of its own{more}: no one file below {masks} has its "
-        f"stem{ending}; add it, move the image away, or set data.masks and data.mask_ending."
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.data.label_files import read_labels
 from segloom.data.labels import LabelDecoder
 from segloom.errors import DataError
 from segloom.images import read_image
 from segloom.types import Record
 
-__all__ = ["PlainDecoder", "Planes", "SampleDecoder", "decode_sample"]
+__all__ = ["PlainDecoder", "Planes", "SampleDecoder", "check_size", "decode_sample", "read_edges"]
 
 
 class Planes(NamedTuple):
@@ -22,7 +22,7 @@ class Planes(NamedTuple):
     image: NDArray[np.uint8]
     """``(H, W, 3)``, RGB, 0 to 255."""
     mask: NDArray[np.uint8]
-    """``(H, W)``, class ids and 255 for void."""
+    """``(H, W)``, class ids (for classes that overlap, their bits) and 255 for void."""
     edge: NDArray[np.uint8] | None = None
     """``(H, W)``, 0 to 255."""
 
@@ -63,20 +63,39 @@ def decode_sample(record: Record, decoder: LabelDecoder) -> Planes:
         raise DataError(f"image {record.image} has no label map; add one or leave the image out.")
     image = read_image(record.image)
     mask = decoder.decode(record.mask)
-    _check_size(image, mask, record, f"label map {record.mask}")
+    check_size(image, mask, record.image, f"label map {record.mask}")
     if record.edge is None:
         return Planes(image, mask)
-    edge = np.ascontiguousarray(read_labels(record.edge).rgb()[..., 1])
-    _check_size(image, edge, record, f"edge map {record.edge}")
-    return Planes(image, mask, edge)
+    return Planes(image, mask, read_edges(record.edge, image, record.image))
 
 
-def _check_size(
-    image: NDArray[np.uint8], other: NDArray[np.uint8], record: Record, name: str
+def read_edges(path: Path, image: NDArray[np.uint8], name: Path) -> NDArray[np.uint8]:
+    """Read an edge map of any kind of picture as grey ``(H, W)``, 0 to 255.
+
+    Args:
+        path: The edge map.
+        image: Its image ``(H, W, 3)``.
+        name: Where that lies, for the message.
+
+    Raises:
+        DataError: It is missing, damaged or of another size than the image.
+    """
+    edge = np.ascontiguousarray(read_image(path)[..., 1])
+    check_size(image, edge, name, f"edge map {path}")
+    return edge
+
+
+def check_size(
+    image: NDArray[np.uint8], other: NDArray[np.unsignedinteger], path: Path, name: str
 ) -> None:
+    """Refuse a map ``(H, W)`` that is not of the size of its image, which lies at ``path``.
+
+    Raises:
+        DataError: It is not; the sentence begins with ``name``.
+    """
     if image.shape[:2] != other.shape:
         (height, width), (rows, columns) = image.shape[:2], other.shape
         raise DataError(
-            f"{name} is {columns} x {rows} pixels but its image {record.image} is {width} x "
+            f"{name} is {columns} x {rows} pixels but its image {path} is {width} x "
             f"{height}; export both at one size (width x height)."
         )

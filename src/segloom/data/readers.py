@@ -9,10 +9,17 @@ from importlib.metadata import entry_points
 from segloom.config.data import DataConfig
 from segloom.data.labels import LabelDecoder
 from segloom.data.source import DatasetSource, settle_labels
-from segloom.errors import DataError, UnknownNameError
+from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.types import LabelSet
 
-__all__ = ["DATASETS", "ENTRY_POINT_GROUP", "read_labelled_source", "read_source", "reader_names"]
+__all__ = [
+    "DATASETS",
+    "ENTRY_POINT_GROUP",
+    "ROOTLESS",
+    "read_labelled_source",
+    "read_source",
+    "reader_names",
+]
 
 DATASETS = {
     "ade20k": "segloom.data.ade20k:read",
@@ -29,6 +36,9 @@ DATASETS = {
 }
 """Name to ``module:function`` of the reader, ``read(config, split) -> DatasetSource``."""
 
+ROOTLESS = frozenset({"list", "scenes"})
+"""Those of them that do without a folder `data.root`."""
+
 ENTRY_POINT_GROUP = "segloom.datasets"
 
 
@@ -42,11 +52,17 @@ def read_source(config: DataConfig, split: str) -> DatasetSource:
 
     Raises:
         UnknownNameError: No reader has this name.
+        ConfigError: Masks per class are asked of another reader than folder.
         DataError: The split is unknown, empty, or its files are not as they should be.
     """
     known = reader_names()
     if config.name not in known:
         raise UnknownNameError("data set", config.name, known)
+    if config.mask_format == "multilabel" and config.name != "folder":
+        raise ConfigError(
+            "data.mask_format multilabel is for the reader folder; the label maps of "
+            f"{config.name} hold one class per pixel, so set data.mask_format: auto."
+        )
     module, _, attribute = known[config.name].partition(":")
     read: Callable[[DataConfig, str], DatasetSource] = getattr(import_module(module), attribute)
     source = read(config, split)

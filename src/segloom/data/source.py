@@ -106,6 +106,8 @@ def settle_labels(
         ConfigError: The options contradict one another.
     """
     own = source.labels
+    if own is not None and own.is_multilabel:  # such a reader has settled everything
+        return own, make_decoder(2, "binary")
     if own is not None and config.classes not in ((), own.classes):
         # The user gives the stored values another meaning than the reader.
         source = replace(source, labels=None, label_map={}, ignore_values=(), unknown=None)
@@ -151,7 +153,7 @@ def _palette(num_classes: int, label_map: Mapping[str, int]) -> tuple[tuple[int,
 def _mask_format(
     config: DataConfig, source: DatasetSource, masks: list[Path], num_classes: int
 ) -> LabelFormat:
-    if config.mask_format != "auto":
+    if config.mask_format != "auto" and config.mask_format != "multilabel":
         return config.mask_format
     if source.mask_format is not None:
         return source.mask_format

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import UnknownNameError
+from segloom.label_bits import sets
 from segloom.types import IGNORE_INDEX
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ class ClassCounts(NamedTuple):
     """``(K,)``, all pixels (void too) of the images that hold the class."""
     num_images: int
     void_pixels: int = 0
+    labelled_pixels: int | None = None
+    """Where classes may overlap, the pixels that are not void; else they are the sum of `pixels`.
+    """
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """``(K,)``, share of each class in the labelled pixels, of which there is one at least."""
+        shares: NDArray[np.float64] = self.pixels / (self.labelled_pixels or self.pixels.sum())
+        return shares
 
 
 def count_classes(dataset: SegmentationDataset) -> ClassCounts:
@@ -40,14 +50,17 @@ def count_classes(dataset: SegmentationDataset) -> ClassCounts:
     num_classes = len(dataset.classes)
     pixels = np.zeros(num_classes, np.int64)
     image_pixels = np.zeros(num_classes, np.int64)
-    void = 0
+    members = sets(num_classes).astype(np.int64) if dataset.labels.is_multilabel else None
+    void = labelled = 0
     for index in range(len(dataset)):
         histogram = np.bincount(dataset.read(index).mask.ravel(), minlength=IGNORE_INDEX + 1)
-        counts = histogram[:num_classes]
+        counts = histogram[:num_classes] if members is None else histogram[: len(members)] @ members
         pixels += counts
         image_pixels += (counts > 0) * histogram.sum()
         void += int(histogram[IGNORE_INDEX])
-    return ClassCounts(pixels, image_pixels, len(dataset), void)
+        labelled += int(histogram[:IGNORE_INDEX].sum())
+    whole = None if members is None else labelled
+    return ClassCounts(pixels, image_pixels, len(dataset), void, whole)
 
 
 def class_weights(counts: ClassCounts, scheme: WeightScheme | str) -> list[float]:
@@ -85,12 +98,12 @@ def _none(counts: ClassCounts) -> NDArray[np.float64]:
 
 
 def _log(counts: ClassCounts) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = 1 / np.log(1.02 + counts.pixels / counts.pixels.sum())
+    weights: NDArray[np.float64] = 1 / np.log(1.02 + counts.shares)
     return weights
 
 
 def _log2(counts: ClassCounts) -> NDArray[np.float64]:
-    weights: NDArray[np.float64] = 1 / np.log2(1.02 + counts.pixels / counts.pixels.sum())
+    weights: NDArray[np.float64] = 1 / np.log2(1.02 + counts.shares)
     return weights
 
 

@@ -10,7 +10,7 @@ import io
 from pathlib import Path
 
 from segloom.config.data import DataConfig
-from segloom.data.folder import find_images
+from segloom.data.companions import files_by_name
 from segloom.data.readers import read_source
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
@@ -32,9 +32,10 @@ def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> dic
         Samples by split.
 
     Raises:
-        DataError: The data set cannot be read, or a sample has no edge map or several.
+        DataError: The data set cannot be read, has masks per class, or a sample has no edge map or
+            several.
     """
-    by_name = None if edges is None else _edge_maps(edges)
+    by_name = None if edges is None else files_by_name(edges, "edge map")
     counts = {}
     for split in SPLITS:
         try:
@@ -44,6 +45,11 @@ def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> dic
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["image", "label"] if by_name is None else ["image", "label", "edge"])
+        if any(record.class_masks for record in records):
+            raise DataError(
+                "lists have one label map per image, but this data set has one per class "
+                "(data.mask_format multilabel); read it as a folder."
+            )
         for record in records:
             cells = [record.image, record.mask]
             if by_name is not None:
@@ -58,15 +64,3 @@ def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> dic
         write_text(out / f"{split}.csv", text.getvalue())
         counts[split] = len(records)
     return counts
-
-
-def _edge_maps(folder: Path) -> dict[str, list[Path]]:
-    """Find edge maps by every name that they may belong to."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder; give the one of the edge maps.")
-    found: dict[str, list[Path]] = {}
-    for path in find_images(folder).values():
-        parts = path.stem.split("_")
-        for end in range(1, len(parts) + 1):
-            found.setdefault("_".join(parts[:end]), []).append(path)
-    return found

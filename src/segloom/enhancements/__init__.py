@@ -1,6 +1,7 @@
 """Enhancements by name: ours below, others through the entry-point group ``segloom.enhancements``.
 
-An entry point names a subclass of `EnhancementConfig`; its own name is the enhancement's.
+An entry point names a subclass of `EnhancementConfig`; its own name is the enhancement's. Importing
+this package does not import torch.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import entry_points
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from segloom.enhancements.base import Enhancement, EnhancementConfig
 
 __all__ = [
     "ENHANCEMENTS",
@@ -39,6 +42,8 @@ ENHANCEMENTS = {
     "se": "segloom.enhancements.se:SeConfig",
 }
 """Name to ``module:class`` of the options."""
+
+_BASES = ("Enhancement", "EnhancementConfig")
 
 ENTRY_POINT_GROUP = "segloom.enhancements"
 
@@ -97,3 +102,9 @@ def known_enhancements() -> dict[str, str]:
     """Map every name to the ``module:class`` of its options."""
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     return {**others, **ENHANCEMENTS}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _BASES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("segloom.enhancements.base"), name)

@@ -84,13 +84,18 @@ class EnhancementConfig:
     """Options of one enhancement; a subclass adds fields and builds the module."""
 
     extra_input_channels: ClassVar[int] = 0
-    """Channels that `Enhancement.prepare` adds to the image."""
+    """Channels that the encoder gets beside those of the image."""
 
     variants: ClassVar[tuple[Mapping[str, object], ...]] = ({},)
     """Options under which it is a thing of its own, for tables of what fits what."""
 
     loss_weight: float = 1.0
     """Weight of the auxiliary loss unless the training configuration names another."""
+
+    @property
+    def edge_channels(self) -> int:
+        """How many of these channels the image must bring along: 1 for an edge map of its own."""
+        return 0
 
     def saved_options(self) -> dict[str, Any]:
         """Give the options from which a saved model is built again, before its weights are read."""

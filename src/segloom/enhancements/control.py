@@ -7,8 +7,9 @@ convolutions on one of the encoder's maps:
     y = x + W2 ReLU(W1 x)
 
 ``W1`` is ``m x C`` and ``W2`` is ``C x m``, without biases: ``2 C m`` parameters, a multiple of 2C.
-The map is the one whose multiple comes nearest to the number asked for. ``W2`` starts at zero, so
-that the network starts as the plain one. He et al., "Deep Residual Learning" (CVPR 2016, section
+The map is the deepest whose multiple comes within 1 % of the number asked for (the smallest map, so
+the control costs little time), or else the one that comes nearest. ``W2`` starts at zero, so that
+the network starts as the plain one. He et al., "Deep Residual Learning" (CVPR 2016, section
 3.1), has the residual form; comparing against as many parameters is the field's usual ablation.
 
 Site: enrich. Axes: B batch, C channels, h w size of the map.
@@ -28,6 +29,9 @@ from segloom.types import FeatureSpec, ModelShape
 
 __all__ = ["Control", "ControlConfig"]
 
+TOLERANCE = 0.01
+"""Share of the parameters asked for by which the control may miss them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ControlConfig(EnhancementConfig):
@@ -36,7 +40,8 @@ class ControlConfig(EnhancementConfig):
     parameters: int = 100_000
     """How many it adds, as nearly as ``2 C m`` allows."""
     level: int | None = None
-    """Encoder level that it changes, from 1; None is the one that comes nearest to the number."""
+    """Encoder level that it changes, from 1; None is the deepest that comes within 1 % of the
+    number, or else the one that comes nearest."""
 
     def __post_init__(self) -> None:
         if self.parameters < 1:
@@ -54,8 +59,9 @@ class ControlConfig(EnhancementConfig):
             candidates = [shape.level(self.level)[1]]
         else:
             candidates = [spec for spec in shape.features if spec.level > 0 and spec.channels]
-        # The deepest of equals: its maps are the smallest, so it costs the least time.
-        best = min(reversed(candidates), key=self._miss)
+        deepest_first = sorted(candidates, key=lambda feature: feature.level, reverse=True)
+        near = [f for f in deepest_first if self._miss(f) <= TOLERANCE * self.parameters]
+        best = near[0] if near else min(deepest_first, key=self._miss)
         index, _ = shape.level(best.level)
         return Control(index, best.channels, self._width(best))
 

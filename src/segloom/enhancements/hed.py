@@ -3,7 +3,8 @@
 Network: Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015 (`hed_network`). Edges as an
 input channel are an idea of course projects on street scenes; no paper reports a gain. One of them
 made the training edges from coloured label images, which gives the answer away in training and
-nothing in testing: here edges can only come from the image that the network is shown.
+nothing in testing: here edges come from the image that the network is shown, or from files that
+are made before (`source=file`) and never from the file of the labels.
 
 Site: prepare. The encoder's first convolution gets one more input channel, with weights of zero,
 so a network starts as its baseline. Axes: B batch, C image channels, H W image.
@@ -35,6 +36,9 @@ class HedConfig(EnhancementConfig):
     extra_input_channels: ClassVar[int] = 1
     variants: ClassVar[tuple[Mapping[str, object], ...]] = ({"weights": "random"},)
 
+    source: Literal["network", "file"] = "network"
+    """``network`` finds the edges while it runs; ``file`` takes maps that were made before, as the
+    data's edges or `segloom predict --edges`."""
     weights: str = ""
     """File with trained weights (docs/enhancements/hed.md says which kinds); ``random`` where a
     checkpoint of the whole network will fill them."""
@@ -44,6 +48,15 @@ class HedConfig(EnhancementConfig):
     """Whether the edge network learns with the rest."""
 
     def __post_init__(self) -> None:
+        if self.source not in ("network", "file"):
+            raise ConfigError(f"hed: source must be network or file, not '{self.source}'.")
+        if self.source == "file":
+            if self.weights or self.trainable:
+                raise ConfigError(
+                    "hed: source=file takes edge maps as they are and has no network; leave "
+                    "weights and trainable out."
+                )
+            return
         if not self.weights:
             raise ConfigError(
                 "hed: name a file of trained weights with weights=FILE; `segloom edges train` "
@@ -52,13 +65,20 @@ class HedConfig(EnhancementConfig):
         if self.geometry not in ("caffe", "simple"):
             raise ConfigError(f"hed: geometry must be caffe or simple, not '{self.geometry}'.")
 
-    def build(self, shape: ModelShape) -> Hed:
+    @property
+    def edge_channels(self) -> int:
+        """Whether an edge map must come with the image."""
+        return int(self.source == "file")
+
+    def build(self, shape: ModelShape) -> Enhancement:
         """Make the module.
 
         Raises:
             ConfigError: The image has two channels.
             CheckpointError: The weight file cannot be read or does not fit.
         """
+        if self.source == "file":
+            return GivenEdges()
         if shape.image_channels == 2:
             raise ConfigError("hed: edges are found in grey (1 channel) or RGB (3 or more), not 2.")
         if self.weights == "random":
@@ -69,7 +89,18 @@ class HedConfig(EnhancementConfig):
 
     def saved_options(self) -> dict[str, Any]:
         """Give the options without the file, since a saved model holds the weights itself."""
-        return {**asdict(self), "weights": "random"}
+        return {**asdict(self), "weights": "random" if self.source == "network" else ""}
+
+
+class GivenEdges(Enhancement):
+    """Leave edges that come with the image where they are, its last channel; they are the signal.
+
+    They were divided by 255, as what `Hed` appends is from 0 to 1.
+    """
+
+    def prepare(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the image ``(B, C + 1, H, W)`` and its edges ``(B, 1, H, W)``, 0 to 1."""
+        return image, image[:, -1:]
 
 
 class Hed(Enhancement):

@@ -89,7 +89,7 @@ def read_counts(path: Path, num_classes: int, config: EvalConfig) -> list[ImageC
     Args:
         path: The file.
         num_classes: K.
-        config: What was counted: its size limits and boundary tolerances.
+        config: What was counted: its size limits and tolerances.
 
     Raises:
         DataError: The file is missing or damaged.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.evaluation.summary import image_scores
-from segloom.pictures import colorize, error_map, legend, montage, write_image
+from segloom.pictures import comparison, write_image
 from segloom.types import LabelSet
 
 __all__ = ["choose_extremes", "draw_montages", "publish_montages"]
@@ -58,13 +58,7 @@ def draw_montages(
         for rank, (index, value) in enumerate(chosen, start=1):
             image, truth, prediction = look(index)
             file = f"{kind}_{rank:02}.png"
-            panels = [
-                ("image", image),
-                ("truth", colorize(truth, labels.palette)),
-                ("prediction", colorize(prediction, labels.palette)),
-                ("error", error_map(truth, prediction)),
-            ]
-            picture = montage(panels, legend=legend(labels.classes, labels.palette))
+            picture = comparison(image, truth, prediction, labels)
             write_image(folder / UNFINISHED / file, picture)
             drawn[kind].append({"id": images[index].id, "file": f"{FOLDER}/{file}", "mIoU": value})
     return drawn

@@ -58,9 +58,7 @@ def summarize_regions(
                 **dict(zip(UNIT_SCORES, map(float, scores), strict=True)),
             }
             for region in regions
-            for name, scores in zip(
-                names, unit_scores(count_region(confusion, region.classes)), strict=True
-            )
+            for name, scores in zip(names, unit_scores(_count(confusion, region)), strict=True)
         ],
     }
 
@@ -76,7 +74,7 @@ def write_regions(folder: Path, part: dict[str, Any] | None) -> Path | None:
 
 
 def _units(images: Sequence[ImageCounts], cases: Sequence[str]) -> tuple[list[str], Array]:
-    """Add up the confusion matrices of every unit: names and ``(U, K, K)``."""
+    """Add up the counts of every unit: names and ``(U, K, K)`` or ``(U, K, 2, 2)``."""
     summed: dict[str, Array] = {}
     for image, case in zip(images, cases, strict=True):
         name = case or image.id
@@ -84,8 +82,15 @@ def _units(images: Sequence[ImageCounts], cases: Sequence[str]) -> tuple[list[st
     return list(summed), np.stack(list(summed.values()))
 
 
+def _count(confusion: Array, region: Region) -> Array:
+    """Count TP, FP, FN, TN ``(U, 4)`` of a region; of classes that overlap it is a single one."""
+    if confusion.ndim == 4:
+        return count_region(confusion[:, region.classes[0]], (1,))
+    return count_region(confusion, region.classes)
+
+
 def _region(region: Region, confusion: Array, resamples: int) -> dict[str, Any]:
-    counts = count_region(confusion, region.classes)  # (U, 4)
+    counts = _count(confusion, region)  # (U, 4)
     by_unit = unit_scores(counts)  # (U, 6)
     number = len(counts)
     mean_ends = bootstrap_interval(by_unit, lambda sums: sums / number, resamples=resamples)

@@ -124,9 +124,11 @@ def evaluate(
             "for example --data.name camvid --data.root DIR."
         )
     dataset = build_dataset(data, config.split)
-    _check_classes(run, dataset.labels, saved.labels, num_labels(saved.spec["classes"]))
+    _check_classes(run, dataset.labels, saved)
     folder = out or RunDirectory(run).evaluation(config.split)
     model = from_pretrained(run)
+    if model.edge_channels:
+        dataset.require_edges()
     key = _fingerprint(config, data, saved, dataset)
     journal = Journal(folder / JOURNAL, key, len(dataset.labels.classes), config)
     predictor = Predictor(model, dataset.labels, config.inference)
@@ -151,7 +153,19 @@ def _run_config(run: Path) -> RunConfig | None:
     return read_config(path) if path.is_file() else None
 
 
-def _check_classes(run: Path, data: LabelSet, model: LabelSet | None, num_classes: int) -> None:
+def _check_classes(run: Path, data: LabelSet, saved: SavedModel) -> None:
+    model, mode = saved.labels, saved.spec["mode"]
+    if data.is_multilabel != (mode == "multilabel"):
+        found, wanted = (
+            ("overlap", "one class per pixel")
+            if data.is_multilabel
+            else ("exclude each other", "classes that may overlap")
+        )
+        raise ConfigError(
+            f"{run} was trained for {wanted}, but the data's classes {found}; set "
+            "data.mask_format as in its training."
+        )
+    num_classes = num_labels(saved.spec["classes"], mode)
     if model is not None and model.classes != data.classes:
         raise ConfigError(
             f"{run} was trained on the classes {', '.join(model.classes)}, but the data has "
@@ -169,7 +183,7 @@ def _fingerprint(
     config: EvalConfig, data: DataConfig, saved: SavedModel, dataset: SegmentationDataset
 ) -> str:
     """Hash all that the counts of the images depend on."""
-    samples = [_describe(record.id, record.image, record.mask) for record in dataset.records]
+    samples = [_describe(record.id, *record.files) for record in dataset.records]
     values = {
         "counted": config.model_dump(mode="json", exclude={"bootstrap", "montages"}),
         "data": data.model_dump(mode="json", include=set(_DATA_FIELDS)),
@@ -179,12 +193,12 @@ def _fingerprint(
     return fingerprint(values, {"weights": saved.weights})
 
 
-def _describe(name: str, *files: Path | None) -> list[Any]:
+def _describe(name: str, *files: Path) -> list[Any]:
     """Identify a sample by the paths, sizes and times of its files."""
     parts: list[Any] = [name]
     for file in files:
         try:
-            status = file.stat() if file is not None else None
+            status = file.stat()
         except OSError:
             status = None  # reading it will say what is wrong
         parts += [str(file), status and status.st_size, status and status.st_mtime_ns]
@@ -208,16 +222,34 @@ def _measure(
             continue
         name, _, truth, prediction = _look(dataset, predictor, index)
         try:
-            counts = count_image(name, prediction, truth, len(dataset.classes), config)
+            counts = count_image(
+                name,
+                prediction,
+                truth,
+                len(dataset.classes),
+                config,
+                is_multilabel=dataset.labels.is_multilabel,
+            )
         except DataError as error:
-            raise DataError(f"{dataset.records[index].mask}: {error}") from error
+            record = dataset.records[index]
+            raise DataError(f"{record.mask or record.image}: {error}") from error
         if config.predictions:
-            write_label_png(folder / "predictions" / f"{_file_name(name)}.png", prediction)
+            _keep(folder / "predictions", _file_name(name), prediction, dataset.labels)
         journal.append(index, counts)
         measured += 1
         if on_progress:
             seconds = time.monotonic() - start
             on_progress(Progress(len(journal.done), total, measured, seconds))
+
+
+def _keep(folder: Path, name: str, prediction: NDArray[np.uint8], labels: LabelSet) -> None:
+    """Write a predicted label map: class ids, or a mask per class where they may overlap."""
+    from segloom.inference.results import class_mask_files, write_class_masks
+
+    if labels.is_multilabel:
+        write_class_masks(class_mask_files(folder, labels.classes, name).values(), prediction)
+    else:
+        write_label_png(folder / f"{name}.png", prediction)
 
 
 def _file_name(name: str) -> str:
@@ -232,7 +264,8 @@ def _look(
     sample = dataset[index]
     image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
     truth: NDArray[np.uint8] = sample["mask"].numpy()
-    return sample["meta"]["id"], image, truth, predictor.label_map(image)
+    seen = np.dstack([image, sample["edge"].numpy()]) if predictor.takes_edges else image
+    return sample["meta"]["id"], image, truth, predictor.label_map(seen)
 
 
 def _describe_model(model: SegmentationModel, run_config: RunConfig | None) -> dict[str, Any]:

@@ -14,19 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
+from segloom.evaluation.davis_summary import (
+    DAVIS_COLUMNS,
+    davis_intervals,
+    davis_rows,
+    summarize_davis,
+)
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.evaluation.region_summary import summarize_regions, write_regions
 from segloom.files import write_csv
 from segloom.metrics import (
+    MULTILABEL_POLICY,
     POLICY,
     Scores,
     bootstrap_interval,
     boundary_scores,
     class_totals,
+    multilabel_scores,
     scores,
     size_scores,
 )
 from segloom.metrics.boundary import BOUNDARY_DEFINITION
+from segloom.metrics.multilabel import MULTILABEL_NAMES
 from segloom.metrics.scores import SUMMARY_NAMES, scores_of_totals
 from segloom.metrics.size_buckets import SIZE_DEFINITION, bucket_names
 from segloom.metrics.statistics import CONFIDENCE
@@ -54,13 +63,17 @@ def summarize(
         labels: Classes and palette.
         config: What was measured.
         regions: Classes that are scored together; where there are two classes and no regions, the
-            second class is one.
+            second class is one, and where classes may overlap, each is.
         cases: To which case each image belongs, empty for one of its own; none for all alone.
     """
-    if len(labels.classes) == 2 and not regions:
+    is_multilabel = labels.is_multilabel
+    if is_multilabel:
+        regions = [Region(name, (index,)) for index, name in enumerate(labels.classes)]
+    elif len(labels.classes) == 2 and not regions:
         regions = (Region(labels.classes[1], (1,)),)
     matrix = np.sum([image.confusion for image in images], axis=0)
-    result = scores(matrix)
+    result = multilabel_scores(matrix) if is_multilabel else scores(matrix)
+    names = MULTILABEL_NAMES if is_multilabel else SUMMARY_NAMES
     resamples = config.bootstrap if len(images) > 1 else 0
     return {
         "version": VERSION,
@@ -68,45 +81,60 @@ def summarize(
         "num_images": len(images),
         "classes": list(labels.classes),
         "palette": [list(color) for color in labels.palette],
-        "scores": {name: _value(value) for name, value in result.summary().items()},
+        "mode": "multilabel" if is_multilabel else "multiclass",
+        "scores": {name: _value(getattr(result, name)) for name in names},
         "intervals": _intervals(images, labels.classes, config) if resamples else {},
         "bootstrap": {"resamples": resamples, "confidence": CONFIDENCE, "unit": "image"},
         "per_class": _per_class(labels.classes, result),
-        "confusion": matrix.tolist(),
+        **({"tables": matrix.tolist()} if is_multilabel else {"confusion": matrix.tolist()}),
         "size": _size(images, labels.classes, config) if config.size_limits else None,
         "boundary": _boundary(images, labels.classes, config)
         if config.boundary_tolerances
         else None,
+        "davis_boundary": summarize_davis(images, labels.classes, config),
         "regions": summarize_regions(images, cases or [""] * len(images), regions, config),
-        "policy": POLICY,
+        "policy": MULTILABEL_POLICY if is_multilabel else POLICY,
         "inference": config.inference.model_dump(mode="json"),
     }
 
 
 def image_scores(image: ImageCounts) -> Scores:
-    """Score one image from its own confusion matrix."""
-    return scores(image.confusion)
+    """Score one image from its own counts."""
+    return multilabel_scores(image.confusion) if image.is_multilabel else scores(image.confusion)
 
 
 def write_tables(
     folder: Path, images: Sequence[ImageCounts], metrics: dict[str, Any]
 ) -> dict[str, Path]:
-    """Write per_image.csv, confusion.csv and, if measured, size, boundary and regions.csv."""
+    """Write per_image.csv, confusion.csv and, if measured, size, boundary and regions.csv.
+
+    Classes that may overlap have tables.csv in the place of confusion.csv.
+    """
     classes: list[str] = metrics["classes"]
     tables = {
         "per_image.csv": ["id", "mIoU", "aAcc", *(f"IoU.{name}" for name in classes)],
         "confusion.csv": ["truth", *classes],
+        "tables.csv": ["class", "TN", "FP", "FN", "TP"],
         "size.csv": ["bucket", "class", "num_objects", "IoU", "recall"],
         "boundary.csv": ["tolerance", "pixels", "class", "bIoU", "bF"],
     }
+    if metrics["davis_boundary"]:
+        tables["boundary.csv"] += DAVIS_COLUMNS
     rows: dict[str, list[dict[str, Any]]] = {
         "per_image.csv": [_image_row(image, classes) for image in images],
         "confusion.csv": [
             {"truth": name, **dict(zip(classes, counts, strict=True))}
-            for name, counts in zip(classes, metrics["confusion"], strict=True)
+            for name, counts in zip(classes, metrics.get("confusion", ()), strict=False)
+        ],
+        "tables.csv": [
+            {"class": name, "TN": no[0], "FP": no[1], "FN": yes[0], "TP": yes[1]}
+            for name, (no, yes) in zip(classes, metrics.get("tables", ()), strict=False)
         ],
         "size.csv": _part_rows(metrics["size"], "buckets", "bucket"),
-        "boundary.csv": _part_rows(metrics["boundary"], "tolerances", "tolerance"),
+        "boundary.csv": [
+            *_part_rows(metrics["boundary"], "tolerances", "tolerance"),
+            *davis_rows(metrics["davis_boundary"]),
+        ],
     }
     paths = {}
     for name, columns in tables.items():
@@ -191,9 +219,13 @@ def counted_scores(
         ``(N, ...)`` of N images, which add over images; and the function from sums ``(R, ...)`` to
         scores ``(R, len(names))``, NaN where a score does not exist.
     """
-    # Totals instead of matrices: all scores need only these, and they are K times smaller.
-    names = [*SUMMARY_NAMES, *(f"IoU.{name}" for name in classes)]
-    yield names, np.stack([class_totals(image.confusion) for image in images]), _score_columns
+    own = [f"IoU.{name}" for name in classes]
+    if images[0].is_multilabel:
+        tables = np.stack([image.confusion for image in images])
+        yield [*MULTILABEL_NAMES, *own], tables, _table_columns
+    else:  # totals instead of matrices: all scores need only these, K times smaller
+        totals = np.stack([class_totals(image.confusion) for image in images])
+        yield [*SUMMARY_NAMES, *own], totals, _score_columns
     if config.size_limits:
         buckets = bucket_names(config.size_limits)
         names = [f"{score}.size {name}" for score in ("IoU", "recall") for name in buckets]
@@ -211,12 +243,20 @@ def _intervals(
     for names, counts, statistic in counted_scores(images, classes, config):
         ends = bootstrap_interval(counts, statistic, resamples=config.bootstrap)
         named.update(zip(names, ends, strict=True))
+    named |= davis_intervals(images, config)
     return {name: ends.tolist() for name, ends in named.items() if not np.isnan(ends).any()}
 
 
 def _score_columns(totals: Array) -> Array:
-    result = scores_of_totals(totals)
-    summary = np.stack([getattr(result, name) for name in SUMMARY_NAMES], axis=-1)
+    return _columns(scores_of_totals(totals), SUMMARY_NAMES)
+
+
+def _table_columns(tables: Array) -> Array:
+    return _columns(multilabel_scores(tables), MULTILABEL_NAMES)
+
+
+def _columns(result: Scores, names: Sequence[str]) -> Array:
+    summary = np.stack([getattr(result, name) for name in names], axis=-1)
     return np.concatenate([summary, result.IoU], axis=-1)
 
 

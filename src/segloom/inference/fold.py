@@ -101,7 +101,7 @@ def _tensors(value: Any) -> list[Tensor]:
 
 def _watch_one_pass(model: SegmentationModel) -> _Watch:
     parameter = next(model.parameters())
-    image = torch.zeros(1, model.shape.image_channels, 64, 64).to(parameter)
+    image = torch.zeros(1, model.input_channels, 64, 64).to(parameter)
     watch = _Watch()
     with torch.no_grad(), watch:
         model(image)

@@ -6,7 +6,8 @@ Evaluation, prediction and every exported form run this module, so that a networ
 answer wherever it runs. Nothing in it branches on a value: `torch.export` takes it with dynamic
 batch, height and width.
 
-A network of one channel answers for two classes (`segloom.ops.binary`).
+A network of one channel answers for two classes (`segloom.ops.binary`); in mode multilabel each
+class is answered for itself, and labels are bits (`segloom.label_bits`).
 
 Axes: B batch, C image channels, K classes, H W image size.
 """
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from segloom.models.model import SegmentationModel
 from segloom.ops.binary import both_logits
+from segloom.ops.multilabel import pack_probabilities
 
 __all__ = ["InferenceGraph", "Output", "label_scores"]
 
@@ -56,6 +58,7 @@ class InferenceGraph(nn.Module):
         super().__init__()
         self.model = model
         self.output = output
+        self.mode = model.mode
         # (pixel / 255 - mean) / std as one multiplication and one addition, in float32 even for
         # a bfloat16 network: bfloat16 has too few bits for mean and std.
         mean, std = model.pixel_mean.double(), model.pixel_std.double()
@@ -70,12 +73,13 @@ class InferenceGraph(nn.Module):
 
         Returns:
             float32 ``(B, K, H, W)`` logits, or probabilities that sum to 1 over K, or uint8
-            ``(B, H, W)`` class ids.
+            ``(B, H, W)`` class ids. In mode multilabel every probability stands for itself, and
+            the labels are bits.
         """
         if self.output == "labels":
             return self.label(image)
         if self.output == "probabilities":
-            return self.logits(image).softmax(dim=1)
+            return self.activate(self.logits(image))
         return self.logits(image)
 
     def logits(self, image: Tensor) -> Tensor:
@@ -83,9 +87,26 @@ class InferenceGraph(nn.Module):
         return self._scores(image).float()
 
     def label(self, image: Tensor) -> Tensor:
-        """Compute uint8 class ids ``(B, H, W)`` of a uint8 image ``(B, C, H, W)``."""
-        return label_scores(self._scores(image))
+        """Compute uint8 class ids, or bits, ``(B, H, W)`` of a uint8 image ``(B, C, H, W)``."""
+        return self.label_logits(self._scores(image))
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Turn float32 logits ``(B, K, H, W)`` into probabilities."""
+        return logits.sigmoid() if self.mode == "multilabel" else logits.softmax(dim=1)
+
+    def label_logits(self, logits: Tensor) -> Tensor:
+        """Label logits ``(B, K, H, W)``: uint8 ``(B, H, W)``."""
+        if self.mode == "multilabel":
+            return self.label_probabilities(self.activate(logits.float()))
+        return label_scores(logits)  # without the softmax, which keeps the order
+
+    def label_probabilities(self, probabilities: Tensor) -> Tensor:
+        """Label probabilities ``(B, K, H, W)``: uint8 ``(B, H, W)``."""
+        if self.mode == "multilabel":
+            return pack_probabilities(probabilities)
+        return label_scores(probabilities)
 
     def _scores(self, image: Tensor) -> Tensor:
         normalized = image.float() * self.pixel_scale + self.pixel_shift
-        return both_logits(self.model(normalized.to(self.model.pixel_mean.dtype)))
+        logits = self.model(normalized.to(self.model.pixel_mean.dtype))
+        return both_logits(logits) if self.mode == "binary" else logits

@@ -68,7 +68,7 @@ def optimize(
     """
     copy: SegmentationModel = deepcopy(model).eval().requires_grad_(requires_grad=False)
     fold_batch_norms(copy)
-    image = torch.zeros(1, copy.shape.image_channels, 64, 64).to(next(copy.parameters()))
+    image = torch.zeros(1, copy.input_channels, 64, 64).to(next(copy.parameters()))
     speed_up_blocks(copy, lambda: copy(image), merge_upsampling=device.type == "cpu")
     if precision == "bf16":
         _check_bf16(device)

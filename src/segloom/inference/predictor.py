@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,11 @@ from torch import Tensor
 
 from segloom.config.evaluation import InferenceConfig
 from segloom.errors import ConfigError, DataError
-from segloom.inference.graph import InferenceGraph, label_scores
+from segloom.inference.graph import InferenceGraph
 from segloom.inference.optimize import choose_device, optimize
 from segloom.inference.tiles import blend_windows
 from segloom.inference.tta import average_views
 from segloom.models.model import SegmentationModel
-from segloom.ops.binary import num_labels
 from segloom.pictures import default_palette
 from segloom.types import LabelSet
 
@@ -61,13 +61,15 @@ class Predictor:
         *,
         whole_limit: int = WHOLE_LIMIT,
     ) -> None:
-        self.labels = labels
+        # What the network was built for counts; a label set may have been made without it.
+        self.labels = replace(labels, is_multilabel=model.mode == "multilabel")
         self.config = config or InferenceConfig()
         _check(self.config)
         self.whole_limit = whole_limit
         self.device = choose_device(self.config.device)
-        self.num_classes = num_labels(model.shape.num_classes)
-        self.num_channels = model.shape.image_channels
+        self.num_classes = model.num_labels
+        self.num_channels = model.input_channels
+        self.takes_edges = model.edge_channels > 0
         if len(labels.classes) != self.num_classes:
             raise ConfigError(
                 f"the network has {self.num_classes} classes but the labels name "
@@ -89,17 +91,19 @@ class Predictor:
         from segloom.models.checkpoint import from_pretrained, read_saved
 
         model = from_pretrained(path)
-        labels = read_saved(path).labels or _numbered_labels(num_labels(model.shape.num_classes))
+        labels = read_saved(path).labels or _numbered_labels(model.num_labels)
         return cls(model, labels, config)
 
     def label_map(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Name the class of every pixel.
 
         Args:
-            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size.
+            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size; for one
+                that takes edges, the edge map is the last channel.
 
         Returns:
-            uint8 ``(H, W)``, class ids.
+            uint8 ``(H, W)``, class ids; of a network of mode multilabel the bits of
+            `segloom.label_bits`.
 
         Raises:
             DataError: The image has another form.
@@ -113,7 +117,7 @@ class Predictor:
                     pass
             labels = np.empty(image.shape[:2], np.uint8)
             for top, scores in self._score_rows(tensor):
-                rows = label_scores(scores[None])[0].numpy(force=True)
+                rows = self._label(scores[None])[0].numpy(force=True)
                 labels[top : top + len(rows)] = rows
         return labels
 
@@ -121,11 +125,11 @@ class Predictor:
         """Compute the probability of every class at every pixel.
 
         Args:
-            image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size.
+            image: As in `label_map`.
 
         Returns:
-            float32 ``(K, H, W)``, summing to 1 over K. For an image of 8000 x 8000 pixels and 12
-            classes that is 3 GB; `label_map` needs no such map.
+            float32 ``(K, H, W)``, summing to 1 over K unless the classes may overlap. For an image
+            of 8000 x 8000 pixels and 12 classes that is 3 GB; `label_map` needs no such map.
 
         Raises:
             DataError: The image has another form.
@@ -135,7 +139,7 @@ class Predictor:
         with torch.inference_mode():
             for top, scores in self._score_rows(tensor):
                 if not self._averages_views:
-                    scores = scores.softmax(dim=0)
+                    scores = self.graph.activate(scores[None])[0]
                 values[:, top : top + scores.shape[1]] = scores.numpy(force=True)
         return values
 
@@ -151,8 +155,10 @@ class Predictor:
                 f"{image.dtype} of shape {image.shape}."
             )
         if image.shape[2] != self.num_channels:
+            edges = ", the last of them an edge map" if self.takes_edges else ""
             raise DataError(
-                f"the network takes {self.num_channels} channels; this image has {image.shape[2]}."
+                f"the network takes {self.num_channels} channels{edges}; this image has "
+                f"{image.shape[2]}."
             )
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]
@@ -190,12 +196,22 @@ class Predictor:
             batch_size=GPU_WINDOWS if self.device.type == "cuda" else 1,
         )
 
+    def _label(self, scores: Tensor) -> Tensor:
+        """Label what `_score` gives: uint8 ``(B, H, W)``."""
+        if self._averages_views:
+            return self.graph.label_probabilities(scores)
+        return self.graph.label_logits(scores)
+
     def _score(self, image: Tensor) -> Tensor:
         """Score uint8 ``(B, C, H, W)``: logits, or the average probabilities of views."""
         if not self._averages_views:
             return self.graph.logits(image)
         return average_views(
-            image, self.graph.logits, scales=self.config.scales, flip=self.config.flip
+            image,
+            self.graph.logits,
+            scales=self.config.scales,
+            flip=self.config.flip,
+            activate=self.graph.activate,
         )
 
 

@@ -9,12 +9,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ENDINGS", "PredictedFile", "is_up_to_date", "shares_of"]
+from segloom.label_bits import in_class, sets
+from segloom.pictures import write_label_png
+from segloom.types import LabelSet
+
+__all__ = [
+    "ENDINGS",
+    "PredictedFile",
+    "class_mask_files",
+    "is_up_to_date",
+    "shares_of",
+    "write_class_masks",
+]
 
 ENDINGS = {
     "label": "_label.png",
     "palette": "_palette.png",
     "overlay": "_overlay.png",
+    "errors": "_errors.png",
     "montage": "_montage.png",
     "probabilities": "_probabilities.npz",
 }
@@ -29,29 +41,62 @@ class PredictedFile:
     size: tuple[int, int] | None = None
     """Height and width in pixels; None if the image was not read."""
     written: dict[str, Path] = field(default_factory=dict)
-    """Result files by kind (`ENDINGS`)."""
+    """Result files by kind (`ENDINGS`); ``mask.NAME`` is that of a class that may overlap."""
     shares: dict[str, float] = field(default_factory=dict)
-    """Share of the pixels by class, 0 to 1, of the classes that are there."""
+    """Share of the pixels by class, 0 to 1, of the classes that are there; where classes overlap
+    they may add up to more than 1."""
+    accuracy: float | None = None
+    """Share of the labelled pixels of the truth that are right; None without truth."""
+    void: float | None = None
+    """Share of the truth that is void; None without truth."""
     skipped: bool = False
     """True if every result was there already and none was made."""
     error: str | None = None
     """Why there is no result, in one sentence; None if all went well."""
 
 
-def is_up_to_date(results: Iterable[Path], image: Path) -> bool:
-    """Tell whether results are there and not older than the image."""
+def is_up_to_date(results: Iterable[Path], *sources: Path) -> bool:
+    """Tell whether results are there and not older than what they were made from."""
     try:
-        made = image.stat().st_mtime
+        made = max(path.stat().st_mtime for path in sources)
         return all(path.stat().st_mtime >= made for path in results)
     except OSError:
         return False
 
 
-def shares_of(counts: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
-    """Give the share, 0 to 1, of every class that has any of the pixels counted."""
-    total = float(counts.sum())
+def shares_of(counts: NDArray[np.int64], labels: LabelSet) -> dict[str, float]:
+    """Give the share, 0 to 1, of every class that has any of the pixels.
+
+    Args:
+        counts: Pixels by value of the label map, without void.
+        labels: What the values stand for.
+    """
+    total, classes = float(counts.sum()), labels.classes
+    if labels.is_multilabel:
+        counts = counts @ sets(len(classes))
     return {
         name: round(float(count) / total, 6)
         for name, count in zip(classes, counts, strict=True)
         if count
     }
+
+
+def class_mask_files(folder: Path, classes: Sequence[str], name: str) -> dict[str, Path]:
+    """Name the mask of every class of an image, ``folder/CLASS/NAME.png``, by kind.
+
+    A class whose name no folder can have is ``class_0``, ``class_1``, ... there.
+    """
+    folders = [
+        label if label.strip(". ") and not {"/", "\\", "\0"} & set(label) else f"class_{index}"
+        for index, label in enumerate(classes)
+    ]
+    return {
+        f"mask.{label}": folder / inside / f"{name}.png"
+        for label, inside in zip(classes, folders, strict=True)
+    }
+
+
+def write_class_masks(files: Iterable[Path], labels: NDArray[np.uint8]) -> None:
+    """Write a label map of bits ``(H, W)`` as one PNG of 0 and 255 per class, in their order."""
+    for class_id, path in enumerate(files):
+        write_label_png(path, in_class(labels, class_id) * np.uint8(255))

@@ -20,28 +20,35 @@ def average_views(
     *,
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
+    activate: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Average the softmax probabilities of zoomed and left-right mirrored views.
+    """Average the probabilities of zoomed and left-right mirrored views.
 
-    Logits are zoomed back before the softmax, bilinearly.
+    Logits are zoomed back before they become probabilities, bilinearly.
 
     Args:
         image: uint8 ``(B, C, H, W)``.
         logits: Turns such an image of any size into float ``(B, K, h, w)`` of its size.
         scales: Zooms; 0.5 shows the network an image of half the height and width.
         flip: Take the mirror image of every zoom as well.
+        activate: Turns float32 logits into probabilities; None is the softmax over K.
 
     Returns:
-        float32 ``(B, K, H, W)``, summing to 1 over K.
+        float32 ``(B, K, H, W)``; of the softmax, they sum to 1 over K.
     """
-    views = _probabilities_of_views(image, logits, scales, flip)
-    total = next(views)
-    for probabilities in views:
-        total.add_(probabilities)
+    activate = activate or _softmax
+    views = _logits_of_views(image, logits, scales, flip)
+    total = activate(next(views))
+    for scores in views:
+        total.add_(activate(scores))
     return total.div_(len(scales) * (2 if flip else 1))
 
 
-def _probabilities_of_views(
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=1)
+
+
+def _logits_of_views(
     image: Tensor, logits: Callable[[Tensor], Tensor], scales: Sequence[float], flip: bool
 ) -> Iterator[Tensor]:
     size = image.shape[-2:]
@@ -51,7 +58,7 @@ def _probabilities_of_views(
             scores = logits(zoomed.flip(-1)).flip(-1) if mirrored else logits(zoomed)
             if scores.shape[-2:] != size:
                 scores = F.interpolate(scores.float(), size, mode="bilinear", align_corners=False)
-            yield scores.float().softmax(dim=1)
+            yield scores.float()
 
 
 def _zoom(image: Tensor, scale: float) -> Tensor:

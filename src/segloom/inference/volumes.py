@@ -35,6 +35,12 @@ def predict_volume(
     Raises:
         SegloomError: The result cannot be written; no other volume would fare better.
     """
+    if predictor.labels.is_multilabel:
+        return PredictedFile(
+            file,
+            error=f"{file} is a volume, whose labels are one class per voxel, but the network has "
+            "classes that overlap (mode multilabel); predict its slices as images.",
+        )
     written = {"label": target}
     if skip_existing and is_up_to_date([target], file):
         return PredictedFile(file, written=written, skipped=True)
@@ -60,5 +66,5 @@ def predict_volume(
         file,
         size=(height, width),
         written=written,
-        shares=shares_of(counts, predictor.labels.classes),
+        shares=shares_of(counts, predictor.labels),
     )

@@ -1,7 +1,8 @@
 """Losses by name.
 
 Region losses are those of segmentation-models-pytorch (SMP); pixel losses are torch's, averaged so
-that the void rule holds.
+that the void rule holds. A builder that takes ``mode`` also builds the form for classes that
+overlap; the other losses need classes of which each pixel has one.
 """
 
 from __future__ import annotations
@@ -20,63 +21,83 @@ from segloom.losses.cross_entropy import (
     Focal,
     HardPixels,
 )
+from segloom.losses.multilabel import MultilabelCrossEntropy, MultilabelFocal, PerClass
 from segloom.losses.void import SkipEmpty, VoidRule
-from segloom.types import IGNORE_INDEX
+from segloom.types import IGNORE_INDEX, Mode
 
 __all__ = ["LOSSES", "build_loss", "list_losses"]
 
 
-def dice() -> nn.Module:
+def bce(class_weights: Sequence[float] | None = None, mode: Mode = "multiclass") -> nn.Module:
+    """Binary cross-entropy, a yes or no per class."""
+    kind = MultilabelCrossEntropy if mode == "multilabel" else BinaryCrossEntropy
+    return kind(class_weights)
+
+
+def focal(
+    class_weights: Sequence[float] | None = None, gamma: float = 2.0, mode: Mode = "multiclass"
+) -> nn.Module:
+    """Focal loss, of softmax or, for classes that overlap, of one sigmoid per class."""
+    kind = MultilabelFocal if mode == "multilabel" else Focal
+    return kind(class_weights, gamma=gamma)
+
+
+def dice(mode: Mode = "multiclass") -> nn.Module:
     """1 - Dice, the mean over classes (Milletari et al., 3DV 2016)."""
-    return _region("DiceLoss")
+    return _region("DiceLoss", mode)
 
 
-def log_dice() -> nn.Module:
+def log_dice(mode: Mode = "multiclass") -> nn.Module:
     """-log(Dice): a steeper slope for classes that are missed."""
-    return _region("DiceLoss", log_loss=True)
+    return _region("DiceLoss", mode, log_loss=True)
 
 
-def jaccard() -> nn.Module:
+def jaccard(mode: Mode = "multiclass") -> nn.Module:
     """1 - IoU, the mean over classes (Rahman and Wang, ISVC 2016)."""
-    return _region("JaccardLoss")
+    return _region("JaccardLoss", mode)
 
 
-def log_jaccard() -> nn.Module:
+def log_jaccard(mode: Mode = "multiclass") -> nn.Module:
     """-log(IoU): a steeper slope for classes that are missed."""
-    return _region("JaccardLoss", log_loss=True)
+    return _region("JaccardLoss", mode, log_loss=True)
 
 
-def tversky(alpha: float = 0.3, beta: float = 0.7) -> nn.Module:
+def tversky(alpha: float = 0.3, beta: float = 0.7, mode: Mode = "multiclass") -> nn.Module:
     """Dice with false positives weighed by alpha, misses by beta (Salehi et al., MLMI 2017)."""
     if min(alpha, beta) < 0 or alpha + beta == 0:
         raise ConfigError(f"tversky: alpha and beta are positive; got {alpha} and {beta}.")
-    return _region("TverskyLoss", alpha=alpha, beta=beta)
+    return _region("TverskyLoss", mode, alpha=alpha, beta=beta)
 
 
 def lovasz() -> nn.Module:
     """Lovasz-Softmax, a convex surrogate of the IoU (Berman et al., CVPR 2018)."""
-    return _region("LovaszLoss")
+    return _region("LovaszLoss", "multiclass")
 
 
-def sigmoid_focal(gamma: float = 2.0) -> nn.Module:
+def sigmoid_focal(gamma: float = 2.0, mode: Mode = "multiclass") -> nn.Module:
     """Focal loss of one sigmoid per class (Lin et al., ICCV 2017)."""
     if gamma < 1:
         raise ConfigError(f"sigmoid_focal: gamma must be at least 1; got {gamma}.")
-    return _region("FocalLoss", gamma=gamma)
+    if mode == "multilabel":
+        return MultilabelFocal(gamma=gamma)  # the same; SMP's fails there on void
+    return _region("FocalLoss", mode, gamma=gamma)
 
 
-def _region(name: str, **options: Any) -> nn.Module:
+def _region(name: str, mode: Mode, **options: Any) -> nn.Module:
     from segmentation_models_pytorch import losses
 
-    return SkipEmpty(getattr(losses, name)("multiclass", ignore_index=IGNORE_INDEX, **options))
+    is_multilabel = mode == "multilabel"
+    form = "multilabel" if is_multilabel else "multiclass"  # one logit comes as two
+    loss = getattr(losses, name)(form, ignore_index=IGNORE_INDEX, **options)
+    return SkipEmpty(PerClass(loss) if is_multilabel else loss)
 
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
-    "bce": BinaryCrossEntropy,
+    "bce": bce,
     "boundary": BoundaryCrossEntropy,
     "cross_entropy": CrossEntropy,
     "dice": dice,
-    "focal": Focal,
+    "focal": focal,
     "jaccard": jaccard,
     "log_dice": log_dice,
     "log_jaccard": log_jaccard,
@@ -93,30 +114,45 @@ def list_losses() -> list[str]:
     return list(LOSSES)
 
 
-def build_loss(name: str, **options: Any) -> nn.Module:
+def build_loss(name: str, *, mode: Mode = "multiclass", **options: Any) -> nn.Module:
     """Build a loss that obeys the void rule: ``loss(logits, target) -> scalar``.
 
     Args:
         name: As in `list_losses`.
+        mode: ``multilabel`` for a sigmoid per class and targets of bits (`segloom.label_bits`).
         **options: Those of the loss, for example ``gamma=3`` for focal.
 
     Raises:
         UnknownNameError: No loss or no option has this name; the nearest one is suggested.
-        ConfigError: The value of an option is out of range.
+        ConfigError: The value of an option is out of range, or the loss needs classes that exclude
+            each other and the mode is multilabel.
     """
-    return VoidRule(build_term(name, None, options))
+    return VoidRule(build_term(name, None, options, mode))
 
 
 def build_term(
-    name: str, class_weights: Sequence[float] | None, options: dict[str, Any]
+    name: str, class_weights: Sequence[float] | None, options: dict[str, Any], mode: Mode
 ) -> nn.Module:
     """Build a loss that expects masked logits; class weights go to those that take them."""
     if name not in LOSSES:
         raise UnknownNameError("loss", name, LOSSES)
-    known = set(inspect.signature(LOSSES[name]).parameters)
+    parameters = _parameters(name)
+    known = parameters - {"mode"}
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of loss {name}", option, known or {"(none)"})
     if "class_weights" in known and class_weights is not None:
         options = {"class_weights": class_weights, **options}
+    if "mode" in parameters:
+        options = {**options, "mode": mode}
+    elif mode == "multilabel":
+        fitting = ", ".join(name for name in LOSSES if "mode" in _parameters(name))
+        raise ConfigError(
+            f"loss {name} needs classes that exclude each other, but the mode is multilabel; take "
+            f"one of {fitting} in loss.terms."
+        )
     return LOSSES[name](**options)
+
+
+def _parameters(name: str) -> set[str]:
+    return set(inspect.signature(LOSSES[name]).parameters)

@@ -11,6 +11,7 @@ from segloom.config.training import LossConfig
 from segloom.errors import ConfigError, UnknownNameError
 from segloom.losses.catalogue import LOSSES, build_term
 from segloom.losses.void import mask_void
+from segloom.types import Mode
 
 __all__ = ["SegmentationLosses", "build_losses"]
 
@@ -33,7 +34,7 @@ class SegmentationLosses(nn.Module):
 
         Args:
             logits: Any float type, ``(B, K, H, W)``; the losses see float32.
-            target: int64 ``(B, H, W)``, class ids and 255 for void.
+            target: int64 ``(B, H, W)``, class ids (in mode multilabel, bits) and 255 for void.
         """
         logits = mask_void(logits, target)
         return {name: loss(logits, target) for name, loss in self.losses.items()}
@@ -50,6 +51,7 @@ def build_losses(
     class_weights: Sequence[float] | None = None,
     auxiliary: Mapping[str, float] | None = None,
     known_enhancements: Collection[str] = (),
+    mode: Mode = "multiclass",
 ) -> SegmentationLosses:
     """Build the losses that ``config.terms`` names.
 
@@ -61,10 +63,11 @@ def build_losses(
         class_weights: One per class, for the losses that average over pixels.
         auxiliary: Default weight of each attached enhancement's loss, by name.
         known_enhancements: Names that exist but may not be attached, for a better message.
+        mode: Of the network.
 
     Raises:
         UnknownNameError: A term is neither a loss nor an attached enhancement.
-        ConfigError: A loss is named twice, or none is left.
+        ConfigError: A loss is named twice, does not fit the mode, or none is left.
     """
     weights = dict(auxiliary or {})
     losses: dict[str, nn.Module] = {}
@@ -84,8 +87,9 @@ def build_losses(
             raise UnknownNameError("loss", name, [*LOSSES, *weights])
         if name == "cross_entropy":
             options = {"label_smoothing": config.label_smoothing, **options}
-        losses[name] = build_term(name, class_weights, options)
+        losses[name] = build_term(name, class_weights, options, mode)
         weights[name] = weight
     if not losses:
-        raise ConfigError("loss.terms names no loss of the labels; add cross_entropy 1.0.")
+        usual = "bce" if mode == "multilabel" else "cross_entropy"
+        raise ConfigError(f"loss.terms names no loss of the labels; add {usual} 1.0.")
     return SegmentationLosses(losses, weights)

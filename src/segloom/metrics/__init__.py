@@ -2,15 +2,23 @@
 
 from segloom.metrics.boundary import BoundaryScores, boundary_scores, count_boundary
 from segloom.metrics.confusion import ConfusionMatrix, count_confusion
+from segloom.metrics.multilabel import (
+    MULTILABEL_POLICY,
+    MultilabelTables,
+    count_tables,
+    multilabel_scores,
+)
 from segloom.metrics.regions import count_region, region_scores, unit_scores
 from segloom.metrics.scores import POLICY, Scores, class_totals, scores
 from segloom.metrics.size_buckets import SizeScores, count_sizes, size_scores
 from segloom.metrics.statistics import bootstrap_interval, bootstrap_values
 
 __all__ = [
+    "MULTILABEL_POLICY",
     "POLICY",
     "BoundaryScores",
     "ConfusionMatrix",
+    "MultilabelTables",
     "Scores",
     "SizeScores",
     "bootstrap_interval",
@@ -21,6 +29,8 @@ __all__ = [
     "count_confusion",
     "count_region",
     "count_sizes",
+    "count_tables",
+    "multilabel_scores",
     "region_scores",
     "scores",
     "size_scores",

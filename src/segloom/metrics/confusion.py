@@ -20,7 +20,7 @@ from torchmetrics import Metric
 from segloom.errors import ConfigError, DataError
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["ConfusionMatrix", "check_labels", "count_confusion", "histogram"]
+__all__ = ["ConfusionMatrix", "check_labels", "count_confusion", "histogram", "to_uint8"]
 
 # cv2.calcHist returns float32, which holds every integer up to here.
 _EXACT_PIXELS = 1 << 24
@@ -144,7 +144,7 @@ class ConfusionMatrix(Metric):
         Raises:
             DataError: As `check_labels`, or a value outside 0 to 255.
         """
-        counts = count_confusion(_to_uint8(prediction), _to_uint8(target), self.num_classes)
+        counts = count_confusion(to_uint8(prediction), to_uint8(target), self.num_classes)
         self.matrix += torch.from_numpy(counts).to(self.matrix.device)
 
     def compute(self) -> Tensor:
@@ -152,7 +152,7 @@ class ConfusionMatrix(Metric):
         return self.matrix
 
 
-def _to_uint8(labels: Tensor) -> NDArray[np.uint8]:
+def to_uint8(labels: Tensor) -> NDArray[np.uint8]:
     """View a tensor of labels as a uint8 array; a CPU uint8 tensor is not copied."""
     if labels.dtype != torch.uint8:
         if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:

@@ -24,9 +24,25 @@ from segloom.metrics.boundary import bit_table, spread
 from segloom.metrics.confusion import check_labels
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["davis_boundary_counts", "davis_boundary_f"]
+__all__ = [
+    "DAVIS_DEFINITION",
+    "NUM_DAVIS_COUNTS",
+    "davis_boundary_counts",
+    "davis_boundary_f",
+    "davis_slack",
+]
 
 BITS = 64
+NUM_DAVIS_COUNTS = 4
+
+DAVIS_DEFINITION = (
+    "Boundary F of DAVIS (Perazzi et al., CVPR 2016), as papers on Cityscapes report it: of every "
+    "class in every image, precision is the share of the predicted outline, and recall the share "
+    "of the true one, that lies within the tolerance of the other; F is their harmonic mean, 1 "
+    "where neither map has the class, so rare classes score high. Void is outside of every class. "
+    "The F of a class is the mean over the images, the F of all the mean over the classes."
+)
+"""Printed beside the numbers."""
 
 
 def davis_boundary_counts(
@@ -48,8 +64,7 @@ def davis_boundary_counts(
     """
     prediction = check_labels(prediction, truth, num_classes)
     prediction = np.where(truth == IGNORE_INDEX, np.uint8(IGNORE_INDEX), prediction)
-    diagonal = math.hypot(*truth.shape)
-    radius = math.ceil(tolerance * diagonal) if tolerance < 1 else math.ceil(tolerance)
+    radius = davis_slack(truth.shape[0], truth.shape[1], tolerance)
     counts = np.zeros((num_classes, 4), np.int64)
     for first in range(0, num_classes, BITS):
         last = min(first + BITS, num_classes)
@@ -61,6 +76,11 @@ def davis_boundary_counts(
             for label in range(first, last):
                 counts[label, column] = np.count_nonzero(set_bits & table[label])
     return counts
+
+
+def davis_slack(height: int, width: int, tolerance: float) -> int:
+    """Give a tolerance in pixels of an image: below 1 it is a share of the diagonal; rounded up."""
+    return math.ceil(tolerance * math.hypot(height, width) if tolerance < 1 else tolerance)
 
 
 def davis_boundary_f(counts: NDArray[np.int64]) -> NDArray[np.float64]:

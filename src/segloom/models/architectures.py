@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segloom.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "ARCHITECTURES",

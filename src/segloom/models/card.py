@@ -34,7 +34,7 @@ def model_card(
         "Parameters": f"{sum(p.numel() for p in model.parameters()):,}",
         "Input": f"{spec['in_channels']} channels, pixels of 0 to 1, "
         f"mean {_numbers(mean)}, standard deviation {_numbers(std)}",
-        "Output": f"logits of {spec['classes']} classes at the size of the input",
+        "Output": _output(model),
         "Paper": ARCHITECTURES[spec["architecture"]].paper,
     }
     lines = ["---", "library_name: segloom", "pipeline_tag: image-segmentation"]
@@ -69,6 +69,16 @@ def model_card(
         lines += [f"| {key} | {value} |" for key, value in metrics.items()]
         lines += [""]
     return "\n".join(lines)
+
+
+def _output(model: SegmentationModel) -> str:
+    channels = model.shape.num_classes
+    if model.mode == "multilabel":
+        return (
+            f"logits of {channels} classes that may overlap (mode multilabel: a sigmoid each), at "
+            "the size of the input"
+        )
+    return f"logits of {channels} classes at the size of the input"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

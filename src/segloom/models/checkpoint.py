@@ -45,7 +45,9 @@ __all__ = [
     "save_pretrained",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that is read. Only networks of mode multilabel, which earlier programs would take for
+multiclass, are written as 2; the others as 1."""
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -94,10 +96,11 @@ def save_pretrained(
         "classes": spec["classes"],
         **options,
         "_segloom": {
-            "version": FORMAT_VERSION,
+            "version": FORMAT_VERSION if model.mode == "multilabel" else 1,
+            "mode": model.mode,
             "enhancements": spec["enhancements"],
             "normalization": {"mean": _shortest(mean), "std": _shortest(std)},
-            "labels": None if labels is None else asdict(labels),
+            "labels": None if labels is None else _plain(labels),
             "metrics": dict(metrics or {}),
         },
     }
@@ -219,9 +222,15 @@ OWN_KEYS = {
     "encoder_weights",
     "in_channels",
     "classes",
+    "mode",
     "enhancements",
 }
 """Arguments of `create_model` that are no options of the architecture."""
+
+
+def _plain(labels: LabelSet) -> dict[str, Any]:
+    """Give the labels as JSON values; whether they overlap is the network's mode."""
+    return {key: value for key, value in asdict(labels).items() if key != "is_multilabel"}
 
 
 def _shortest(values: tuple[float, ...]) -> list[float]:
@@ -255,6 +264,7 @@ def _parse_config(config: dict[str, Any], weights: Path) -> SavedModel:
         spec={
             "architecture": config["_model_class"],
             **options,
+            "mode": str(own.get("mode", "auto")),
             "enhancements": own.get("enhancements", []),
         },
         normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"]))
@@ -266,6 +276,7 @@ def _parse_config(config: dict[str, Any], weights: Path) -> SavedModel:
             tuple(labels["classes"]),
             tuple((int(red), int(green), int(blue)) for red, green, blue in labels["palette"]),
             labels["ignore_index"],
+            is_multilabel=own.get("mode") == "multilabel",
         ),
         metrics=own.get("metrics", {}),
         weights=weights,

@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segloom.enhancements.base import Enhancement
+from segloom.ops.binary import num_labels
 from segloom.ops.resize import resize
-from segloom.types import IGNORE_INDEX, LabelSet, ModelShape, Prediction
+from segloom.types import IGNORE_INDEX, LabelSet, Mode, ModelShape, Prediction
 
 __all__ = ["SegmentationModel"]
 
@@ -41,6 +42,7 @@ class SegmentationModel(nn.Module):
         std: Likewise.
         spec: JSON values from which `create_model` builds the same network.
         loss_weights: Default weight of each enhancement's auxiliary loss.
+        edge_channels: 1 if an edge map comes with every image as its last channel, else 0.
     """
 
     pixel_mean: Tensor
@@ -60,6 +62,7 @@ class SegmentationModel(nn.Module):
         std: tuple[float, ...],
         spec: dict[str, Any],
         loss_weights: dict[str, float],
+        edge_channels: int = 0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -71,6 +74,7 @@ class SegmentationModel(nn.Module):
         self.minimum_size = minimum_size
         self.spec = spec
         self.loss_weights = loss_weights
+        self.edge_channels = edge_channels
         self.is_encoder_frozen = False
         # Not persistent: the state dict keeps exactly SMP's keys.
         self.register_buffer("pixel_mean", None, persistent=False)
@@ -78,12 +82,33 @@ class SegmentationModel(nn.Module):
         self.set_normalization(mean, std)
 
     @property
+    def mode(self) -> Mode:
+        """What the channels of the logits are."""
+        mode: Mode = self.spec["mode"]
+        return mode
+
+    @property
+    def num_labels(self) -> int:
+        """Count the classes that the network tells apart: two for one logit, else the channels."""
+        return num_labels(self.shape.num_classes, self.mode)
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of what goes in: those of the image, and an edge map if one is to come along."""
+        return self.shape.image_channels + self.edge_channels
+
+    @property
     def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel, in 0..1 pixel units."""
         return tuple(self.pixel_mean.flatten().tolist()), tuple(self.pixel_std.flatten().tolist())
 
     def set_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Choose what `normalize` subtracts and divides by, and let the enhancements know."""
+        """Choose what `normalize` subtracts and divides by, and let the enhancements know.
+
+        Values may be those of the image alone; an edge map is then divided by 255.
+        """
+        missing = self.input_channels - len(mean)
+        mean, std = (*mean, *[0.0] * missing), (*std, *[1.0] * missing)
         self.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
         self.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
         for part in self.enhancements.values():
@@ -102,10 +127,11 @@ class SegmentationModel(nn.Module):
 
         Args:
             image: Float ``(B, C, H, W)``, normalised, of any size: it is padded at its right and
-                bottom edge inside and the logits are cropped back.
+                bottom edge inside and the logits are cropped back. C is `input_channels`.
         """
         height, width = image.shape[-2:]
         image = self._pad(image)
+        seen = image[:, : self.shape.image_channels] if self.edge_channels else image
         parts: list[tuple[str, Any]] = list(self.enhancements.items())
         prepared = image
         signals: dict[str, Any] = {}  # `dict[str, Any]()` would break compilation
@@ -115,7 +141,7 @@ class SegmentationModel(nn.Module):
         # DPT's encoder returns its maps and the prefix tokens (class token, registers).
         features, rest = (encoded[0], encoded[1:]) if isinstance(encoded, tuple) else (encoded, ())
         for name, part in parts:
-            features, signals[name] = part.enrich(image, list(features), signals[name])
+            features, signals[name] = part.enrich(seen, list(features), signals[name])
         decoded = self.decoder(features, *rest)
         # A decoder of ours may hand out inner maps too, for auxiliary heads.
         decoded, pyramid = decoded if isinstance(decoded, tuple) else (decoded, [])

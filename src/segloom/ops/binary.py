@@ -14,9 +14,12 @@ from torch import Tensor
 __all__ = ["both_logits", "num_labels"]
 
 
-def num_labels(num_channels: int) -> int:
-    """Count the classes that a network of so many channels tells apart."""
-    return max(num_channels, 2)
+def num_labels(num_channels: int, mode: str = "multiclass") -> int:
+    """Count the classes that a network of so many channels tells apart.
+
+    Of mode multilabel it is the channels; else one channel is two classes.
+    """
+    return num_channels if mode == "multilabel" else max(num_channels, 2)
 
 
 def both_logits(logits: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ def render(record: Record) -> str:
     return render_page(
         "report.html.j2",
         metrics=record.metrics,
+        overlaps=record.metrics.mode == "multilabel",
         network=network,
         measured_on=measured_on,
         scores=sections.score_list(record),

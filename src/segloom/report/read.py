@@ -22,12 +22,14 @@ from segloom.run_directory import RunDirectory
 __all__ = [
     "Boundary",
     "Bucket",
+    "DavisBoundary",
     "Metrics",
     "Montage",
     "Record",
     "Size",
     "Tolerance",
     "number",
+    "read_history",
     "read_record",
 ]
 
@@ -105,6 +107,30 @@ class Boundary(_Part):
     tolerances: list[Tolerance] = Field(default_factory=list)
 
 
+class DavisScores(_Part):
+    """Boundary F of DAVIS with its precision and recall, means over the images."""
+
+    name: str = ""
+    f: Number = Field(None, alias="F")
+    precision: Number = None
+    recall: Number = None
+
+
+class DavisTolerance(DavisScores):
+    """The same at one tolerance (below 1 a share of the image diagonal), and by class."""
+
+    tolerance: Number = None
+    pixels: Number = None
+    per_class: list[DavisScores] = Field(default_factory=list)
+
+
+class DavisBoundary(_Part):
+    """Scores along the outlines, as DAVIS counts them."""
+
+    definition: str = ""
+    tolerances: list[DavisTolerance] = Field(default_factory=list)
+
+
 class Region(_Part):
     """Scores of classes that count as one: the mean over units, and of all pixels together."""
 
@@ -170,9 +196,11 @@ class Metrics(_Part):
     intervals: dict[str, tuple[Number, Number] | None] = Field(default_factory=dict)
     bootstrap: Bootstrap | None = None
     per_class: list[ClassScores] = Field(default_factory=list)
+    mode: str = "multiclass"
     confusion: list[list[int]] = Field(default_factory=list)
     size: Size | None = None
     boundary: Boundary | None = None
+    davis_boundary: DavisBoundary | None = None
     regions: Regions | None = None
     policy: str | None = None
     inference: dict[str, Any] | None = None
@@ -232,7 +260,7 @@ def read_record(run: Path, split: str) -> Record:
         folder=folder,
         metrics=_read_metrics(folder / "metrics.json", directory, split),
         per_image=tuple(_read_per_image(folder / "per_image.csv")),
-        history=tuple(_read_history(directory.history)),
+        history=tuple(read_history(directory.history)),
         config_text=config_text,
         config=_parse_config(config_text),
         command=_read_text(directory.path / "command.txt"),
@@ -294,6 +322,7 @@ def _read_per_image(path: Path) -> list[tuple[str, float]]:
     return [(name, value) for name, value in pairs if value is not None]
 
 
-def _read_history(path: Path) -> list[dict[str, float | None]]:
+def read_history(path: Path) -> list[dict[str, float | None]]:
+    """Read a training's metrics.csv, one row per epoch; none where there is no such file."""
     rows = [{name: number(value) for name, value in row.items()} for row in _read_rows(path)]
     return [row for row in rows if row.get("epoch") is not None]

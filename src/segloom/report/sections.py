@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segloom.report.curves import training_curves
 from segloom.report.embed import Embedded, embed_picture
-from segloom.report.plots import BarChart, LineChart, bar_chart, histogram, line_chart
+from segloom.report.plots import (
+    BarChart,
+    LineChart,
+    bar_chart,
+    histogram,
+    line_chart,
+    short_number,
+)
 from segloom.report.read import Montage, Record, Size
 
 __all__ = [
@@ -45,6 +53,9 @@ SCORES = {
     "fwIoU": "frequency-weighted IoU",
 }
 """Scores of metrics.json that the head of the report names, in this order."""
+
+OVERLAP_SCORES = {"aAcc": "right answers", "mAcc": "mean class recall"}
+"""What two of them are called where classes may overlap."""
 
 PICTURE_BUDGET = 3_600_000
 """Bytes for all pictures together before base64, which adds a third."""
@@ -124,9 +135,10 @@ def _enhancements(record: Record) -> list[str]:
 def score_list(record: Record) -> list[tuple[str, str, float | None, tuple[float, float] | None]]:
     """List key, words, value and interval of the scores of the whole split."""
     scores = record.metrics.scores
+    names = SCORES | OVERLAP_SCORES if record.metrics.mode == "multilabel" else SCORES
     return [
         (key, words, scores[key], record.metrics.interval(key))
-        for key, words in SCORES.items()
+        for key, words in names.items()
         if key in scores
     ]
 
@@ -139,7 +151,12 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("Run", _run_name(record)),
         ("Data", record.option("data", "name")),
         ("Split", f"{metrics.split}, {images}"),
-        ("Classes", len(metrics.classes)),
+        (
+            "Classes",
+            f"{len(metrics.classes)}, which may overlap"
+            if metrics.mode == "multilabel"
+            else len(metrics.classes),
+        ),
     ]
     if model:
         weights = record.option("model", "encoder_weights")
@@ -268,30 +285,22 @@ def per_image_chart(record: Record) -> BarChart | None:
 
 def histories(record: Record) -> list[tuple[str, LineChart]]:
     """Draw the training: losses, validation scores and learning rate over the epochs."""
-    rows = record.history
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    losses = [name for name in columns if name == "val/loss" or name.startswith("train/")]
-    losses.sort(key=lambda name: (name != "train/total", name != "val/loss"))
-    points = {name: _points(rows, name) for name in columns}
-    best = max(points.get("val/mIoU", []), key=lambda point: point[1], default=None)
-    mark = best and (*best, f"best {best[1] * 100:.1f} %, epoch {best[0]:g}")
-    scores = [name for name in ("val/mIoU", "val/mAcc", "val/aAcc") if name in columns]
-    rates = [name for name in columns if name == "lr" or name.startswith("lr/")]
     charts = [
-        ("Loss", line_chart({name: points[name] for name in losses[:6]})),
-        ("Validation", line_chart({n: points[n] for n in scores}, label=_axis_percent, mark=mark)),
-        ("Learning rate", line_chart({name: points[name] for name in rates[:6]})),
+        (
+            curves.title,
+            line_chart(
+                curves.points,
+                label=_axis_percent if curves.are_shares else short_number,
+                mark=curves.mark,
+            ),
+        )
+        for curves in training_curves(record.history)
     ]
     return [(title, chart) for title, chart in charts if chart is not None]
 
 
 def _axis_percent(value: float) -> str:
     return f"{value * 100:.4g} %" if abs(value) >= 1e-4 else "0 %"
-
-
-def _points(rows: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:
-    pairs = [(row["epoch"], row.get(name)) for row in rows]
-    return sorted((x, y) for x, y in pairs if x is not None and y is not None)
 
 
 def figures(record: Record) -> list[tuple[str, list[Figure]]]:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segloom.training.fit import RunResult, TrainingStopped, train
+    from segloom.training.group import is_first_process
     from segloom.training.step import TrainingStep
 
-__all__ = ["RunResult", "TrainingStep", "TrainingStopped", "train"]
+__all__ = ["RunResult", "TrainingStep", "TrainingStopped", "is_first_process", "train"]
 
 _HOMES = {
     "RunResult": "segloom.training.fit",
     "TrainingStep": "segloom.training.step",
     "TrainingStopped": "segloom.training.fit",
+    "is_first_process": "segloom.training.group",
     "train": "segloom.training.fit",
 }
 

@@ -16,8 +16,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from segloom.training.group import average_over_processes
 from segloom.training.hook import Hook
-from segloom.training.processes import average_over_processes
 
 __all__ = ["WeightAverage"]
 

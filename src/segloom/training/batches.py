@@ -28,7 +28,7 @@ class BatchPlan:
     drop_last: bool
     """An incomplete last batch of one sample is left out of the epoch."""
     smallest: int
-    """Samples of the smallest batch."""
+    """Samples of the smallest batch, as a batch normalisation sees it."""
 
 
 def plan_batches(config: RunConfig, num_samples: int) -> BatchPlan:
@@ -36,6 +36,7 @@ def plan_batches(config: RunConfig, num_samples: int) -> BatchPlan:
 
     A last batch of a single sample is left out (the order changes every epoch, so no sample always
     is): its batch statistics would be those of one image, and several networks cannot take it.
+    Processes that share their statistics (``train.sync_batchnorm``) never are down to one.
 
     Args:
         config: The whole configuration.
@@ -60,14 +61,15 @@ def plan_batches(config: RunConfig, num_samples: int) -> BatchPlan:
         )
     share = ceil(num_samples / train.devices)  # every process takes equally many
     full, rest = divmod(share, batch_size)
-    drop_last = rest == 1 and batch_size > 1 and full > 0
+    seen_together = train.devices if train.sync_batchnorm else 1
+    drop_last = rest * seen_together == 1 and batch_size > 1 and full > 0
     num_batches = full + (rest > 0 and not drop_last)
     num_steps = ceil(num_batches / train.accumulate)
     if train.steps_per_epoch is not None:
         num_steps = min(num_steps, train.steps_per_epoch)
         num_batches = min(num_batches, num_steps * train.accumulate)
     smallest = rest if rest and not drop_last else batch_size
-    return BatchPlan(batch_size, num_batches, num_steps, drop_last, smallest)
+    return BatchPlan(batch_size, num_batches, num_steps, drop_last, smallest * seen_together)
 
 
 def check_single_sample(model: SegmentationModel, size: tuple[int, int], name: str) -> None:
@@ -81,7 +83,7 @@ def check_single_sample(model: SegmentationModel, size: tuple[int, int], name: s
     trial = copy.deepcopy(model).train()
     try:
         with torch.no_grad():
-            trial(torch.zeros(1, model.shape.image_channels, *size))
+            trial(torch.zeros(1, model.input_channels, *size))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -12,21 +13,23 @@ from segloom.config.run import RunConfig
 from segloom.models import SegmentationModel
 from segloom.models.checkpoint import save_pretrained
 from segloom.run_directory import RunDirectory
+from segloom.training.activations import OnceUpdated
 from segloom.training.average import WeightAverage
 from segloom.training.batches import BatchPlan
+from segloom.training.group import process_rank
 from segloom.training.hook import Hook
-from segloom.training.processes import process_rank
 from segloom.training.progress import ProgressDisplay, describe_row
 from segloom.training.recorder import Recorder
 from segloom.training.saver import Saver
 from segloom.training.seeding import StepSeed
+from segloom.training.stages import FreshOptimizer, Stage
 from segloom.types import LabelSet
 
 __all__ = ["LastValidation", "build_callbacks"]
 
 
 class LastValidation(Hook):
-    """Validate the last epoch whatever ``train.validate_every`` says."""
+    """Validate the last epoch of a stage whatever ``train.validate_every`` says."""
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shorten the interval for the last epoch."""
@@ -41,10 +44,25 @@ def build_callbacks(
     labels: LabelSet,
     plan: BatchPlan,
     *,
+    stage: Stage,
+    is_new: bool,
+    stop: Event,
     show_progress: bool,
 ) -> list[Hook]:
-    """Build the callbacks of a run: seeds, average, history, saving, display."""
-    display = ProgressDisplay(config.train.epochs) if show_progress else None
+    """Build the callbacks of a stage: seeds, average, history, saving, display.
+
+    Args:
+        config: That of the stage.
+        run: Where the files are.
+        model: The network.
+        labels: Of the data.
+        plan: Of the stage's epochs.
+        stage: Most runs have but one.
+        is_new: The stage follows on another and has not begun.
+        stop: Set by a signal.
+        show_progress: Show it on standard error.
+    """
+    display = ProgressDisplay(stage) if show_progress else None
     is_first = process_rank() == 0
 
     def report(line: str) -> None:
@@ -60,15 +78,26 @@ def build_callbacks(
         save_pretrained(model, directory, labels, metrics)
 
     if is_first:
-        line = _describe(config, model, plan)
+        line = _describe(stage, model, plan)
         report(line)
         if display is not None:
             display.show(line)
     average = WeightAverage(model, config.train.ema) if config.train.ema else None
     recorder = Recorder(run, tensorboard=config.train.tensorboard, on_row=on_row)
-    saver = Saver(run, model, save, recorder, average=average, patience=config.train.early_stop)
+    saver = Saver(
+        run,
+        model,
+        save,
+        recorder,
+        average=average,
+        patience=config.train.early_stop,
+        epochs=config.train.epochs,
+        stop=stop,
+    )
     callbacks: list[Hook | None] = [
+        FreshOptimizer() if is_new else None,
         StepSeed(config.train.seed),
+        OnceUpdated(model.encoder) if config.train.checkpoint_activations else None,
         LastValidation(),
         # Before the average: it averages the processes' statistics for the validation.
         average,
@@ -79,13 +108,19 @@ def build_callbacks(
     return [callback for callback in callbacks if callback is not None]
 
 
-def _describe(config: RunConfig, model: SegmentationModel, plan: BatchPlan) -> str:
+def _describe(stage: Stage, model: SegmentationModel, plan: BatchPlan) -> str:
+    config = stage.config
     parameters = sum(parameter.numel() for parameter in model.parameters())
     names = [config.model.architecture, config.model.encoder_name, *model.enhancements]
     line = (
-        f"{' + '.join(names)}: {parameters / 1e6:.2f} M parameters, {plan.num_steps} steps of "
-        f"{config.data.batch_size} images per epoch, {config.train.precision}"
+        f"{stage.title}{' + '.join(names)}: {parameters / 1e6:.2f} M parameters, "
+        f"{plan.num_steps} steps of {config.data.batch_size} images per epoch, "
+        f"{config.train.precision}"
     )
+    if stage.count > 1:
+        low, high = config.data.augment.scale
+        size = "whole images" if config.data.crop is None else "crops of {} x {}"
+        line += f", {size.format(*config.data.crop or ())}, zoom {low:g} to {high:g}"
     if plan.drop_last:
         line += "; the last image of every epoch, a batch of its own, is left out"
     return line

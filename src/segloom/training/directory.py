@@ -110,12 +110,12 @@ def read_state(run: RunDirectory) -> dict[str, Any]:
 
 def _check_same(config: RunConfig, stored: RunConfig, run: RunDirectory) -> None:
     now, then = _flat(config.model_dump(mode="json")), _flat(stored.model_dump(mode="json"))
+    # Stages that share the epochs among them would begin elsewhere.
+    free = FREE_TO_CHANGE - ({"train.epochs"} if stored.train.stages else set())
     changed = [
         name
         for name in sorted(now.keys() | then.keys())
-        if now.get(name) != then.get(name)
-        and name not in FREE_TO_CHANGE
-        and not name.startswith("eval.")
+        if now.get(name) != then.get(name) and name not in free and not name.startswith("eval.")
     ]
     if changed:
         listed = ", ".join(f"{n} (was {then.get(n)!r}, is {now.get(n)!r})" for n in changed)

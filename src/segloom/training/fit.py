@@ -6,21 +6,25 @@ prepare the run directory -> data -> network -> losses -> Lightning's Trainer ->
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from segloom.config.run import RunConfig
 from segloom.data import SegmentationDataset, build_dataset, build_loader
-from segloom.data.class_uniform import class_uniform
+from segloom.data.class_uniform import ClassUniform, class_uniform
 from segloom.data.statistics import class_weights, count_classes
 from segloom.enhancements import list_enhancements
-from segloom.errors import ConfigError, TrainingError
-from segloom.losses import SegmentationLosses, build_losses
+from segloom.errors import ConfigError, SegloomError, TrainingError
+from segloom.losses import build_losses
 from segloom.models import SegmentationModel, build_model
 from segloom.run_directory import RunDirectory
+from segloom.training.activations import checkpoint_activations
 from segloom.training.batches import BatchPlan, check_single_sample, plan_batches
 from segloom.training.directory import (
     default_run_directory,
@@ -29,9 +33,23 @@ from segloom.training.directory import (
     write_description,
 )
 from segloom.training.environment import resume_command
+from segloom.training.group import (
+    any_process,
+    first_of_machine_first,
+    join_torchrun,
+    local_size,
+    process_group,
+    process_rank,
+    torchrun_size,
+    uses_gpu,
+)
 from segloom.training.loader import Batches, TrainingBatches
-from segloom.training.processes import process_rank, run_processes
+from segloom.training.processes import run_processes
 from segloom.training.step import TrainingStep
+from segloom.training.sync_batchnorm import synchronize_batchnorm
+
+if TYPE_CHECKING:
+    from segloom.training.stages import Stage
 
 __all__ = ["RunResult", "TrainingStopped", "fit", "train"]
 
@@ -69,6 +87,8 @@ class RunResult:
 def train(config: RunConfig, *, show_progress: bool = False) -> RunResult:
     """Train the network that a configuration describes and write its run directory.
 
+    Called in every process that torchrun started, it trains in all of them together.
+
     Args:
         config: Everything; ``train.out`` None is a folder below ``runs``.
         show_progress: Show a bar (terminal) or a line per epoch on standard error.
@@ -79,17 +99,19 @@ def train(config: RunConfig, *, show_progress: bool = False) -> RunResult:
         TrainingError: The loss is no longer a number, or the device cannot do what is asked.
         TrainingStopped: A signal stopped it; the state is saved.
     """
+    config = join_torchrun(config)
     _check_device(config)
-    run = prepare_run(config, config.train.out or default_run_directory(config.data.name, config))
-    if config.train.resume and _is_finished(config, run):
-        return _result(run, was_finished=True)
-    write_description(config, run)
-    if config.train.devices > 1:
-        if not run_processes(run.path, config.train.devices, show_progress=show_progress):
+    run = RunDirectory(config.train.out or default_run_directory(config.data.name, config))
+    devices = config.train.devices
+    starts_others = devices > 1 and torchrun_size() is None
+    with process_group(1 if starts_others else devices, on_gpu=uses_gpu(config.train)):
+        if _prepare(config, run):
+            return _result(run, was_finished=True)
+        if not starts_others:
+            fit(config, run, show_progress=show_progress)
+        elif not run_processes(run.path, devices, show_progress=show_progress):
             raise TrainingStopped(run.path)
-    else:
-        fit(config, run, show_progress=show_progress)
-    return _result(run)
+        return _result(run)
 
 
 def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) -> None:
@@ -99,7 +121,8 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
     from segloom.training.saver import StopRequested
     from segloom.training.trainer import training_settings
 
-    with training_settings(config.train):
+    group = process_group(config.train.devices, on_gpu=uses_gpu(config.train))
+    with training_settings(config.train), group:
         seed_everything(config.train.seed, verbose=False)
         try:
             _fit(config, run, show_progress=show_progress)
@@ -110,84 +133,146 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
             raise
 
 
+def _prepare(config: RunConfig, run: RunDirectory) -> bool:
+    """Make the run directory ready; return whether the run is finished already.
+
+    The first process of a group does it; the others wait and hear of it.
+    """
+    refusal: SegloomError | None = None
+    is_finished = False
+    if process_rank() == 0:
+        try:
+            prepare_run(config, run.path)
+            is_finished = config.train.resume and _is_finished(config, run)
+            if not is_finished:
+                write_description(config, run)
+        except SegloomError as error:
+            refusal = error
+    if any_process(refusal is not None):
+        raise refusal or TrainingError("the first process does not start; its message says why.")
+    return any_process(is_finished)
+
+
 def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
+    from segloom.training.stages import divide
+
+    stages, stop = divide(config), Event()
+    for stage in stages:
+        saved = read_state(run).get("callbacks", {}).get("Saver", {})
+        # A stage before the saved position is done; an early stop is the end of all.
+        if saved and saved["position"][0] >= stage.end:
+            continue
+        if stage.number > 1 and saved["is_finished"]:
+            break
+        _fit_stage(stage, stages, run, stop, show_progress=show_progress)
+
+
+def _fit_stage(
+    stage: Stage, stages: Sequence[Stage], run: RunDirectory, stop: Event, *, show_progress: bool
+) -> None:
     from segloom.training.callbacks import build_callbacks
     from segloom.training.module import SegmentationTask
+    from segloom.training.stages import rate_function
     from segloom.training.trainer import build_trainer
 
-    training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
-    validation = build_dataset(config.data, "val")
+    config = stage.config
+    # What is decoded, counted and listed on a cold cache the other processes find there.
+    with first_of_machine_first() if config.data.cache else nullcontext():
+        training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
+        validation = build_dataset(config.data, "val")
+        weights = _class_weights(config, training)
+        uniform = _class_uniform(config, training)
     plan = plan_batches(config, len(training))
     model = _model(config, training, plan)
-    step = TrainingStep(
-        model, _losses(config, model, training), channels_last=config.train.channels_last
+    if model.edge_channels:
+        training.require_edges()
+        validation.require_edges()
+    losses = build_losses(
+        config.loss,
+        class_weights=weights,
+        auxiliary=model.loss_weights,
+        known_enhancements=list_enhancements(),
+        mode=model.mode,
     )
+    step = TrainingStep(model, losses, channels_last=config.train.channels_last)
     task = SegmentationTask(
         step,
         config.optim,
-        num_steps=plan.num_steps * config.train.epochs,
-        epochs=config.train.epochs,
+        factor=rate_function(stages, len(training)),
         fused=config.train.precision != "fp16",  # a fused step unscales by itself: no clipping
     )
     state = read_state(run)
-    batches = _batches(config, training, validation, plan, state)
+    position = tuple(state["callbacks"]["Saver"]["position"]) if state else (0, 0)
+    batches = _batches(config, training, validation, uniform, plan, position)
     callbacks = build_callbacks(
-        config, run, model, training.labels, plan, show_progress=show_progress
+        config,
+        run,
+        model,
+        training.labels,
+        plan,
+        stage=stage,
+        is_new=stage.number > 1 and position == (stage.start, 0),
+        stop=stop,
+        show_progress=show_progress,
     )
-    trainer = build_trainer(config.train, callbacks, config.optim.clip)
+    trainer = build_trainer(config.train, callbacks, config.optim.clip, epochs=stage.end)
     path = str(run.trainer_state) if state else None
     trainer.fit(task, *batches, ckpt_path=path, weights_only=True)
 
 
 def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) -> SegmentationModel:
-    model = build_model(config.model, len(training.classes))
+    model = build_model(
+        config.model, len(training.classes), is_multilabel=training.labels.is_multilabel
+    )
     if plan.smallest == 1:
         height, width = config.data.crop or training[0]["image"].shape[-2:]
         check_single_sample(model, (height, width), config.model.architecture)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    if config.train.devices > 1 and config.train.sync_batchnorm:
+        synchronize_batchnorm(model, on_gpu=uses_gpu(config.train))
+    if config.train.checkpoint_activations:
+        checkpoint_activations(model, config.model.encoder_name)
     return model
 
 
-def _losses(
-    config: RunConfig, model: SegmentationModel, training: SegmentationDataset
-) -> SegmentationLosses:
-    if len(training.classes) == 1:
+def _class_weights(config: RunConfig, training: SegmentationDataset) -> list[float] | None:
+    if len(training.classes) == 1 and not training.labels.is_multilabel:
         raise ConfigError(
             f"the data has a single class ({training.classes[0]}), which leaves nothing to tell "
             "apart; declare the background as a class in data.classes."
         )
-    weights = None
-    if config.loss.class_weights != "none":
-        full = class_weights(count_classes(training), config.loss.class_weights)
-        weights = [weight**config.loss.class_weight_power for weight in full]
-    return build_losses(
-        config.loss,
-        class_weights=weights,
-        auxiliary=model.loss_weights,
-        known_enhancements=list_enhancements(),
-    )
+    if config.loss.class_weights == "none":
+        return None
+    full = class_weights(count_classes(training), config.loss.class_weights)
+    return [weight**config.loss.class_weight_power for weight in full]
+
+
+def _class_uniform(config: RunConfig, training: SegmentationDataset) -> ClassUniform | None:
+    if not config.data.class_uniform:
+        return None
+    return class_uniform(config.data, training, config.train.seed)
 
 
 def _batches(
     config: RunConfig,
     training: SegmentationDataset,
     validation: SegmentationDataset,
+    uniform: ClassUniform | None,
     plan: BatchPlan,
-    state: dict[str, Any],
+    start: tuple[int, ...],
 ) -> tuple[TrainingBatches, Batches]:
     """Build the batches of training, from where a saved state stopped, and of validation."""
-    epoch, done = state["callbacks"]["Saver"]["position"] if state else (0, 0)
+    epoch, done = start
     share: dict[str, Any] = {
         "rank": process_rank(),
         "world_size": config.train.devices,
         "workers": config.data.workers,
         "pin_memory": torch.cuda.is_available(),
     }
-    uniform = config.data.class_uniform > 0
     sampled = build_loader(
         training,
-        plan=class_uniform(config.data, training, config.train.seed) if uniform else None,
+        plan=uniform,
         batch_size=plan.batch_size,
         shuffle=True,
         seed=config.train.seed,
@@ -201,16 +286,15 @@ def _batches(
 
 
 def _check_device(config: RunConfig) -> None:
-    has_gpu, train_config = torch.cuda.is_available(), config.train
-    if train_config.accelerator == "gpu" and not has_gpu:
+    train_config = config.train
+    if train_config.accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("train.accelerator is gpu, but torch sees none; use cpu or auto.")
-    on_gpu = has_gpu and train_config.accelerator != "cpu"
+    on_gpu, devices = uses_gpu(train_config), local_size(train_config.devices)
     if train_config.precision == "fp16" and not on_gpu:
         raise ConfigError("train.precision fp16 needs a GPU; on a CPU use bf16 or fp32.")
-    if on_gpu and train_config.devices > torch.cuda.device_count():
+    if on_gpu and devices > torch.cuda.device_count():
         raise ConfigError(
-            f"train.devices is {train_config.devices}, but there are "
-            f"{torch.cuda.device_count()} GPUs."
+            f"train.devices is {devices}, but there are {torch.cuda.device_count()} GPUs."
         )
 
 

@@ -1,4 +1,4 @@
-"""Training in several processes: starting them, and adding up what they found.
+"""Training in several processes: starting them on this machine.
 
 Every process runs the same program on the run directory's config.yaml, so nothing is pickled and
 no script of the user is run twice.
@@ -13,36 +13,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-
-import torch
-from torch import Tensor, distributed
 
 from segloom import errors
 from segloom.errors import ConfigError, TrainingError, UnknownNameError
 
 __all__ = [
     "STOPPED",
-    "any_process",
-    "average_over_processes",
-    "process_rank",
     "run_processes",
     "stop_signals",
-    "sum_over_processes",
 ]
-
-RANK = "LOCAL_RANK"
-"""Environment variable with the number of a process; Lightning reads it too."""
 
 STOPPED = 130
 """Exit code of a process that a signal stopped after it saved its state."""
-
-
-def process_rank() -> int:
-    """Return the number of this process, 0 if it is alone."""
-    return int(os.environ.get(RANK, "0"))
 
 
 def run_processes(run: Path, num_processes: int, *, show_progress: bool) -> bool:
@@ -72,13 +56,16 @@ def run_processes(run: Path, num_processes: int, *, show_progress: bool) -> bool
 def _start(
     run: Path, rank: int, num_processes: int, port: int, folder: Path, show_progress: bool
 ) -> subprocess.Popen[bytes]:
+    # The words of torchrun, so that processes of ours and of torchrun find each other alike.
     environment = {
         **os.environ,
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "NODE_RANK": "0",
-        RANK: str(rank),
+        "GROUP_RANK": "0",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(num_processes),
+        "LOCAL_WORLD_SIZE": str(num_processes),
     }
     words = [str(run), str(folder / f"{rank}.json"), *(["progress"] if show_progress else [])]
     # A session of their own: Ctrl-C reaches them through this process alone, once.
@@ -143,30 +130,3 @@ def _raise_first(folder: Path, codes: list[int]) -> None:
 def stop_signals() -> tuple[signal.Signals, ...]:
     """Signals that stop a training after it has saved its state."""
     return (signal.SIGINT, signal.SIGTERM)
-
-
-def _is_distributed() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
-
-
-def any_process(flag: bool, device: torch.device) -> bool:
-    """Say whether the flag is set in any process; all must ask together."""
-    if not _is_distributed():
-        return flag
-    return bool(sum_over_processes(torch.tensor([float(flag)], device=device)).item())
-
-
-def sum_over_processes(values: Tensor) -> Tensor:
-    """Add up a tensor over all processes, in place, and return it."""
-    if _is_distributed():
-        distributed.all_reduce(values)
-    return values
-
-
-def average_over_processes(values: Iterable[Tensor]) -> None:
-    """Average floating-point tensors over all processes, in place."""
-    if _is_distributed():
-        for value in values:
-            if value.is_floating_point():
-                distributed.all_reduce(value)
-                value /= distributed.get_world_size()

@@ -12,6 +12,7 @@ from rich.progress import Task as RichTask
 from rich.text import Text
 
 from segloom.training.hook import Hook
+from segloom.training.stages import Stage
 
 __all__ = ["ProgressDisplay", "describe_row", "format_seconds"]
 
@@ -20,12 +21,12 @@ class ProgressDisplay(Hook):
     """Show loss, validation mIoU and the time left, on standard error.
 
     Args:
-        epochs: Of the whole run.
+        stage: What is trained; the bar and the time left are its own.
         console: Where to show it; a bar if it is a terminal.
     """
 
-    def __init__(self, epochs: int, console: Console | None = None) -> None:
-        self.epochs = epochs
+    def __init__(self, stage: Stage, console: Console | None = None) -> None:
+        self.stage, self.epochs = stage, stage.config.train.epochs
         self.console = console or Console(stderr=True)
         self.bar: Progress | None = None
         self.task: Any = None
@@ -39,7 +40,7 @@ class ProgressDisplay(Hook):
         self.start, self.first_epoch = time.monotonic(), trainer.current_epoch
         if not (self.console.is_terminal and trainer.is_global_zero):
             return
-        steps = int(trainer.num_training_batches) * self.epochs
+        steps = int(trainer.num_training_batches) * (self.stage.end - self.stage.start)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -48,7 +49,7 @@ class ProgressDisplay(Hook):
             _TimeLeft(),
             console=self.console,
         )
-        done = trainer.current_epoch * int(trainer.num_training_batches)
+        done = (trainer.current_epoch - self.stage.start) * int(trainer.num_training_batches)
         self.task = self.bar.add_task(
             self._title(trainer), total=steps, completed=done, loss="-", score="-"
         )
@@ -59,7 +60,8 @@ class ProgressDisplay(Hook):
     ) -> None:
         """Move the bar."""
         if self.bar is not None:
-            place = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
+            epochs = trainer.current_epoch - self.stage.start
+            place = epochs * int(trainer.num_training_batches) + batch_idx + 1
             self.bar.update(
                 self.task,
                 description=self._title(trainer),
@@ -77,8 +79,8 @@ class ProgressDisplay(Hook):
                 self.bar.update(self.task, score=f"{score:.3f} (best {self.best[0]:.3f})")
             return
         done = row["epoch"] - self.first_epoch
-        left = (time.monotonic() - self.start) / done * (self.epochs - row["epoch"])
-        line = describe_row(row, self.epochs)
+        left = (time.monotonic() - self.start) / done * (self.stage.end - row["epoch"])
+        line = self.stage.title + describe_row(row, self.epochs)
         if left > 0:
             line += f"  {format_seconds(left)} left"
         self.console.print(line, highlight=False, soft_wrap=True)
@@ -94,7 +96,8 @@ class ProgressDisplay(Hook):
             self.bar = None
 
     def _title(self, trainer: Trainer) -> str:
-        return f"epoch {min(trainer.current_epoch + 1, self.epochs)}/{self.epochs}"
+        epoch = min(trainer.current_epoch + 1, self.stage.end)
+        return f"{self.stage.title}epoch {epoch}/{self.epochs}"
 
 
 class _TimeLeft(ProgressColumn):

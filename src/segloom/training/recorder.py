@@ -13,10 +13,9 @@ from lightning.pytorch import LightningModule, Trainer
 
 from segloom.errors import TrainingError
 from segloom.files import write_csv, write_text
-from segloom.metrics import scores
 from segloom.run_directory import RunDirectory
+from segloom.training.group import sum_over_processes
 from segloom.training.hook import Hook
-from segloom.training.processes import sum_over_processes
 
 __all__ = ["Recorder"]
 
@@ -80,10 +79,9 @@ class Recorder(Hook):
             self._check_finite(trainer, batch_idx)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Score the confusion matrix of all processes."""
+        """Take the scores of all processes."""
         task: Any = pl_module
-        result = scores(task.confusion.compute().cpu().numpy())
-        task.confusion.reset()
+        result = task.take_scores()
         losses = task.validation_losses or [torch.tensor(0.0, device=pl_module.device)]
         total = torch.stack(losses).double().sum()
         counted = torch.tensor(float(len(task.validation_losses)), device=total.device)

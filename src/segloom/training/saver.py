@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from threading import current_thread, main_thread
+from threading import Event, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -15,8 +15,9 @@ from lightning.pytorch import LightningModule, Trainer
 from segloom.models import SegmentationModel
 from segloom.run_directory import RunDirectory
 from segloom.training.average import WeightAverage
+from segloom.training.group import any_process, average_over_processes
 from segloom.training.hook import Hook
-from segloom.training.processes import any_process, average_over_processes, stop_signals
+from segloom.training.processes import stop_signals
 from segloom.training.recorder import Recorder
 
 __all__ = ["Saver", "StopRequested"]
@@ -39,6 +40,8 @@ class Saver(Hook):
         recorder: Holds the rows; must come before this one in the list of callbacks.
         average: The moving average, saved in place of the weights.
         patience: Stop after this many epochs without a better mIoU; None never stops early.
+        epochs: Of the whole run, over all its stages.
+        stop: Set by a signal; the stages of a run share it.
     """
 
     def __init__(
@@ -50,29 +53,29 @@ class Saver(Hook):
         *,
         average: WeightAverage | None,
         patience: int | None,
+        epochs: int,
+        stop: Event,
     ) -> None:
         self.run, self.model, self.save = run, model, save
         self.recorder, self.average, self.patience = recorder, average, patience
         self.best: float | None = None
         self.best_epoch = 0
         self.position = (0, 0)
-        self.epochs = 0
+        self.epochs, self.stop = epochs, stop
         self.is_finished = False
-        self.stop = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals, in place of Lightning; `training_settings` gives them back."""
-        self.epochs = trainer.max_epochs or 0
         if current_thread() is main_thread():  # elsewhere Python lets nobody listen
             for name in stop_signals():
                 signal.signal(name, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stop:  # the second one does what it would have done without us
+        if self.stop.is_set():  # the second one does what it would have done without us
             for name in stop_signals():
                 signal.signal(name, signal.SIG_DFL)
             signal.raise_signal(number)
-        self.stop = True
+        self.stop.set()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -81,7 +84,7 @@ class Saver(Hook):
         done = batch_idx + 1
         if done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
             return
-        if any_process(self.stop, pl_module.device):
+        if any_process(self.stop.is_set()):
             self.position = (trainer.current_epoch, done)
             self._save_state(trainer)
             raise StopRequested
@@ -98,7 +101,7 @@ class Saver(Hook):
         if is_best:
             self.best, self.best_epoch = score, epoch
         early = self.patience is not None and epoch - self.best_epoch >= self.patience
-        self.is_finished = early or epoch == trainer.max_epochs
+        self.is_finished = early or epoch == self.epochs
         trainer.should_stop = early
         if trainer.is_global_zero:
             in_place: AbstractContextManager[None] = nullcontext()
@@ -111,7 +114,7 @@ class Saver(Hook):
                     self.save(self.run.path / "checkpoints" / "best", facts)
         self.position = (epoch, 0)
         self._save_state(trainer)
-        if any_process(self.stop, pl_module.device) and not self.is_finished:
+        if any_process(self.stop.is_set()) and not self.is_finished:
             raise StopRequested
 
     def state_dict(self) -> dict[str, Any]:

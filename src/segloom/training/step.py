@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -33,8 +36,8 @@ class TrainingStep(nn.Module):
         """Compute scalar losses by name; ``total`` is their weighted sum.
 
         Args:
-            image: uint8 ``(B, C, H, W)``, 0 to 255, of any size.
-            mask: Integers ``(B, H, W)``, class ids and 255 for void.
+            image: uint8 ``(B, C, H, W)``, 0 to 255, of any size, see `pixels`.
+            mask: Integers ``(B, H, W)``, class ids (in mode multilabel, bits) and 255 for void.
         """
         prediction = self.model.run(self.normalize(image))
         target = mask.long()
@@ -45,13 +48,24 @@ class TrainingStep(nn.Module):
             values[name] = torch.stack(totals).sum()
         return {**values, "total": self.losses.total(values)}
 
+    def pixels(self, batch: Mapping[str, Any]) -> Tensor:
+        """Give what the network looks at, uint8 ``(B, C, H, W)``: the image, with its edges last.
+
+        Edges are left out where the network does not take them.
+        """
+        image: Tensor = batch["image"]
+        if not self.model.edge_channels:
+            return image
+        return torch.cat([image, batch["edge"][:, None]], dim=1)
+
     def normalize(self, image: Tensor) -> Tensor:
         """Turn a uint8 batch into what the network expects, float ``(B, C, H, W)``."""
         return self.model.normalize(image.contiguous(memory_format=self.memory_format))
 
     def label_losses(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Compute the losses of the labels alone, not weighted, in float32."""
-        logits = both_logits(logits)
+        if self.model.mode == "binary":
+            logits = both_logits(logits)
         with torch.autocast(logits.device.type, enabled=False):
             values: dict[str, Tensor] = self.losses(logits, target)
         return values

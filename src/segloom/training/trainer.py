@@ -12,42 +12,49 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from segloom.config.training import TrainConfig
+from segloom.training.group import local_size, uses_gpu
 from segloom.training.hook import Hook
 from segloom.training.processes import stop_signals
 
-__all__ = ["build_trainer", "training_settings", "uses_gpu"]
+__all__ = ["build_trainer", "training_settings"]
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-def uses_gpu(config: TrainConfig) -> bool:
-    """Say whether the configuration trains on a GPU on this machine."""
-    return config.accelerator != "cpu" and torch.cuda.is_available()
+def build_trainer(
+    config: TrainConfig, callbacks: list[Hook], clip: float | None, *, epochs: int
+) -> Trainer:
+    """Build the Trainer; the loops are Lightning's, everything that is written is ours.
 
-
-def build_trainer(config: TrainConfig, callbacks: list[Hook], clip: float | None) -> Trainer:
-    """Build the Trainer; the loops are Lightning's, everything that is written is ours."""
+    Args:
+        config: The section ``train``.
+        callbacks: In the order in which they are called.
+        clip: Largest norm of the gradient.
+        epochs: How far to train, counted from the first epoch of the run.
+    """
     strategy: Any = "auto"
+    place, devices = LightningEnvironment(), local_size(config.devices)
     if config.devices > 1:
+        place = TorchElasticEnvironment()
         # Statistics are averaged once per epoch (see Saver): processes validate different
         # numbers of images, so that a broadcast per batch would wait for ever.
         strategy = DDPStrategy(broadcast_buffers=False)
     return Trainer(
         accelerator="gpu" if uses_gpu(config) else "cpu",
-        devices=config.devices,
+        devices=devices,
+        num_nodes=config.devices // devices,
         strategy=strategy,
-        plugins=[LightningEnvironment()],
+        plugins=[place],
         precision=PRECISIONS[config.precision],
-        max_epochs=config.epochs,
+        max_epochs=epochs,
         check_val_every_n_epoch=config.validate_every,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=clip,
         deterministic=config.deterministic,
-        sync_batchnorm=config.devices > 1 and uses_gpu(config),
         callbacks=callbacks,
         num_sanity_val_steps=0,
         logger=False,
@@ -67,9 +74,9 @@ def training_settings(config: TrainConfig) -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if config.threads is not None:
-        torch.set_num_threads(max(1, config.threads // config.devices))
+        torch.set_num_threads(max(1, config.threads // local_size(config.devices)))
     elif config.devices > 1 and not uses_gpu(config):
-        torch.set_num_threads(max(1, threads // config.devices))
+        torch.set_num_threads(max(1, threads // local_size(config.devices)))
     # Numbers too small to matter cost a hundred times the others on a CPU.
     torch.set_flush_denormal(True)
     # Deterministic operations never read what they have not written: no need to fill it.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -25,24 +23,8 @@ from segloom.models.networks.sfnet import SFNetDecoder, SFNetLiteDecoder
 from segloom.ops.resize import resize, warp
 
 
-@pytest.fixture
-def reference(shared):
-    """Read one recorded file: tensors by name, the state dict apart."""
-
-    def read(name):
-        with np.load(shared / "fixtures" / "fenet_linknet" / f"{name}.npz") as file:
-            arrays = {key: file[key] for key in file.files}
-        tensors = {k: torch.from_numpy(v) for k, v in arrays.items() if v.dtype.kind in "fiu"}
-        state = {k.removeprefix("sd."): v for k, v in tensors.items() if k.startswith("sd.")}
-        return tensors, state, arrays
-
-    return read
-
-
-def assert_close(actual, expected, tolerance=1e-4):
-    assert actual.shape == expected.shape
-    error = ((actual - expected).abs().max() / expected.abs().max()).item()
-    assert error <= tolerance
+def state_of(data):
+    return {key.removeprefix("sd."): data[key] for key in data if key.startswith("sd.")}
 
 
 def load(module, state, prefix, architecture, root):
@@ -56,24 +38,24 @@ def load(module, state, prefix, architecture, root):
 
 
 @torch.no_grad()
-def test_flow_alignment(reference):
-    data, state, _ = reference("fam_aligned_module")
-    align = load(FlowAlign(8), state, "head.fpn_out_align.0.", "sfnet", "decoder.joins.0.")
+def test_flow_alignment(recorded):
+    data = recorded("fam_aligned_module")
+    align = load(FlowAlign(8), state_of(data), "head.fpn_out_align.0.", "sfnet", "decoder.joins.0.")
     low, high = data["in.low"], data["in.high"]
-    assert_close(align.make_flow(low, high), data["mid.flow"])
-    assert_close(align(low, high), data["out.warped"])
-    assert_close(warp(high, data["in.flow_const"]), data["out.warp_const_flow"])
+    data.compare(align.make_flow(low, high), "mid.flow")
+    data.compare(align(low, high), "out.warped")
+    data.compare(warp(high, data["in.flow_const"]), "out.warp_const_flow")
     still = warp(high, torch.zeros_like(data["in.flow_const"]))
-    assert_close(still, data["out.warp_zero_flow"])
-    assert_close(still, resize(high, low.shape[-2:]), 1e-5)
+    data.compare(still, "out.warp_zero_flow")
+    torch.testing.assert_close(still, resize(high, low.shape[-2:]))
 
 
 @torch.no_grad()
-def test_gated_dual_flow_alignment(reference):
-    data, state, _ = reference("gdfam_v2")
+def test_gated_dual_flow_alignment(recorded):
+    data = recorded("gdfam_v2")
     align = GatedDualFlowAlign(8, summarize=False)
-    load(align, state, "head.flow_align_module.", "sfnetlite", "decoder.align.")
-    assert_close(align(data["in.low"], data["in.high"]), data["out.fused"])
+    load(align, state_of(data), "head.flow_align_module.", "sfnetlite", "decoder.align.")
+    data.compare(align(data["in.low"], data["in.high"]), "out.fused")
 
 
 @pytest.mark.parametrize(
@@ -85,25 +67,26 @@ def test_gated_dual_flow_alignment(reference):
     ],
 )
 @torch.no_grad()
-def test_pyramid_pooling(reference, name, form, prefix, architecture):
-    data, state, _ = reference(name)
+def test_pyramid_pooling(recorded, name, form, prefix, architecture):
+    data = recorded(name)
     pooling = PyramidPooling(16, data["out.y"].shape[1], form)
-    load(pooling, state, prefix, architecture, "decoder.context.")
-    assert_close(pooling(data["in.x"]), data["out.y"])
+    load(pooling, state_of(data), prefix, architecture, "decoder.context.")
+    data.compare(pooling(data["in.x"]), "out.y")
 
 
 @torch.no_grad()
-def test_high_pass_filter(reference):
-    data, _, _ = reference("fe_high_pass")
+def test_high_pass_filter(recorded):
+    data = recorded("fe_high_pass")
     high_pass = FrequencyFilter(6)
     assert torch.equal(high_pass.weight, data["in.init_weight"])
-    assert_close(high_pass(data["in.x"]), data["out.init"])
+    data.compare(high_pass(data["in.x"]), "out.init")
     fixed = FrequencyFilter(6, "fixed")
-    assert_close(fixed(data["in.x"]), data["out.init"])
+    data.compare(fixed(data["in.x"]), "out.init")
     assert not list(fixed.parameters())
-    assert_close(FrequencyFilter(6, "lowpass")(data["in.x"]), data["in.x"] - data["out.init"])
+    rest = FrequencyFilter(6, "lowpass")(data["in.x"])
+    data.compare(rest, "out.init", expected=data["in.x"] - data["out.init"])
     high_pass.weight.copy_(data["in.weight_perturbed"])
-    assert_close(high_pass(data["in.x"]), data["out.perturbed"])
+    data.compare(high_pass(data["in.x"]), "out.perturbed")
 
 
 @pytest.mark.parametrize(
@@ -114,10 +97,10 @@ def test_high_pass_filter(reference):
     ],
 )
 @torch.no_grad()
-def test_feature_enhancement(reference, name, kind):
-    data, state, _ = reference(name)
-    join = load(kind(6), state, "fpn_fe.de.0.0.", "fenet", "decoder.details.0.")
-    assert_close(join(data["in.low"], data["in.high"]), data["out.y"])
+def test_feature_enhancement(recorded, name, kind):
+    data = recorded(name)
+    join = load(kind(6), state_of(data), "fpn_fe.de.0.0.", "fenet", "decoder.details.0.")
+    data.compare(join(data["in.low"], data["in.high"]), "out.y")
 
 
 def features(data, first):
@@ -143,39 +126,39 @@ class Headed(nn.Module):
 
 @pytest.mark.parametrize("align", [True, False])
 @torch.no_grad()
-def test_pyramid_of_sfnet(reference, align):
-    data, state, _ = reference("uper_align_head_tiny" if align else "uper_fpn_head_tiny")
+def test_pyramid_of_sfnet(recorded, align):
+    data = recorded("uper_align_head_tiny" if align else "uper_fpn_head_tiny")
     net = Headed(SFNetDecoder([8, 12, 16, 32], 8, align=align), 8, 5, heads=3 * align)
-    load(net, state, "head.", "sfnet", "")
+    load(net, state_of(data), "head.", "sfnet", "")
     decoded, pyramid = net.decoder(features(data, 2))
-    assert_close(net.segmentation_head(decoded), data["out.logits"])
+    data.compare(net.segmentation_head(decoded), "out.logits")
     if align:
         heads = net.enhancements["deep_supervision"].heads
         for number, (head, map_) in enumerate(zip(heads, pyramid, strict=True)):
-            assert_close(head(map_), data[f"out.dsn{number}"])
+            data.compare(head(map_), f"out.dsn{number}")
 
 
 @torch.no_grad()
-def test_pyramid_of_sfnet_lite(reference):
-    data, state, _ = reference("uper_align_head_lite_tiny")
+def test_pyramid_of_sfnet_lite(recorded):
+    data = recorded("uper_align_head_lite_tiny")
     net = Headed(SFNetLiteDecoder([8, 12, 16, 32], 8), 8, 5)
     renamed = rename_reference_state(
-        {f"head.{key}": value for key, value in state.items()}, "sfnetlite"
+        {f"head.{key}": value for key, value in state_of(data).items()}, "sfnetlite"
     )
     net.load_state_dict(renamed)
     net.eval()
-    assert_close(net.segmentation_head(net.decoder(features(data, 2))), data["out.logits"])
+    data.compare(net.segmentation_head(net.decoder(features(data, 2))), "out.logits")
 
 
 @pytest.mark.parametrize("dense", [False, True])
 @torch.no_grad()
-def test_both_passes_of_fenet(reference, dense):
-    data, state, _ = reference("fe_module_tiny")
+def test_both_passes_of_fenet(recorded, dense):
+    data = recorded("fe_module_tiny")
     decoder = FENetDecoder([4, 6, 8, 10], 6, dense=dense)
     missing, unexpected = decoder.load_state_dict(
         {
             rename_reference_key(f"fpn_fe.{key}", "fenet").removeprefix("decoder."): value
-            for key, value in state.items()
+            for key, value in state_of(data).items()
         },
         strict=False,
     )
@@ -183,20 +166,24 @@ def test_both_passes_of_fenet(reference, dense):
     assert {key.split(".")[0] for key in missing} == {"fuse"}
     decoder.eval()
     maps = features(data, 1)
-    reduced = decoder.laterals[0](maps[0])
-    assert_close(reduced, data["mid.red0"])
-    assert_close(decoder.details[0](reduced, decoder.laterals[1](maps[1])), data["mid.d1"])
+    reduced = [lateral(map_) for lateral, map_ in zip(decoder.laterals, maps[:3], strict=True)]
+    reduced.append(decoder.context(maps[3]))
+    for number, map_ in enumerate(reduced):
+        data.compare(map_, f"mid.red{number}")
+    for number, detail in enumerate(decoder.details, start=1):
+        reduced[number] = detail(reduced[number - 1], reduced[number])
+        data.compare(reduced[number], f"mid.d{number}")
     for number, map_ in enumerate(decoder.enhance(maps)):
-        assert_close(map_, data[f"out.{'dense' if dense else 'p'}{number}"])
+        data.compare(map_, f"out.{'dense' if dense else 'p'}{number}")
 
 
 @torch.no_grad()
-def test_edge_side_output(reference):
-    data, state, _ = reference("fe_side_output")
+def test_edge_side_output(recorded):
+    data = recorded("fe_side_output")
     side = EdgeSupervision((0, 1), (4, 6), background=True)
-    load(side, state, "x.", "fenet", "enhancements.edge_supervision.")
+    load(side, state_of(data), "x.", "fenet", "enhancements.edge_supervision.")
     edge = torch.sigmoid(side.detect(data["in.c1"], data["in.c2"]))
-    assert_close(edge, data["out.edge"])
+    data.compare(edge, "out.edge")
 
 
 @pytest.mark.parametrize(
@@ -205,9 +192,9 @@ def test_edge_side_output(reference):
      ("fenet_res18_full", "fenet")],
 )  # fmt: skip
 @torch.no_grad()
-def test_whole_network(reference, name, architecture):
-    data, _, arrays = reference(name)
-    keys = json.loads(str(arrays["meta.state_keys"]))
+def test_whole_network(recorded, name, architecture):
+    data = recorded(name)
+    keys = data.json("meta.state_keys")
     state = {key: seeded(key, shape) for key, shape in keys}
     heads = ["deep_supervision"] if architecture == "fenet" else []
     model = create_model(
@@ -216,18 +203,18 @@ def test_whole_network(reference, name, architecture):
     model.load_state_dict(rename_reference_state(state, architecture))
     maps = model.encoder(data["in.image"])
     if "mid.layer4" in data:
-        assert_close(maps[2][:, :8], data["mid.layer1"])
-        assert_close(maps[5][:, :16], data["mid.layer4"])
+        data.compare(maps[2][:, :8], "mid.layer1")
+        data.compare(maps[5][:, :16], "mid.layer4")
     else:
         enhanced = model.decoder.enhance(maps[2:])
-        assert_close(enhanced[0][:, :8], data["mid.fe0"])
-        assert_close(enhanced[3], data["mid.fe3"])
+        data.compare(enhanced[0][:, :8], "mid.fe0")
+        data.compare(enhanced[3], "mid.fe3")
         for head, level in zip(model.enhancements["deep_supervision"].heads, (4, 5), strict=True):
-            assert_close(head(maps[level]), data[f"out.dsn_layer{level - 1}"])
+            data.compare(head(maps[level]), f"out.dsn_layer{level - 1}")
     decoded = model.decoder(maps)
     decoded = decoded[0] if isinstance(decoded, tuple) else decoded
-    assert_close(model.segmentation_head[0](decoded), data["out.head_logits"])
-    assert_close(model(data["in.image"]), data["out.logits_full"])
+    data.compare(model.segmentation_head[0](decoded), "out.head_logits")
+    data.compare(model(data["in.image"]), "out.logits_full")
 
 
 @pytest.mark.parametrize(
@@ -235,9 +222,9 @@ def test_whole_network(reference, name, architecture):
     [("sfnet_res18_full", "sfnet"), ("sfnet_lite_res18_full", "sfnetlite"),
      ("fenet_res18_full", "fenet")],
 )  # fmt: skip
-def test_a_checkpoint_is_converted(reference, tmp_path, name, architecture):
-    data, _, arrays = reference(name)
-    keys = json.loads(str(arrays["meta.state_keys"]))
+def test_a_checkpoint_is_converted(recorded, tmp_path, name, architecture):
+    data = recorded(name)
+    keys = data.json("meta.state_keys")
     checkpoint = {
         "state_dict": {f"module.{key}": seeded(key, shape) for key, shape in keys},
         "optimizer": {"state": {}, "param_groups": [{"lr": 0.01}]},
@@ -252,11 +239,11 @@ def test_a_checkpoint_is_converted(reference, tmp_path, name, architecture):
     assert read_saved(tmp_path / "model").spec["pyramid_channels"] == 128
     with torch.no_grad():
         logits = from_pretrained(tmp_path / "model")(data["in.image"])
-    assert_close(logits, data["out.logits_full"])
+    data.compare(logits, "out.logits_full")
 
 
-def test_what_a_checkpoint_holds_is_read_off_its_names(reference):
-    _, state, _ = reference("uper_fpn_head_tiny")
+def test_what_a_checkpoint_holds_is_read_off_its_names(recorded):
+    state = state_of(recorded("uper_fpn_head_tiny"))
     state = {f"head.{key}": value for key, value in state.items()}
     with pytest.raises(CheckpointError, match="another encoder than a deep-stem ResNet-18"):
         inspect_checkpoint(state, "w.pth")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
+from segloom.data import multilabel
 from segloom.data.check.conclude import Finding
 from segloom.data.check.contents import Contents, ValueCount
 from segloom.data.labels import LabelDecoder
@@ -18,7 +20,8 @@ from segloom.data.planes import SampleDecoder
 from segloom.data.readers import read_labelled_source
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
-from segloom.types import Record
+from segloom.label_bits import class_map
+from segloom.types import IGNORE_INDEX, Record
 
 __all__ = ["Known", "find_known", "read_known"]
 
@@ -46,38 +49,44 @@ class Known:
     findings: list[Finding] = field(default_factory=list)
 
 
-def find_known(directory: Path) -> str | None:
-    """Name the reader whose data set lies in a folder; None if it is none that we know."""
-    for name, module in KNOWN.items():
+def find_known(directory: Path, classes: Sequence[str] = ()) -> DataConfig | None:
+    """Give the options that read the data set in a folder; None if it is none that we know.
+
+    Args:
+        directory: The folder.
+        classes: Names of the classes, if the user gives them; a reader that names its own is then
+            not looked for.
+    """
+    if multilabel.is_here(directory):
+        return DataConfig(root=directory, mask_format="multilabel", classes=tuple(classes))
+    for name, module in {} if classes else KNOWN.items():
         is_here: Callable[[Path], bool] = import_module(module).is_here
         if is_here(directory):
-            return name
+            return DataConfig(name=name, root=directory)
     return None
 
 
 def read_known(
-    name: str,
-    directory: Path,
+    config: DataConfig,
     limit: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Known:
     """Read the samples of all splits, never stopping at one that cannot be read.
 
     Args:
-        name: Reader.
-        directory: Folder of the data set.
+        config: Reader and folder.
         limit: Read at most this many samples, evenly spread; None reads all.
         progress: Called with the number of samples read and the number to read.
     """
     known = Known()
-    note = f"this is a data set that the reader {name} knows; its lines are below."
-    known.findings.append(Finding("note", name, note))
+    note = f"this is a data set that the reader {config.name} knows; its lines are below."
+    if config.mask_format == "multilabel":
+        note = "the masks lie in a folder per class, so classes may overlap; its lines are below."
+    known.findings.append(Finding("note", config.name, note))
     samples: list[tuple[str, Record, LabelDecoder, SampleDecoder]] = []
     for split in SPLITS:
         try:
-            source, labels, decoder = read_labelled_source(
-                DataConfig(name=name, root=directory), split
-            )
+            source, labels, decoder = read_labelled_source(config, split)
         except NoSplitError as error:
             known.findings.append(Finding("note", "no-split", str(error)))
             continue
@@ -108,8 +117,22 @@ def _read(
     contents.sizes[planes.mask.shape] += 1
     if not record.case:  # slices of air are all alike
         contents.hashes.setdefault(digest, []).append((split, record.image))
-    values, counts = np.unique(planes.mask, return_counts=True)
-    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+    for value, count in _count(planes.mask, len(record.class_masks)):
         entry = contents.values.setdefault(value, ValueCount())
         entry.pixels += count
         entry.files += 1
+
+
+def _count(labels: NDArray[np.uint8], num_overlapping: int) -> list[tuple[int, int]]:
+    """Pair every class id in a label map, and 255 for void, with its pixels.
+
+    Args:
+        labels: ``(H, W)``.
+        num_overlapping: Classes of a map of bits; 0 for one of class ids.
+    """
+    if num_overlapping:
+        counts = [(k, int((class_map(labels, k) == 1).sum())) for k in range(num_overlapping)]
+        counts.append((IGNORE_INDEX, int((labels == IGNORE_INDEX).sum())))
+        return [(value, count) for value, count in counts if count]
+    values, pixels = np.unique(labels, return_counts=True)
+    return list(zip(values.tolist(), pixels.tolist(), strict=True))

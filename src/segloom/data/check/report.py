@@ -111,9 +111,8 @@ def check(
     """
     if not directory.is_dir():
         raise DataError(f"{directory} is not a folder; give the one that holds the data set.")
-    name = None if classes else find_known(directory)
-    if name is not None:
-        return _check_known(name, directory, limit, progress)
+    if (config := find_known(directory, classes)) is not None:
+        return _check_known(config, directory, limit, progress)
     tree = scan(directory)
     layout = find_layout(tree)
     report = DataReport(directory, layout)
@@ -144,19 +143,26 @@ def check(
 
 
 def _check_known(
-    name: str,
+    config: DataConfig,
     directory: Path,
     limit: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> DataReport:
     """Report on a data set that has a reader of its own, as that reader sees it."""
-    known = read_known(name, directory, limit, progress)
-    report = DataReport(directory, None, options={"name": name, "root": str(directory)})
+    known = read_known(config, limit, progress)
+    report = DataReport(directory, None, options={"name": config.name, "root": str(directory)})
+    is_multilabel = config.mask_format == "multilabel"
+    if is_multilabel:
+        report.options |= {"mask_format": "multilabel", "classes": list(known.classes)}
     report.splits = {split: SplitCount(count) for split, count in known.splits.items()}
-    report.storage, report.num_read = f"as the reader {name} gives them", known.contents.num_read
+    report.storage = f"as the reader {config.name} gives them"
+    if is_multilabel:
+        report.storage = "0 and 255, a file per class; shares may add up to more than 1"
+    report.num_read = known.contents.num_read
     report.sizes = {f"{w}x{h}": n for (h, w), n in known.contents.sizes.most_common()}
     meaning = Meaning(report.storage, names={**dict(enumerate(known.classes)), IGNORE_INDEX: VOID})
-    report.labels = _rows(known.contents, meaning)
+    pixels = sum(h * w * number for (h, w), number in known.contents.sizes.items())
+    report.labels = _rows(known.contents, meaning, pixels if is_multilabel else 0)
     report.findings = [*known.findings, *_file_findings(known.contents)]
     return report
 
@@ -249,11 +255,12 @@ def _file_findings(contents: Contents) -> list[Finding]:
     return findings
 
 
-def _rows(contents: Contents, meaning: Meaning) -> list[LabelRow]:
+def _rows(contents: Contents, meaning: Meaning, total: int = 0) -> list[LabelRow]:
+    """List the stored values; ``total`` are all pixels where a pixel may count several times."""
     found = [(f"{code >> 16},{code >> 8 & 255},{code & 255}", code, count)
              for code, count in contents.colors.items()]  # fmt: skip
     found += [(str(value), value, count) for value, count in contents.values.items()]
-    total = sum(count.pixels for _, _, count in found) or 1
+    total = total or sum(count.pixels for _, _, count in found) or 1
     rows = []
     for text, code, count in found:
         code = code * 0x010101 if contents.colors and "," not in text else code

@@ -1,0 +1,71 @@
+"""Files that belong to images by their names: edge maps, or the truth of loose photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segloom.data.folder import find_images
+from segloom.errors import DataError
+
+__all__ = ["files_by_name", "match_files"]
+
+
+def files_by_name(folder: Path, kind: str) -> dict[str, list[Path]]:
+    """Find files by every name that they may belong to: their own, or the start before a "_".
+
+    Args:
+        folder: Searched to the bottom.
+        kind: What the files are, for the message.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give the one of the {kind}s.")
+    found: dict[str, list[Path]] = {}
+    for path in find_images(folder).values():
+        parts = path.stem.split("_")
+        for end in range(1, len(parts) + 1):
+            found.setdefault("_".join(parts[:end]), []).append(path)
+    return found
+
+
+def match_files(images: Sequence[Path], folder: Path, kind: str) -> dict[Path, Path]:
+    """Give every image the file below a folder that belongs to it.
+
+    That is the one of the same stem, else the one whose stem goes on with a "_" after it. Where
+    several folders hold that name, the image's own folders tell which.
+
+    Args:
+        images: The images.
+        folder: Searched to the bottom.
+        kind: What the files are, such as "edge map", for the message.
+
+    Raises:
+        DataError: There is no such folder, or an image has no file or several.
+    """
+    by_name = files_by_name(folder, kind)
+    return {image: _match(image, by_name, folder, kind) for image in images}
+
+
+def _match(image: Path, by_name: Mapping[str, list[Path]], folder: Path, kind: str) -> Path:
+    candidates = by_name.get(image.stem, [])
+    candidates = [path for path in candidates if path.stem == image.stem] or candidates
+    found = candidates
+    if len(candidates) > 1:
+        parents = image.absolute().parent.parts
+        depths = {path: len(path.relative_to(folder).parts) - 1 for path in candidates}
+        alike = {
+            path: depth
+            for path, depth in depths.items()
+            if depth and path.relative_to(folder).parts[:-1] == parents[-depth:]
+        }
+        found = [path for path, depth in alike.items() if depth == max(alike.values())]
+    if len(found) != 1:
+        number = f"{len(candidates)} {kind}s" if candidates else f"no {kind}"
+        raise DataError(
+            f"image {image} has {number} of its name below {folder}; it needs one, such as "
+            f"{image.stem}.png."
+        )
+    return found[0]

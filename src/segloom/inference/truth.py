@@ -1,0 +1,95 @@
+"""The truth of predicted images, where there is one: label maps of any kind, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.config.data import DataConfig
+from segloom.data.companions import match_files
+from segloom.data.labels import LabelDecoder, LabelFormat, detect_format, make_decoder
+from segloom.data.readers import read_labelled_source
+from segloom.data.source import SPLITS
+from segloom.errors import ConfigError, DataError
+from segloom.images import is_volume
+from segloom.types import IGNORE_INDEX, LabelSet
+
+__all__ = ["Truth", "find_truth"]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Label maps by image."""
+
+    files: Mapping[Path, Path]
+    decoder: LabelDecoder
+
+    def read(self, image: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Read the class ids ``(H, W)`` of an image; what is no class of the network is void.
+
+        Raises:
+            DataError: The label map is damaged, of another size than the image, or all void.
+        """
+        path = self.files[image]
+        ids = self.decoder.decode(path)
+        if ids.shape != size:
+            raise DataError(
+                f"label map {path} is {ids.shape[1]} x {ids.shape[0]} pixels but its image {image} "
+                f"is {size[1]} x {size[0]}; give one of the same size (width x height)."
+            )
+        if (ids == IGNORE_INDEX).all():
+            raise DataError(
+                f"label map {path} holds no class of this network; give label maps of its data set."
+            )
+        return ids
+
+
+def find_truth(
+    folder: Path, images: Sequence[Path], labels: LabelSet, data: DataConfig | None
+) -> Truth:
+    """Find the label map of every image and settle what the maps mean.
+
+    Where the data that the network was trained on is still there and its label maps are stored
+    alike, they mean the same; else ids are those of the classes and colours those of the palette.
+
+    Args:
+        folder: Searched to the bottom, see `segloom.data.companions.match_files`.
+        images: What is predicted.
+        labels: Classes and palette of the network.
+        data: Data that it was trained on, if that is known.
+
+    Raises:
+        DataError: An image has no label map or several, or a label map cannot be read.
+        ConfigError: One of the images is a volume, or the classes of the network may overlap.
+    """
+    if labels.is_multilabel:
+        raise ConfigError(
+            "the truth of classes that may overlap is several masks per image, which are compared "
+            "by `segloom eval` alone; leave --truth out."
+        )
+    volume = next((image for image in images if is_volume(image)), None)
+    if volume is not None:
+        raise ConfigError(
+            f"{volume} is a volume, and the truth is compared with images alone; leave it out, or "
+            "measure a data set of volumes with `segloom eval`."
+        )
+    files = match_files(images, folder, "label map")
+    mask_format = detect_format(list(files.values()), len(labels.classes))
+    decoder = _trained_decoder(data, mask_format) if data else None
+    if decoder is None:
+        decoder = make_decoder(len(labels.classes), mask_format, palette=labels.palette)
+    return Truth(files, replace(decoder, unknown=IGNORE_INDEX))
+
+
+def _trained_decoder(data: DataConfig, mask_format: LabelFormat) -> LabelDecoder | None:
+    for split in SPLITS:
+        try:
+            decoder = read_labelled_source(data, split)[2]
+        except (DataError, ConfigError):
+            continue
+        return decoder if decoder.mask_format == mask_format else None
+    return None

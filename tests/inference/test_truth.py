@@ -1,0 +1,124 @@
+"""The truth of loose images: found by name, read in any kind, compared pixel by pixel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segloom.config import DataConfig, InferenceConfig
+from segloom.errors import ConfigError, DataError
+from segloom.images import read_image
+from segloom.inference import Predictor, find_truth, predict_files
+from segloom.models import SegmentationModel
+from segloom.pictures import ERROR_LEGEND, write_label_png
+from segloom.types import LabelSet
+
+IDS = np.repeat(np.array([0, 1, 2, 3, 4, 255, 9, 4], np.uint8)[:, None], 6, axis=1)  # (8, 6)
+
+
+def save(folder: Path, name: str, pixels: np.ndarray) -> Path:
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(folder / name)
+    return folder / name
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
+    return save(tmp_path / "images", "a.png", pixels)
+
+
+def read(image: Path, labels: LabelSet, data: DataConfig | None = None) -> np.ndarray:
+    truth = find_truth(image.parents[1] / "maps", [image], labels, data)
+    return truth.read(image, (8, 6))
+
+
+def test_ids_beyond_the_classes_are_void(tmp_path: Path, image: Path, labels: LabelSet) -> None:
+    save(tmp_path / "maps", "a.png", IDS)
+    expected = np.where(IDS < 5, IDS, 255)
+    np.testing.assert_array_equal(read(image, labels), expected)
+
+
+def test_colours_outside_the_palette_are_void(
+    tmp_path: Path, image: Path, labels: LabelSet
+) -> None:
+    colors = np.array([*labels.palette, (1, 2, 3)], np.uint8)
+    save(tmp_path / "maps", "a_L.png", colors[np.minimum(IDS, 5)])
+    expected = np.where(IDS < 5, IDS, 255)
+    np.testing.assert_array_equal(read(image, labels), expected)
+
+
+def test_label_maps_mean_what_they_meant_in_training(tmp_path: Path, image: Path) -> None:
+    stored = np.repeat(np.array([7, 7, 26, 26, 26, 0, 0, 7], np.uint8)[:, None], 6, axis=1)
+    save(tmp_path / "maps", "a.png", stored)
+    for split in ("images", "masks"):
+        folder = tmp_path / "data" / "train" / split
+        folder.mkdir(parents=True)
+        write_label_png(folder / "b.png", stored)
+    data = DataConfig(
+        root=tmp_path / "data",
+        classes=("road", "car"),
+        label_map={"7": 0, "26": 1, "0": 255},
+    )
+    labels = LabelSet(("road", "car"), ((128, 64, 128), (0, 0, 142)))
+    expected = np.select([stored == 7, stored == 26], [0, 1], 255)
+    np.testing.assert_array_equal(read(image, labels, data), expected)
+
+
+def test_another_size_is_refused(tmp_path: Path, image: Path, labels: LabelSet) -> None:
+    save(tmp_path / "maps", "a.png", np.zeros((4, 6), np.uint8))
+    with pytest.raises(DataError, match=r"a\.png is 6 x 4 pixels but its image .* is 6 x 8"):
+        read(image, labels)
+
+
+def test_label_maps_of_other_classes_are_refused(
+    tmp_path: Path, image: Path, labels: LabelSet
+) -> None:
+    save(tmp_path / "maps", "a.png", np.full((8, 6), 77, np.uint8))
+    with pytest.raises(DataError, match=r"a\.png holds no class of this network"):
+        read(image, labels)
+
+
+def test_volumes_have_no_truth_here(tmp_path: Path, labels: LabelSet) -> None:
+    with pytest.raises(ConfigError, match=r"scan\.nii is a volume.*segloom eval"):
+        find_truth(tmp_path, [tmp_path / "scan.nii"], labels, None)
+
+
+def test_errors_and_montage_show_the_truth(
+    tmp_path: Path, image: Path, labels: LabelSet, model: SegmentationModel
+) -> None:
+    save(tmp_path / "maps", "a.png", IDS)
+    truth = find_truth(tmp_path / "maps", [image], labels, None)
+    predictor = Predictor(model, labels, InferenceConfig(device="cpu"))
+    (plain,) = predict_files(predictor, [image], tmp_path / "plain", montage=True)
+    (result,) = predict_files(predictor, [image], tmp_path / "out", montage=True, truth=truth)
+    assert set(result.written) - set(plain.written) == {"errors"}
+    predicted = predictor.label_map(read_image(image))
+    counted = IDS < 5
+    assert result.void == pytest.approx(2 / 8)
+    assert result.accuracy == pytest.approx((predicted == IDS)[counted].mean())
+    drawn = read_image(result.written["errors"])
+    assert (drawn[~counted] == 0).all()
+    colors = np.array([color for _, color in ERROR_LEGEND])
+    np.testing.assert_array_equal(drawn[counted], colors[(predicted != IDS)[counted].astype(int)])
+    widths = [read_image(r.written["montage"]).shape[1] for r in (plain, result)]
+    assert widths[1] > widths[0]  # four panels instead of three
+
+
+def test_a_changed_truth_is_drawn_again(
+    tmp_path: Path, image: Path, labels: LabelSet, model: SegmentationModel
+) -> None:
+    path = save(tmp_path / "maps", "a.png", IDS)
+    truth = find_truth(tmp_path / "maps", [image], labels, None)
+    predictor = Predictor(model, labels, InferenceConfig(device="cpu"))
+    out = tmp_path / "out"
+    list(predict_files(predictor, [image], out, truth=truth))
+    (again,) = predict_files(predictor, [image], out, truth=truth, skip_existing=True)
+    assert again.skipped
+    os.utime(path, (4e9, 4e9))
+    (changed,) = predict_files(predictor, [image], out, truth=truth, skip_existing=True)
+    assert not changed.skipped

@@ -1,0 +1,88 @@
+"""Tables, objects and outlines of overlapping classes against plain sums per class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import jaccard_score, precision_score, recall_score
+
+from segloom.errors import ConfigError, DataError
+from segloom.metrics import MultilabelTables, count_tables, multilabel_scores
+from segloom.metrics.boundary import count_boundary
+from segloom.metrics.multilabel import multilabel_boundary, multilabel_sizes
+from segloom.metrics.size_buckets import count_sizes
+
+K = 3
+
+
+def draw(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    truth, prediction = (
+        rng.integers(0, 2**K, (6, 8), np.uint8).repeat(3, axis=0).repeat(3, axis=1) for _ in "ab"
+    )
+    prediction[rng.random(truth.shape) < 0.1] = 0
+    truth[:4] = 255
+    return prediction, truth
+
+
+def alone(labels: np.ndarray, k: int) -> np.ndarray:
+    return np.where(labels == 255, 255, labels // 2**k % 2).astype(np.uint8)
+
+
+def test_scores_are_those_of_each_class_by_itself():
+    prediction, truth = draw()
+    tables = count_tables(prediction, truth, K)
+    result = multilabel_scores(tables)
+    known = truth != 255
+    for k in range(K):
+        y, p = alone(truth, k)[known], alone(prediction, k)[known]
+        assert tables[k].tolist() == [
+            [int(((y == a) & (p == b)).sum()) for b in (0, 1)] for a in (0, 1)
+        ]
+        assert result.IoU[k] == pytest.approx(jaccard_score(y, p))
+        assert result.precision[k] == pytest.approx(precision_score(y, p))
+        assert result.accuracy[k] == pytest.approx(recall_score(y, p))
+        assert result.Dice[k] == pytest.approx(2 * result.IoU[k] / (1 + result.IoU[k]))
+        assert result.pixels[k] == pytest.approx(y.mean())
+    assert result.mIoU == pytest.approx(result.IoU.mean())
+    equal = [alone(truth, k)[known] == alone(prediction, k)[known] for k in range(K)]
+    assert result.aAcc == pytest.approx(np.mean(equal))
+
+
+def test_a_class_that_is_nowhere_has_no_score_and_one_only_predicted_has_zero():
+    truth = np.array([[1, 1, 0, 255]], np.uint8)
+    prediction = np.array([[3, 1, 0, 4]], np.uint8)
+    result = multilabel_scores(count_tables(prediction, truth, K))
+    assert result.IoU[:2].tolist() == [1, 0]
+    assert np.isnan(result.IoU[2])
+    assert result.mIoU == 0.5
+
+
+def test_objects_and_outlines_are_those_of_the_binary_maps():
+    prediction, truth = draw(1)
+    sizes = multilabel_sizes(prediction, truth, K, (20, 60))
+    outlines = multilabel_boundary(prediction, truth, K, (0.02, 0.1))
+    assert sizes.shape == (K, 3, 5)
+    assert outlines.shape == (2, K, 7)
+    for k in range(K):
+        pair = alone(prediction, k), alone(truth, k)
+        np.testing.assert_array_equal(sizes[k], count_sizes(*pair, 2, (20, 60))[1])
+        np.testing.assert_array_equal(outlines[:, k], count_boundary(*pair, 2, (0.02, 0.1))[:, 1])
+
+
+def test_tables_of_batches_add_up_to_those_of_the_whole():
+    metric = MultilabelTables(K)
+    pairs = [draw(seed) for seed in range(3)]
+    for prediction, truth in pairs:
+        metric.update(torch.from_numpy(prediction)[None], torch.from_numpy(truth)[None].long())
+    whole = count_tables(*(np.concatenate(maps) for maps in zip(*pairs, strict=True)), K)
+    np.testing.assert_array_equal(metric.compute().numpy(), whole)
+    assert whole.sum() == K * sum((truth != 255).sum() for _, truth in pairs)
+
+
+def test_a_bit_of_no_class_is_refused():
+    with pytest.raises(DataError, match="the truth holds the label 8"):
+        count_tables(np.zeros((1, 1), np.uint8), np.full((1, 1), 8, np.uint8), K)
+    with pytest.raises(ConfigError, match="1 to 7 classes"):
+        MultilabelTables(8)
