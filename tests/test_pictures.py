@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segloom.errors import ConfigError, DataError
+from segloom.palette import default_palette
 from segloom.pictures import (
     ERROR_LEGEND,
     colorize,
     comparison,
-    default_palette,
     draw_legend,
     error_map,
     legend,
