@@ -17,6 +17,7 @@ from segloom.comparison.paired import LEVEL, POWER, PairedDifferences, holm, pai
 from segloom.comparison.plan import Group
 from segloom.comparison.results import RESAMPLES, Measured
 from segloom.errors import DataError
+from segloom.report.comparison_words import signed
 
 __all__ = ["PRIMARY", "RULE", "FailedCell", "analyse"]
 
@@ -212,9 +213,11 @@ def _verdict(pair: dict[str, Any]) -> tuple[str, str]:
     score = pair["scores"][PRIMARY]
     if score["difference"] is None:
         return "not compared", f"{PRIMARY} does not exist for these runs"
-    gain = f"{100 * score['difference']:+.2f} points"
+    if not any(score["per_seed"]) and score["interval"] in (None, [0.0, 0.0]):
+        return "no difference detected", "both give the same scores on the same images"
+    gain = f"{signed(score['difference'])} points"
     if score["interval"]:
-        low, high = (f"{100 * end:+.2f}" for end in score["interval"])
+        low, high = (signed(end) for end in score["interval"])
         gain += f" (95 % {low} to {high})"
     if len(pair["seeds"]) == 1:
         return "one seed", f"{gain} with one seed, the interval of the images alone"
@@ -222,9 +225,9 @@ def _verdict(pair: dict[str, Any]) -> tuple[str, str]:
     if adjusted is not None and adjusted < LEVEL:
         word = "helps" if score["difference"] > 0 else "hurts"
         return word, f"{gain}, Holm's p {adjusted:.3g}"
-    smallest = _number(score["detectable"])
-    sentence = f"no difference larger than {100 * smallest:.2f} points detected: {gain}"
-    return "no difference detected", sentence
+    smallest = score["detectable"]
+    larger = "" if smallest is None else f" larger than {100 * smallest:.2f} points"
+    return "no difference detected", f"no difference{larger} detected: {gain}"
 
 
 def _number(value: float | None) -> float:

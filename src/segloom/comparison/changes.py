@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from segloom.comparison.label_pngs import read_prediction
 from segloom.comparison.results import Measured
 from segloom.errors import DataError, SegloomError
-from segloom.pictures import colorize, flip_map, legend, montage, write_image
+from segloom.palette import value_palette
+from segloom.pictures import (
+    FLIP_LEGEND,
+    colorize,
+    flip_map,
+    legend_of,
+    montage,
+    write_image,
+)
 from segloom.report.changed import ChangedImage, ChangedPair
 
 if TYPE_CHECKING:
@@ -40,20 +49,23 @@ def draw_changes(
     """
     drawn = []
     for rank, (without, with_it) in enumerate(_pairs(runs, baseline)):
-        group = with_it.group
-        place = {
-            "recipe": group.recipe,
-            "architecture": group.architecture,
-            "encoder": group.encoder,
-            "variant": with_it.variant,
-            "seed": with_it.seed,
-        }
+        images: tuple[ChangedImage, ...] = ()
+        cause = ""
         try:
-            images = list(_draw(folder / str(rank), without, with_it, number))
+            images = tuple(_draw(folder / str(rank), without, with_it, number))
         except (SegloomError, OSError) as error:
-            drawn.append(ChangedPair(**place, cause=" ".join(str(error).split())))
-        else:
-            drawn.append(ChangedPair(**place, images=tuple(images)))
+            cause = " ".join(str(error).split())
+        drawn.append(
+            ChangedPair(
+                recipe=with_it.group.recipe,
+                architecture=with_it.group.architecture,
+                encoder=with_it.group.encoder,
+                variant=with_it.variant,
+                seed=with_it.seed,
+                images=images,
+                cause=cause,
+            )
+        )
     return drawn
 
 
@@ -115,28 +127,17 @@ def _picture(
     name = with_it.ids[index]
     if index >= len(dataset) or dataset.records[index].id != name:
         raise DataError(f"the data set no longer holds {name} where the run found it.")
-    planes = dataset.read(index)
-    maps = [_prediction(run, name, planes.mask.shape) for run in (without, with_it)]
+    planes, labels = dataset.read(index), dataset.labels
+    before, after = (
+        read_prediction(run.predictions or Path(), name, labels, planes.mask.shape)
+        for run in (without, with_it)
+    )
+    palette = value_palette(labels)
     panels = [
         ("image", planes.image),
-        ("truth", colorize(planes.mask, dataset.palette)),
-        (f"without: {without.variant}", colorize(maps[0], dataset.palette)),
-        (f"with: {with_it.variant}", colorize(maps[1], dataset.palette)),
-        ("what flipped", flip_map(planes.mask, maps[0], maps[1])),
+        ("truth", colorize(planes.mask, palette)),
+        (f"without: {without.variant}", colorize(before, palette)),
+        (f"with: {with_it.variant}", colorize(after, palette)),
+        ("what flipped", flip_map(planes.mask, before, after)),
     ]
-    return montage(panels, legend=legend(dataset.classes, dataset.palette))
-
-
-def _prediction(run: Measured, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read a label map by the name that an evaluation gives it, or a label PNG of any program."""
-    from segloom.data.label_files import read_labels
-
-    folder = run.predictions or Path()
-    names = (name.replace("/", "_").replace("\\", "_"), Path(name).name)
-    path = next((p for n in names if (p := folder / f"{n}.png").is_file()), None)
-    if path is None:
-        raise DataError(f"{folder} holds no label map of {name}.")
-    pixels = read_labels(path).pixels
-    if pixels.shape != shape:
-        raise DataError(f"{path} has another size than its image.")
-    return pixels.astype(np.uint8)
+    return montage(panels, legend=[*legend_of(labels), *FLIP_LEGEND])

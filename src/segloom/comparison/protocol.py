@@ -17,7 +17,6 @@ COMPARED = {"model": {"architecture", "encoder_name", "encoder_weights", "option
 FREE = {
     "data": {"workers", "cache"},
     "train": {"threads", "tensorboard", "resume", "overwrite"},
-    "eval": {"montages", "predictions", "bootstrap"},
 }
 """Options that change no score."""
 
@@ -28,17 +27,19 @@ def describe_conditions(
     """State the protocol: what all cells share, so that a reader can judge and repeat it."""
     from segloom.training.environment import describe_environment
 
-    first = measured[0].facts if measured else {}
     found = [_environment(run.path) for run in measured]
-    environments = [values for values in found if values] or [describe_environment()]
+    environments = [values for values in found if values]
+    if not environments and (configs or not measured):  # nothing is trained yet
+        environments = [describe_environment()]
+    policies = [run.facts["policy"] for run in measured if run.facts.get("policy")]
+    recipes = dict.fromkeys([*configs, *(run.group.recipe for run in measured)])
     return {
         "seeds": list(seeds),
-        "policy": first.get("policy"),
-        "inference": first.get("inference"),
-        "protocols": {name: _protocol(config) for name, config in configs.items()},
+        "policy": " ".join(dict.fromkeys(policies)) or None,
+        "protocols": {name: _stated(name, configs.get(name), measured) for name in recipes},
         "versions": {
             name: _distinct(values["packages"].get(name) for values in environments)
-            for name in environments[0]["packages"]
+            for name in (environments[0]["packages"] if environments else ())
         },
         "processor": _distinct(values["processor"] for values in environments),
         "accelerators": sorted(
@@ -61,6 +62,20 @@ def _distinct(values: Iterable[str | None]) -> str:
     return " and ".join(dict.fromkeys(value for value in values if value))
 
 
+def _stated(recipe: str, config: RunConfig | None, measured: Sequence[Measured]) -> dict[str, Any]:
+    """Give the options of a recipe, as far as they are known, with those that it was tested by."""
+    run = next((run for run in measured if run.group.recipe == recipe), None)
+    values = {} if config is None else _protocol(config)
+    if run is None:
+        return values
+    if config is None:  # label PNGs: nothing is known of their training
+        values = {"data": {"name": run.data.name if run.data else recipe}, "eval": {}}
+    values["eval"]["split"] = run.split
+    if "inference" in run.facts:
+        values["eval"]["inference"] = run.facts["inference"]
+    return values
+
+
 def _protocol(config: RunConfig) -> dict[str, Any]:
     """Give the options of a run without what differs by design, and without places."""
     values = config.model_dump(mode="json", exclude={"data": {"root", "cache_dir"}})
@@ -71,13 +86,22 @@ def _protocol(config: RunConfig) -> dict[str, Any]:
     return values
 
 
-def list_differences(configs: dict[str, RunConfig]) -> list[str]:
-    """Say in what finished runs on the same data differ besides what is compared."""
+def list_differences(configs: dict[str, RunConfig], measured: Sequence[Measured]) -> list[str]:
+    """Say in what finished runs on the same data differ besides what is compared.
+
+    Args:
+        configs: Options of the runs, by their path.
+        measured: The runs; what they were tested with counts, not what their options say.
+    """
     first: dict[str, tuple[str, dict[str, Any]]] = {}
     found = []
-    for name, config in configs.items():
-        values = _protocol(config)
-        other, expected = first.setdefault(config.data.name, (name, values))
+    for run in measured:
+        name = str(run.path)
+        if name not in configs:
+            continue
+        values = _protocol(configs[name])
+        values["eval"] = {"inference": run.facts.get("inference")}
+        other, expected = first.setdefault(configs[name].data.name, (name, values))
         for section, options in values.items():
             ignored = COMPARED.get(section, set()) | FREE.get(section, set())
             found += [

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segloom.comparison.label_pngs import read_prediction
 from segloom.comparison.plan import Group
 from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
@@ -23,7 +24,7 @@ from segloom.errors import DataError
 from segloom.evaluation.image_counts import ImageCounts, count_image
 from segloom.evaluation.journal import read_counts
 from segloom.evaluation.summary import counted_scores, image_scores
-from segloom.metrics import bootstrap_values
+from segloom.metrics import MULTILABEL_POLICY, POLICY, bootstrap_values
 from segloom.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def read_measured(
 def count_predictions(
     folder: Path, data: DataConfig, config: EvalConfig, group: Group, variant: str, seed: int
 ) -> Measured:
-    """Count label PNGs of any program, one per image and named like it, against the truth.
+    """Count label PNGs of any program against the truth; see `read_prediction` for their names.
 
     Raises:
         DataError: A label map is missing, unreadable, of another size or of other classes.
@@ -135,7 +136,7 @@ def count_predictions(
         predictions=folder,
         data=data,
         split=config.split,
-        facts={},
+        facts={"policy": MULTILABEL_POLICY if dataset.labels.is_multilabel else POLICY},
     )
 
 
@@ -148,25 +149,21 @@ def _data(run: Path) -> DataConfig | None:
 def _count(
     folder: Path, dataset: SegmentationDataset, index: int, config: EvalConfig
 ) -> ImageCounts:
-    from segloom.data.label_files import read_labels
-
     sample = dataset[index]
     name, truth = sample["meta"]["id"], sample["mask"].numpy()
-    path = folder / f"{Path(name).name}.png"
-    if not path.is_file():
-        raise DataError(f"{path} is missing; give one PNG of class ids per image of the split.")
-    prediction = read_labels(path).pixels
-    if prediction.ndim == 3:
-        raise DataError(f"{path} holds colours; write class ids, 0 to {len(dataset.classes) - 1}.")
-    if prediction.shape != truth.shape:
-        raise DataError(
-            f"{path} has {prediction.shape} pixels, its image {truth.shape}; write label maps at "
-            "the size of the image as stored."
-        )
+    labels = dataset.labels
+    prediction = read_prediction(folder, name, labels, truth.shape)
     try:
-        return count_image(name, prediction.astype(np.uint8), truth, len(dataset.classes), config)
+        return count_image(
+            name,
+            prediction,
+            truth,
+            len(labels.classes),
+            config,
+            is_multilabel=labels.is_multilabel,
+        )
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{folder}, image {name}: {error}") from error
 
 
 def _measured(

@@ -138,14 +138,15 @@ def compare_runs(
         DataError: A run was not measured, or a label map cannot be used.
     """
     named = [_split_name(text) for text in runs]
-    is_named = any(name for name, _ in named)
+    has_foreign = any(not RunDirectory(path).config.is_file() for _, path in named)
+    is_named = has_foreign or any(name for name, _ in named)
     measured: list[Measured] = []
     configs: dict[str, RunConfig] = {}
     for name, path in named:
         has_config = RunDirectory(path).config.is_file()
         own = read_config(RunDirectory(path).config) if has_config else None
         group, variant, seed = _place(own, data)
-        if is_named or own is None:
+        if is_named:
             group = Group(group.recipe, "networks", "as named")
             variant = name or (variant if own else path.name)
             seed = sum(run.variant == variant for run in measured)
@@ -164,6 +165,7 @@ def compare_runs(
             measured.append(
                 count_predictions(path, data, config or EvalConfig(), group, variant, seed)
             )
+    _check_distinct(measured)
     kinds = list(dict.fromkeys(run.variant for run in measured))
     chosen = baseline or (NONE if NONE in kinds else kinds[0])
     if chosen not in kinds:
@@ -174,9 +176,21 @@ def compare_runs(
         if str(run.path) in configs:
             protocols.setdefault(run.group.recipe, configs[str(run.path)])
     conditions = describe_conditions(protocols, measured, seeds)
-    conditions["differences"] = list_differences(configs)
+    conditions["differences"] = list_differences(configs, measured)
     values = analyse(measured, baseline=chosen, conditions=conditions)
     return _write(folder, values, measured, pictures)
+
+
+def _check_distinct(measured: Sequence[Measured]) -> None:
+    """Refuse two runs in one place of the table."""
+    places: dict[tuple[Group, str, int], Measured] = {}
+    for run in measured:
+        other = places.setdefault((run.group, run.variant, run.seed), run)
+        if other is not run:
+            raise ConfigError(
+                f"{other.path} and {run.path} are both {run.variant} with seed {run.seed}; name "
+                "the kinds, for example before=RUN after=RUN."
+            )
 
 
 def _write(

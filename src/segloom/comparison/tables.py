@@ -40,23 +40,27 @@ def markdown(comparison: dict[str, Any]) -> str:
     parts = []
     for group in comparison["groups"]:
         lines = [
-            f"### {title(group)}",
+            f"### {_cell(title(group))}",
             "",
             f"{group['num_images']} test images.",
             "",
             "| | parameters | seeds | "
-            + " | ".join(names)
+            + " | ".join(_cell(name) for name in names)
             + " | gain in mIoU, 95 % interval | p (Holm) | verdict |",
             "|---" * (len(names) + 6) + "|",
         ]
         pairs = {pair["variant"]: pair for pair in group["pairs"]}
         for row in group["rows"]:
-            cells = [row["variant"], millions(row["cost"]["parameters"]), str(len(row["seeds"]))]
+            cells = [
+                _cell(row["variant"]),
+                millions(row["cost"]["parameters"]),
+                str(len(row["seeds"])),
+            ]
             cells += [mean_and_spread(row["scores"].get(name)) for name in names]
             cells += _gain_cells(pairs.get(row["variant"]))
             lines.append("| " + " | ".join(cells) + " |")
         lines += [
-            f"\n{cell['name']}: {cell['state']}. {cell['cause']}"
+            f"\n{_cell(cell['name'])}: {cell['state']}. {cell['cause']}"
             for row in group["rows"]
             for cell in row["missing"]
         ]
@@ -94,9 +98,20 @@ def latex(comparison: dict[str, Any]) -> str:
 
 
 def _tex(text: str) -> str:
-    for sign, safe in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&")):
-        text = text.replace(sign, safe)
-    return text.replace("<", "$<$").replace("#", r"\#")
+    return " ".join(text.translate(TEX).split())
+
+
+TEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "_%&#${}"}
+    | {sign: f"${sign}$" for sign in "<>|"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+"""What has a meaning in LaTeX."""
+
+
+def _cell(text: str) -> str:
+    """Keep a name inside its cell of a Markdown table."""
+    return " ".join(text.replace("|", r"\|").replace("<", "&lt;").split())
 
 
 def _csv_rows(comparison: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -50,8 +50,8 @@ class ChangedFigure:
 
     @property
     def change(self) -> float:
-        """Difference of the image's mIoU, in points."""
-        return 100 * (self.image.with_it - self.image.without)
+        """Difference of the image's mIoU, -1 to 1."""
+        return self.image.with_it - self.image.without
 
 
 def embed_changed(pairs: Sequence[ChangedPair]) -> list[tuple[ChangedPair, list[ChangedFigure]]]:

@@ -5,7 +5,6 @@ Each function below takes a part of the dict and returns plain values for ``comp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +91,8 @@ def render_comparison(
     """Make the page; every text is escaped."""
     pairs = list(_pairs(comparison))
     names = words.shown_scores(comparison)
+    published = [_published(comparison, group) for group in comparison["groups"]]
+    tradeoffs = list(_tradeoffs(pairs))
     charts = [_forest(name, pairs, comparison["primary"]) for name in names]
     return render_page(
         "comparison.html.j2",
@@ -99,18 +100,21 @@ def render_comparison(
         words=words,
         heading=_heading(comparison),
         num_runs=sum(len(row["runs"]) for g in comparison["groups"] for row in g["rows"]),
-        pairs=pairs,
+        pairs=[item for item in pairs if item.kind != "lost"],
+        lost=[item for item in pairs if item.kind == "lost"],
         has_verdicts=any(len(item.pair["seeds"]) > 1 for item in pairs),
         has_one_seed=any(len(item.pair["seeds"]) == 1 for item in pairs),
         names=names,
         groups=[_group(group, pairs) for group in comparison["groups"]],
         forests=[chart for chart in charts if chart],
-        tradeoffs=list(_tradeoffs(pairs)),
+        tradeoffs=tradeoffs,
+        drawn={point.number for chart in tradeoffs for point in chart.points},
         costs=_known_costs(comparison),
         changes=None if changes is None else _changes(comparison, changes),
         flip_colors=[(name, css_color(color)) for name, color in FLIP_LEGEND],
         protocols=_protocols(comparison),
-        published=[_published(comparison, group) for group in comparison["groups"]],
+        published=[part for part in published if part["figures"]],
+        unknown=[part["title"] for part in published if not part["figures"]],
         elsewhere=_elsewhere(comparison),
         environment=_environment(comparison["conditions"]),
     )
@@ -151,8 +155,17 @@ def _group(group: dict[str, Any], pairs: Sequence[Compared]) -> dict[str, Any]:
         "title": words.title(group),
         "rows": [(row, own.get(row["variant"])) for row in group["rows"]],
         "classes": [(c, f"IoU.{c}") for c in group["classes"] if f"IoU.{c}" in scores],
-        "missing": [cell for row in group["rows"] for cell in row["missing"]],
+        "missing": _missing(group),
     }
+
+
+def _missing(group: dict[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """Give state, cause and names of the runs without scores, those of one cause together."""
+    causes: dict[tuple[str, str], list[str]] = {}
+    for row in group["rows"]:
+        for cell in row["missing"]:
+            causes.setdefault((cell["state"], cell["cause"]), []).append(cell["name"])
+    return [(state, cause, names) for (state, cause), names in causes.items()]
 
 
 def _forest(name: str, pairs: Sequence[Compared], primary: str) -> Forest | None:
@@ -161,11 +174,15 @@ def _forest(name: str, pairs: Sequence[Compared], primary: str) -> Forest | None
     return forest(
         words.score_words(name),
         [
-            _difference(item, score, item.kind if name == primary else "plain")
+            _difference(item, score, _kind(item, name == primary))
             for item, score in found
             if score is not None
         ],
     )
+
+
+def _kind(item: Compared, is_primary: bool) -> str:
+    return item.kind if is_primary or item.kind == "open" else "plain"
 
 
 def _difference(item: Compared, score: dict[str, Any], kind: str) -> Difference:
@@ -234,11 +251,17 @@ def _changes(comparison: dict[str, Any], changes: Sequence[ChangedPair]) -> list
 
 def _protocols(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     """Say how each recipe trained and tested: pairs of a word and a phrase, and every option."""
+    import yaml
+
     return [
         {
             "name": name,
             "facts": list(_facts(comparison, name, protocol)),
-            "options": json.dumps(protocol, indent=2, ensure_ascii=False),
+            "options": yaml.safe_dump(
+                protocol, sort_keys=False, allow_unicode=True, default_flow_style=None
+            )
+            if "train" in protocol
+            else "",
         }
         for name, protocol in comparison["conditions"].get("protocols", {}).items()
     ]

@@ -16,12 +16,15 @@ __all__ = [
     "score_words",
     "sentence",
     "shown_scores",
+    "signed",
     "title",
     "verdict",
 ]
 
-SHOWN = ("mIoU", "IoU.size", "bIoU@", "bF@")
+SHOWN = ("mIoU", "IoU.size ", "bIoU@", "bF@")
 """Beginnings of the scores that the tables show: of sizes the smallest, of boundaries the first."""
+
+BOUNDARIES = {"bIoU": "boundary IoU", "bF": "boundary F"}
 
 PLAIN, NAMED = "none", "as named"
 """The variant without enhancements; the encoder where the user named the kinds of runs."""
@@ -37,10 +40,9 @@ def shown_scores(comparison: dict[str, Any]) -> list[str]:
 
 def score_words(name: str) -> str:
     """Say what a score is: ``IoU.size < 256 px`` is the IoU of objects < 256 px."""
-    kind, at, tolerance = name.partition("@")
-    if at:
-        words = {"bIoU": "boundary IoU", "bF": "boundary F"}.get(kind, kind)
-        return f"{words} ({100 * float(tolerance):g} %)"
+    kind, _, tolerance = name.partition("@")
+    if kind in BOUNDARIES:
+        return f"{BOUNDARIES[kind]} ({100 * float(tolerance):g} %)"
     for score in ("IoU", "recall"):
         if name.startswith(f"{score}.size "):
             return f"{score} of objects {name.removeprefix(f'{score}.size ')}"
@@ -49,6 +51,8 @@ def score_words(name: str) -> str:
 
 def title(group: dict[str, Any]) -> str:
     """Name a group."""
+    if group["encoder"] == NAMED:
+        return str(group["recipe"])
     return f"{group['architecture']}, {group['encoder']}, {group['recipe']}"
 
 
@@ -77,8 +81,14 @@ def gain(score: dict[str, Any]) -> str:
     if score["difference"] is None:
         return ""
     ends = score["interval"]
-    interval = "" if ends is None else f" ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-    return f"{100 * score['difference']:+.1f}{interval}"
+    interval = "" if ends is None else f" ({signed(ends[0], 1)} to {signed(ends[1], 1)})"
+    return f"{signed(score['difference'], 1)}{interval}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Give a share in points with its sign; what rounds to nothing has none."""
+    text = f"{100 * value:+.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def p_value(value: float | None) -> str:
@@ -109,6 +119,6 @@ def sentence(group: dict[str, Any], pair: dict[str, Any]) -> str:
     else:
         words = f"{pair['verdict']}: {pair['sentence']}"
     seeds, images = len(pair["seeds"]), group["num_images"]
-    if not seeds:
-        return str(words)
-    return f"{words}, {seeds} seed{'s' * (seeds > 1)}, {images} image{'s' * (images > 1)}"
+    if seeds < 2:
+        return f"{words}, {images} image{'s' * (images > 1)}" if seeds else str(words)
+    return f"{words}, {seeds} seeds, {images} image{'s' * (images > 1)}"

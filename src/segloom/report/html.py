@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from segloom.files import write_text
 from segloom.pictures import ERROR_LEGEND
 from segloom.report import sections
+from segloom.report.comparison_words import signed
 from segloom.report.plots import short_number
 from segloom.report.read import Record, read_record
 
@@ -80,6 +81,7 @@ def render_page(template: str, **values: Any) -> str:
     environment.filters.update(
         percent=sections.percent,
         cut=cut,
+        signed=lambda v: "\N{EN DASH}" if v is None else signed(v),
         short=lambda v: "\N{EN DASH}" if v is None else short_number(v),
     )
     script = (FOLDER / "report.js").read_text(encoding="utf-8")

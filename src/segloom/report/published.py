@@ -78,7 +78,7 @@ def our_facts(protocol: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str
     evaluation = protocol.get("eval") or {}
     facts: dict[str, Any] = {
         "encoder": group["encoder"],
-        "weights": _weights(model.get("encoder_weights")),
+        "weights": _weights(model["encoder_weights"]) if "encoder_weights" in model else None,
         "split": evaluation.get("split"),
         "classes": len(group["classes"]) or None,
         "image size": _size(group.get("image_size")),
@@ -88,7 +88,7 @@ def our_facts(protocol: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str
         "optimiser": _optimiser(optim),
         "inference": _inference(evaluation.get("inference") or {}),
         "metric": "mean IoU of one confusion matrix",
-        "sampling": "class-uniform" if data.get("class_uniform") else "at random",
+        "sampling": _sampling(data),
     }
     return {name: str(value) for name, value in facts.items() if value is not None}
 
@@ -143,6 +143,12 @@ def _weights(weights: str | None) -> str:
     if weights is None:
         return "none"
     return {"imagenet": "ImageNet", "pypi": "ImageNet (pypi)"}.get(weights, f"file {weights}")
+
+
+def _sampling(data: Mapping[str, Any]) -> str | None:
+    if "class_uniform" not in data:
+        return None
+    return "class-uniform" if data["class_uniform"] else "at random"
 
 
 def _size(size: Any) -> str | None:
