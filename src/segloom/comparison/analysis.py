@@ -213,14 +213,14 @@ def _verdict(pair: dict[str, Any]) -> tuple[str, str]:
     score = pair["scores"][PRIMARY]
     if score["difference"] is None:
         return "not compared", f"{PRIMARY} does not exist for these runs"
-    if not any(score["per_seed"]) and score["interval"] in (None, [0.0, 0.0]):
-        return "no difference detected", "both give the same scores on the same images"
     gain = f"{signed(score['difference'])} points"
     if score["interval"]:
         low, high = (signed(end) for end in score["interval"])
         gain += f" (95 % {low} to {high})"
     if len(pair["seeds"]) == 1:
         return "one seed", f"{gain} with one seed, the interval of the images alone"
+    if not score["standard_error"] and not score["difference"]:
+        return "no difference detected", "both give the same scores"
     adjusted = score["holm_p_value"]
     if adjusted is not None and adjusted < LEVEL:
         word = "helps" if score["difference"] > 0 else "hurts"

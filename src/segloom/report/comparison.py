@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def render_comparison(
         num_runs=sum(len(row["runs"]) for g in comparison["groups"] for row in g["rows"]),
         pairs=[item for item in pairs if item.kind != "lost"],
         lost=[item for item in pairs if item.kind == "lost"],
+        has_places=len({(g["encoder"], g["recipe"]) for g in comparison["groups"]}) > 1,
         has_verdicts=any(len(item.pair["seeds"]) > 1 for item in pairs),
         has_one_seed=any(len(item.pair["seeds"]) == 1 for item in pairs),
         names=names,
@@ -114,7 +116,9 @@ def render_comparison(
         flip_colors=[(name, css_color(color)) for name, color in FLIP_LEGEND],
         protocols=_protocols(comparison),
         published=[part for part in published if part["figures"]],
-        unknown=[part["title"] for part in published if not part["figures"]],
+        unknown=[
+            part["title"] for part in published if not part["figures"] and not part["is_named"]
+        ],
         elsewhere=_elsewhere(comparison),
         environment=_environment(comparison["conditions"]),
     )
@@ -253,15 +257,14 @@ def _protocols(comparison: dict[str, Any]) -> list[dict[str, Any]]:
     """Say how each recipe trained and tested: pairs of a word and a phrase, and every option."""
     import yaml
 
+    dump = partial(
+        yaml.safe_dump, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+    )
     return [
         {
             "name": name,
             "facts": list(_facts(comparison, name, protocol)),
-            "options": yaml.safe_dump(
-                protocol, sort_keys=False, allow_unicode=True, default_flow_style=None
-            )
-            if "train" in protocol
-            else "",
+            "options": dump(protocol) if "train" in protocol else "",
         }
         for name, protocol in comparison["conditions"].get("protocols", {}).items()
     ]
@@ -313,7 +316,12 @@ def _published(comparison: dict[str, Any], group: dict[str, Any]) -> dict[str, A
         for row in group["rows"]
         if row["scores"].get("mIoU")
     ]
-    return {"title": words.title(group), "ours": ours, "figures": published_beside(protocol, group)}
+    return {
+        "title": words.title(group),
+        "is_named": group["encoder"] == words.NAMED,
+        "ours": ours,
+        "figures": published_beside(protocol, group),
+    }
 
 
 def _elsewhere(comparison: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "NAMED",
     "gain",
     "mean_and_spread",
     "millions",
