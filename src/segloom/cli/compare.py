@@ -71,8 +71,8 @@ class RunsOptions:
     """Kind that the others are compared with; None is "none", or the first."""
     config: Annotated[EvalConfig, arg(name="eval")] = field(default_factory=EvalConfig)
     """What is measured on label PNGs, and which split of the runs is compared."""
-    data: DataConfig | None = None
-    """Truth of the label PNGs."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Truth of the label PNGs; for runs of segloom where their data lies now."""
     pictures: int = 3
     """Images that the page shows for every comparison, the most improved and as many of the most
     worsened; 0 shows none, for pages that may be published without pictures of a data set."""
@@ -248,7 +248,7 @@ def _compare_runs(words: Sequence[str]) -> int:
         runs,
         options.out,
         baseline=options.baseline,
-        data=options.data,
+        data=None if options.data == DataConfig() else options.data,
         config=options.config,
         pictures=options.pictures,
     )

@@ -102,8 +102,8 @@ def _draw(
     for run in (without, with_it):
         if run.predictions is None:
             raise DataError(
-                f"the label maps of {run.name} were not kept; `segloom eval {run.path} "
-                "--eval.predictions True` writes them."
+                f"the label maps of {run.name} were not kept; `segloom eval {run.path} --split "
+                f"{run.split} --predictions` writes them."
             )
     data = with_it.data or without.data
     if data is None:

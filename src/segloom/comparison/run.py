@@ -154,7 +154,7 @@ def compare_runs(
             split = config.split if config else "test"
             facts = outcome_of(path)
             run = read_measured(path, group, variant, seed, facts=facts, split=split)
-            measured.append(replace(run, data=data or run.data))
+            measured.append(run if data is None else replace(run, data=_moved(own, data)))
             configs[str(path)] = own
         elif data is None:
             raise ConfigError(
@@ -221,6 +221,11 @@ def _split_name(text: str) -> tuple[str, Path]:
     if not separator or Path(text).exists():
         return "", Path(text)
     return name, Path(path)
+
+
+def _moved(config: RunConfig, data: DataConfig) -> DataConfig:
+    """Give a run's own data at the place where it lies now."""
+    return config.data.model_copy(update={"root": data.root or config.data.root})
 
 
 def _place(config: RunConfig | None, data: DataConfig | None) -> tuple[Group, str, int]:
