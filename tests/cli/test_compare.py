@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from support.class_masks import write_split
 from support.squares import write_squares
 
 from segloom.cli.main import main
@@ -43,6 +44,22 @@ def test_baseline_and_names_are_the_users(folders, capsys):
     html = (folders / "comparison" / "comparison.html").read_text(encoding="utf-8")
     assert "a against b" in html
     assert "<img " not in html
+
+
+def test_overlapping_classes_are_compared_from_a_folder_per_class(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for present in write_split(tmp_path / "data", "test", 2).items():
+        for folder, shift in (("old", 3), ("new", 0)):
+            for name, mask in zip(("bar", "disc"), present[1], strict=True):
+                moved = np.roll(mask, shift, axis=1).astype(np.uint8) * 255
+                write_label_png(tmp_path / folder / name / f"{present[0]}.png", moved)
+    data = ["--data.name", "folder", "--data.root", "data", "--data.no-cache"]
+    data += ["--data.mask-format", "multilabel", "--data.classes", "bar", "disc"]
+    assert main(["compare", "old", "new", *data]) == 0
+    shown = capsys.readouterr().out
+    assert "new: one seed - +" in shown
+    html = (tmp_path / "comparison" / "comparison.html").read_text(encoding="utf-8")
+    assert html.count("<img ") == 2
 
 
 @pytest.mark.parametrize(
