@@ -17,7 +17,7 @@ from segloom.comparison.paired import LEVEL, POWER, PairedDifferences, holm, pai
 from segloom.comparison.plan import Group
 from segloom.comparison.results import RESAMPLES, Measured
 from segloom.errors import DataError
-from segloom.report.comparison_words import signed
+from segloom.report.comparison_words import p_value, signed
 
 __all__ = ["PRIMARY", "RULE", "FailedCell", "analyse"]
 
@@ -224,7 +224,7 @@ def _verdict(pair: dict[str, Any]) -> tuple[str, str]:
     adjusted = score["holm_p_value"]
     if adjusted is not None and adjusted < LEVEL:
         word = "helps" if score["difference"] > 0 else "hurts"
-        return word, f"{gain}, Holm's p {adjusted:.3g}"
+        return word, f"{gain}, Holm's p {p_value(adjusted)}"
     smallest = score["detectable"]
     larger = "" if smallest is None else f" larger than {100 * smallest:.2f} points"
     return "no difference detected", f"no difference{larger} detected: {gain}"
