@@ -46,7 +46,7 @@ from segloom.inference import Predictor, bfloat16_is_fast
 from segloom.models import SegmentationModel
 from segloom.models.architectures import ARCHITECTURES
 from segloom.models.checkpoint import from_pretrained
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.training import train
 from segloom.types import LabelSet
 

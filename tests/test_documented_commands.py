@@ -123,6 +123,8 @@ def prepare(words: list[str], root: Path) -> list[str]:
         words += shlex.split(SHORT)
         if words[1] == "folder":
             words += ["--data.classes", "other", "road"]
+    if words[0] == "compare" and words[1] == "camvid":
+        words += [*shlex.split(SHORT), "--engine", "inline"]
     return words
 
 

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segloom.errors import ConfigError, DataError
+from segloom.palette import default_palette
 from segloom.pictures import (
     ERROR_LEGEND,
+    FLIP_LEGEND,
     colorize,
     comparison,
-    default_palette,
     draw_legend,
     error_map,
+    flip_map,
     legend,
     montage,
     overlay,
@@ -113,6 +115,31 @@ def test_errors_have_three_colors_apart_in_lightness() -> None:
 def test_error_map_names_different_sizes() -> None:
     with pytest.raises(DataError, match="truth and prediction differ in size: 2x3 and 2x2"):
         error_map(LABELS, LABELS[:, :2])
+
+
+def test_flips_have_a_color_per_case_and_void_is_black() -> None:
+    truth = np.array([[0, 0, 1, 1, 255, 255]])
+    before = np.array([[1, 0, 0, 1, 0, 255]])
+    after = np.array([[0, 1, 2, 1, 1, 0]])
+    mended, spoiled, right, wrong = (list(color) for _, color in FLIP_LEGEND)
+    black = [0, 0, 0]
+    assert flip_map(truth, before, after).tolist() == [
+        [mended, spoiled, wrong, right, black, black]
+    ]
+
+
+def test_flip_colors_differ_in_lightness_for_every_kind_of_colour_vision() -> None:
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    shades = [float(weights @ np.array(color)) for _, color in FLIP_LEGEND]
+    assert all(abs(a - b) > 15 for a, b in combinations([*shades, 0.0], 2))
+
+
+def test_flip_map_names_which_size_differs() -> None:
+    small, large = np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)
+    with pytest.raises(DataError, match=r"truth and first prediction differ in size: 2x2 and 2x3"):
+        flip_map(small, large, small)
+    with pytest.raises(DataError, match=r"truth and second prediction differ in size"):
+        flip_map(small, small, large)
 
 
 def test_default_palette_is_distinct_and_grows_without_changing() -> None:

@@ -17,89 +17,47 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segloom.errors import ConfigError, DataError
 from segloom.files import atomic_path
-from segloom.label_bits import sets
+from segloom.palette import NO_CLASS, Color, value_palette
 from segloom.types import IGNORE_INDEX, LabelSet
 
 __all__ = [
     "ERROR_LEGEND",
+    "FLIP_LEGEND",
     "colorize",
     "comparison",
-    "default_palette",
     "draw_legend",
     "error_map",
+    "flip_map",
     "legend",
     "legend_of",
     "montage",
-    "num_values",
     "overlay",
     "tinted_labels",
-    "value_palette",
     "write_image",
     "write_label_png",
     "write_palette_png",
 ]
 
-Color: TypeAlias = Sequence[int]
 Picture: TypeAlias = NDArray[np.uint8]
 LegendEntry: TypeAlias = tuple[str, tuple[int, int, int]]
 
 BLACK = (0, 0, 0)
-NO_CLASS = (222, 222, 222)
-"""Of a pixel of none of the classes that may overlap."""
 RIGHT, WRONG = (92, 108, 122), (255, 166, 33)
 ERROR_LEGEND: tuple[LegendEntry, ...] = (("right", RIGHT), ("wrong", WRONG))
 """Colours of `error_map`. They differ in lightness, so every kind of colour vision tells them."""
 
+MENDED, SPOILED = (92, 230, 168), (226, 48, 32)
+STILL_RIGHT, STILL_WRONG = (58, 68, 78), (136, 142, 148)
+FLIP_LEGEND: tuple[LegendEntry, ...] = (
+    ("wrong before, right now", MENDED),
+    ("right before, wrong now", SPOILED),
+    ("right in both", STILL_RIGHT),
+    ("wrong in both", STILL_WRONG),
+)
+"""Colours of `flip_map`: green and red of very different lightness, on dark and middle grey."""
+
 PAPER, INK = (255, 255, 255), (32, 36, 40)
 GAP = 10  # pixels between panels and around them
-
-
-def default_palette(num_classes: int) -> tuple[tuple[int, int, int], ...]:
-    """Choose well distinguishable colours; the first n are the same for every ``num_classes``.
-
-    Each colour is the one farthest from black (void) and from all before it in OKLab, a space
-    whose distances follow the eye (B. Ottosson, "A perceptual color space for image processing",
-    2020, https://bottosson.github.io/posts/oklab/).
-
-    Raises:
-        ConfigError: ``num_classes`` is not 1 to 255.
-    """
-    if not 1 <= num_classes <= IGNORE_INDEX:
-        raise ConfigError(f"a palette has 1 to 255 colours, not {num_classes}.")
-    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
-    candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    places = _oklab(candidates)
-    is_clear = (places[:, 0] > 0.35) & (places[:, 0] < 0.95)  # neither near black nor near white
-    candidates, places = candidates[is_clear], places[is_clear]
-    distance = np.linalg.norm(places, axis=1)  # black is the origin
-    chosen: list[tuple[int, int, int]] = []
-    for _ in range(num_classes):
-        best = int(distance.argmax())
-        red, green, blue = candidates[best].tolist()
-        chosen.append((red, green, blue))
-        distance = np.minimum(distance, np.linalg.norm(places - places[best], axis=1))
-    return tuple(chosen)
-
-
-def _oklab(colors: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Convert sRGB ``(N, 3)`` to OKLab ``(N, 3)``; the matrices are those of the reference."""
-    value = colors / 255.0
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    cones = linear @ np.array(
-        [
-            [0.4122214708, 0.2119034982, 0.0883024619],
-            [0.5363325363, 0.6806995451, 0.2817188376],
-            [0.0514459929, 0.1073969566, 0.6299787005],
-        ]
-    )
-    lab: NDArray[np.float64] = np.cbrt(cones) @ np.array(
-        [
-            [0.2104542553, 1.9779984951, 0.0259040371],
-            [0.7936177850, -2.4285922050, 0.7827717662],
-            [-0.0040720468, 0.4505937099, -0.8086757660],
-        ]
-    )
-    return lab
 
 
 def colorize(labels: NDArray[Any], palette: Sequence[Color]) -> Picture:
@@ -156,6 +114,27 @@ def error_map(truth: NDArray[Any], prediction: NDArray[Any]) -> Picture:
     return picture
 
 
+def flip_map(truth: NDArray[Any], before: NDArray[Any], after: NDArray[Any]) -> Picture:
+    """Show which pixels a second prediction mends and which it spoils; black without truth (void).
+
+    Args:
+        truth: Integer ``(H, W)``.
+        before: The first prediction, likewise.
+        after: The second prediction, likewise.
+
+    Raises:
+        DataError: The sizes differ or an array is no integer label map.
+    """
+    truth, before, after = (_checked_labels(part, IGNORE_INDEX) for part in (truth, before, after))
+    _check_same_size(truth, before, ("truth", "first prediction"))
+    _check_same_size(truth, after, ("truth", "second prediction"))
+    colors = np.array([STILL_WRONG, MENDED, SPOILED, STILL_RIGHT, BLACK], dtype=np.uint8)
+    kind = 2 * (before == truth).astype(np.uint8) + (after == truth)
+    kind[truth == IGNORE_INDEX] = 4
+    picture: Picture = colors[kind]
+    return picture
+
+
 def comparison(
     image: Picture,
     truth: NDArray[Any],
@@ -198,22 +177,6 @@ def legend(classes: Sequence[str], palette: Sequence[Color]) -> list[LegendEntry
         (name, (color[0], color[1], color[2])) for name, color in zip(classes, colors, strict=True)
     ]
     return [*entries, ("void", BLACK)]
-
-
-def num_values(labels: LabelSet) -> int:
-    """Count the values of a label map below void: classes, or sets of classes that overlap."""
-    number = len(labels.classes)
-    return 2**number if labels.is_multilabel else number
-
-
-def value_palette(labels: LabelSet) -> Sequence[Color]:
-    """Give the colour of every value of a label map: for bits, the mean of their classes'."""
-    if not labels.is_multilabel:
-        return labels.palette
-    members = sets(len(labels.classes))  # (2**K, K)
-    number = members.sum(axis=1, keepdims=True)
-    mean = (members @ np.array(labels.palette) / np.maximum(number, 1)).round().astype(int)
-    return [NO_CLASS, *map(tuple, mean[1:].tolist())]
 
 
 def legend_of(labels: LabelSet) -> list[LegendEntry]:

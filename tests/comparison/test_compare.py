@@ -146,6 +146,40 @@ def test_finished_runs_are_grouped_by_what_they_are(finished, tmp_path):
     assert result.values["groups"][0]["pairs"] == expected
 
 
+def test_runs_and_label_pngs_are_compared_with_each_other(finished, recipe, tmp_path):
+    cells = make_cells(read_plan(finished), finished)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(cells[2].path / "eval" / "test" / "predictions", theirs)
+    runs = [str(cells[0].path), str(theirs)]
+    result = compare_runs(runs, tmp_path / "out", data=recipe.data, config=recipe.eval, pictures=1)
+    (group,) = result.values["groups"]
+    assert [row["variant"] for row in group["rows"]] == ["none", "theirs"]
+    (pair,) = group["pairs"]
+    assert (pair["seeds"], pair["verdict"]) == ([0], "one seed")
+    html = result.files["comparison.html"].read_text(encoding="utf-8")
+    assert "theirs" in html
+    assert "data:image/webp" in html
+
+
+def test_page_shows_as_many_pictures_as_asked(finished, tmp_path):
+    runs = [str(cell.path) for cell in make_cells(read_plan(finished), finished)]
+    values = [compare_runs(runs, tmp_path / str(n), pictures=n) for n in (0, 1)]
+    pages = [value.files["comparison.html"].read_text(encoding="utf-8") for value in values]
+    assert "<img " not in pages[0]
+    assert 1 <= pages[1].count("<img ") <= 2
+    assert not list(tmp_path.glob("*/*.png"))
+
+
+def test_two_runs_in_one_place_are_refused_until_they_are_named(finished, tmp_path):
+    run = str(make_cells(read_plan(finished), finished)[0].path)
+    with pytest.raises(ConfigError, match=r"are both none with seed 0; name the kinds, for exam"):
+        compare_runs([run, run], tmp_path / "out")
+    result = compare_runs([f"before={run}", f"after={run}"], tmp_path / "out")
+    (pair,) = result.values["groups"][0]["pairs"]
+    assert pair["scores"]["mIoU"]["difference"] == 0
+    assert "0.00 points" in pair["sentence"]
+
+
 def test_label_pngs_that_do_not_fit_are_refused(finished, recipe, tmp_path):
     cell = make_cells(read_plan(finished), finished)[0]
     folder = tmp_path / "mine"
@@ -161,7 +195,7 @@ def test_label_pngs_that_do_not_fit_are_refused(finished, recipe, tmp_path):
     with pytest.raises(ConfigError, match=r"name the truth, for example --data\.name"):
         compare_runs([ours, f"mine={folder}"], tmp_path / "out")
     Image.fromarray(np.full((32, 32), 7, np.uint8)).save(folder / "1.png")
-    refused(r"1\.png: .*7")
+    refused(r"mine, image 1: .*the label 7, but there are 2 classes")
     Image.fromarray(np.zeros((32, 32, 3), np.uint8) + np.uint8([1, 2, 3])).save(folder / "1.png")
     refused(r"1\.png holds colours; write class ids, 0 to 1")
     Image.fromarray(np.zeros((30, 32), np.uint8)).save(folder / "1.png")

@@ -15,7 +15,7 @@ from segloom.evaluation.region_summary import summarize_regions, write_regions
 from segloom.evaluation.summary import summarize, write_tables
 from segloom.metrics import count_region, region_scores, unit_scores
 from segloom.models.checkpoint import from_pretrained, save_pretrained
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import LabelSet, Region
 
 CONFIG = EvalConfig(bootstrap=200, size_limits=(), boundary_tolerances=())

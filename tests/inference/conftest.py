@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from segloom.models import SegmentationModel, create_model
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import LabelSet
 
 

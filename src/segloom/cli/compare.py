@@ -54,6 +54,9 @@ class CompareOptions:
     """local: in processes of their own on this machine; inline: in this one."""
     workers: int = 1
     """Processes at once on this machine; each takes its share of the cores."""
+    pictures: int = 3
+    """Images that the page shows for every comparison, the most improved and as many of the most
+    worsened; 0 shows none, for pages that may be published without pictures of a data set."""
     dry_run: bool = False
     """Show the cells, each with its expected time and memory from a short probe, and stop."""
 
@@ -68,8 +71,11 @@ class RunsOptions:
     """Kind that the others are compared with; None is "none", or the first."""
     config: Annotated[EvalConfig, arg(name="eval")] = field(default_factory=EvalConfig)
     """What is measured on label PNGs, and which split of the runs is compared."""
-    data: DataConfig | None = None
-    """Truth of the label PNGs."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Truth of the label PNGs; for runs of segloom where their data lies now."""
+    pictures: int = 3
+    """Images that the page shows for every comparison, the most improved and as many of the most
+    worsened; 0 shows none, for pages that may be published without pictures of a data set."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -107,6 +113,7 @@ def _is_recipe(word: str) -> bool:
 
 def _compare_plan(words: Sequence[str]) -> int:
     plan, options = _read_plan(words)
+    _check_pictures(options.pictures)
     folder = options.out or Path("lab") / "-".join(plan.recipes)
     from segloom.comparison import compare
     from segloom.comparison.local import ComparisonStopped
@@ -116,7 +123,12 @@ def _compare_plan(words: Sequence[str]) -> int:
     try:
         with _progress() as show:
             result = compare(
-                plan, folder, engine=options.engine, workers=options.workers, on_change=show
+                plan,
+                folder,
+                engine=options.engine,
+                workers=options.workers,
+                pictures=options.pictures,
+                on_change=show,
             )
     except ComparisonStopped:
         print("segloom: stopped; the same command goes on from here", file=sys.stderr)
@@ -231,10 +243,21 @@ def _compare_runs(words: Sequence[str]) -> int:
             f"{runs[0]} is neither a recipe ({hint}) nor a YAML file; a comparison of finished "
             "runs needs two or more."
         )
+    _check_pictures(options.pictures)
     result = compare_runs(
-        runs, options.out, baseline=options.baseline, data=options.data, config=options.config
+        runs,
+        options.out,
+        baseline=options.baseline,
+        data=None if options.data == DataConfig() else options.data,
+        config=options.config,
+        pictures=options.pictures,
     )
     return _print(result)
+
+
+def _check_pictures(number: int) -> None:
+    if number < 0:
+        raise ConfigError(f"pictures is 0 (none) or more, not {number}; mend --pictures.")
 
 
 def _status(words: Sequence[str]) -> int:

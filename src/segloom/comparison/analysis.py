@@ -17,6 +17,7 @@ from segloom.comparison.paired import LEVEL, POWER, PairedDifferences, holm, pai
 from segloom.comparison.plan import Group
 from segloom.comparison.results import RESAMPLES, Measured
 from segloom.errors import DataError
+from segloom.report.comparison_words import p_value, signed
 
 __all__ = ["PRIMARY", "RULE", "FailedCell", "analyse"]
 
@@ -102,6 +103,9 @@ def _group(
         "encoder": group.encoder,
         "classes": list(own[0].classes) if own else [],
         "num_images": len(own[0].ids) if own else 0,
+        "image_size": next(
+            (run.facts["image_size"] for run in own if "image_size" in run.facts), None
+        ),
         "rows": [_row(name, own, lost) for name in variants],
         "pairs": [_pair(name, own, baseline) for name in variants if name != baseline],
     }
@@ -209,19 +213,21 @@ def _verdict(pair: dict[str, Any]) -> tuple[str, str]:
     score = pair["scores"][PRIMARY]
     if score["difference"] is None:
         return "not compared", f"{PRIMARY} does not exist for these runs"
-    gain = f"{100 * score['difference']:+.2f} points"
+    gain = f"{signed(score['difference'])} points"
     if score["interval"]:
-        low, high = (f"{100 * end:+.2f}" for end in score["interval"])
+        low, high = (signed(end) for end in score["interval"])
         gain += f" (95 % {low} to {high})"
     if len(pair["seeds"]) == 1:
         return "one seed", f"{gain} with one seed, the interval of the images alone"
+    if not score["standard_error"] and not score["difference"]:
+        return "no difference detected", "both give the same scores"
     adjusted = score["holm_p_value"]
     if adjusted is not None and adjusted < LEVEL:
         word = "helps" if score["difference"] > 0 else "hurts"
-        return word, f"{gain}, Holm's p {adjusted:.3g}"
-    smallest = _number(score["detectable"])
-    sentence = f"no difference larger than {100 * smallest:.2f} points detected: {gain}"
-    return "no difference detected", sentence
+        return word, f"{gain}, Holm's p {p_value(adjusted)}"
+    smallest = score["detectable"]
+    larger = "" if smallest is None else f" larger than {100 * smallest:.2f} points"
+    return "no difference detected", f"no difference{larger} detected: {gain}"
 
 
 def _number(value: float | None) -> float:

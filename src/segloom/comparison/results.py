@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segloom.comparison.label_pngs import read_prediction
 from segloom.comparison.plan import Group
 from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
-from segloom.errors import ConfigError, DataError
+from segloom.config.load import read_config
+from segloom.errors import DataError
 from segloom.evaluation.image_counts import ImageCounts, count_image
 from segloom.evaluation.journal import read_counts
-from segloom.evaluation.summary import counted_scores
-from segloom.metrics import bootstrap_values
+from segloom.evaluation.summary import counted_scores, image_scores
+from segloom.metrics import MULTILABEL_POLICY, POLICY, bootstrap_values
+from segloom.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from segloom.data import SegmentationDataset
@@ -50,10 +53,15 @@ class Measured:
     """``(V,)`` on the whole split, 0 to 1; NaN where a score does not exist."""
     resampled: NDArray[np.float64]
     """``(R, V)`` on resamples of the images."""
+    image_miou: NDArray[np.float64]
+    """``(N,)`` mIoU of every image by itself; NaN where nothing is counted."""
     path: Path
     """Run directory or folder of label PNGs."""
     predictions: Path | None = None
     """Folder of the predicted label maps, if they were kept."""
+    data: DataConfig | None = None
+    """Where the images and their truth are, if that is known."""
+    split: str = "test"
     facts: dict[str, Any] = field(default_factory=dict)
     """Cost and conditions, where they are known."""
 
@@ -93,6 +101,8 @@ def read_measured(
         seed=seed,
         path=run,
         predictions=predictions if predictions.is_dir() else None,
+        data=_data(run),
+        split=split,
         facts={
             "policy": metrics["policy"],
             "inference": metrics["inference"],
@@ -105,7 +115,7 @@ def read_measured(
 def count_predictions(
     folder: Path, data: DataConfig, config: EvalConfig, group: Group, variant: str, seed: int
 ) -> Measured:
-    """Count label PNGs of any program, one per image and named like it, against the truth.
+    """Count label PNGs of any program against the truth; see `read_prediction` for their names.
 
     Raises:
         DataError: A label map is missing, unreadable, of another size or of other classes.
@@ -113,11 +123,6 @@ def count_predictions(
     from segloom.data import build_dataset
 
     dataset = build_dataset(data, config.split)
-    if dataset.labels.is_multilabel:
-        raise ConfigError(
-            f"the classes of {data.name} may overlap, which one label PNG per image cannot say; "
-            "compare runs of segloom instead."
-        )
     images = [_count(folder, dataset, index, config) for index in range(len(dataset))]
     return _measured(
         images,
@@ -129,32 +134,36 @@ def count_predictions(
         seed=seed,
         path=folder,
         predictions=folder,
-        facts={},
+        data=data,
+        split=config.split,
+        facts={"policy": MULTILABEL_POLICY if dataset.labels.is_multilabel else POLICY},
     )
+
+
+def _data(run: Path) -> DataConfig | None:
+    """Read where a run found its images."""
+    path = RunDirectory(run).config
+    return read_config(path).data if path.is_file() else None
 
 
 def _count(
     folder: Path, dataset: SegmentationDataset, index: int, config: EvalConfig
 ) -> ImageCounts:
-    from segloom.data.label_files import read_labels
-
     sample = dataset[index]
     name, truth = sample["meta"]["id"], sample["mask"].numpy()
-    path = folder / f"{Path(name).name}.png"
-    if not path.is_file():
-        raise DataError(f"{path} is missing; give one PNG of class ids per image of the split.")
-    prediction = read_labels(path).pixels
-    if prediction.ndim == 3:
-        raise DataError(f"{path} holds colours; write class ids, 0 to {len(dataset.classes) - 1}.")
-    if prediction.shape != truth.shape:
-        raise DataError(
-            f"{path} has {prediction.shape} pixels, its image {truth.shape}; write label maps at "
-            "the size of the image as stored."
-        )
+    labels = dataset.labels
+    prediction = read_prediction(folder, name, labels, truth.shape)
     try:
-        return count_image(name, prediction.astype(np.uint8), truth, len(dataset.classes), config)
+        return count_image(
+            name,
+            prediction,
+            truth,
+            len(labels.classes),
+            config,
+            is_multilabel=labels.is_multilabel,
+        )
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{folder}, image {name}: {error}") from error
 
 
 def _measured(
@@ -172,5 +181,6 @@ def _measured(
         score_names=tuple(names),
         scores=np.concatenate(scores),
         resampled=np.concatenate(resampled, axis=1),
+        image_miou=np.array([image_scores(image).mIoU for image in images]),
         **rest,
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from segloom.comparison.analysis import FailedCell, analyse
 from segloom.comparison.budget import budgeted_cells, probe_cells
 from segloom.comparison.cells import outcome
+from segloom.comparison.changes import draw_changes
 from segloom.comparison.local import run_here, run_workers
 from segloom.comparison.plan import Cell, Group, make_cells, open_plan
+from segloom.comparison.protocol import describe_conditions, list_differences
 from segloom.comparison.results import Measured, count_predictions, read_measured
 from segloom.comparison.status import read_status
 from segloom.comparison.tables import write_tables
@@ -22,11 +25,15 @@ from segloom.config.evaluation import EvalConfig
 from segloom.config.load import read_config
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
+from segloom.report.comparison import write_comparison
 from segloom.run_directory import RunDirectory
 
 __all__ = ["Comparison", "Engine", "compare", "compare_runs", "summarise"]
 
 Engine = Literal["local", "inline"]
+
+PICTURES = 3
+"""Images per comparison of two kinds: the most improved, and as many of the most worsened."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ def compare(
     *,
     engine: Engine = "local",
     workers: int = 1,
+    pictures: int = PICTURES,
     on_change: Callable[[Sequence[Cell]], None] = lambda cells: None,
 ) -> Comparison:
     """Train and test every cell of a plan, then compare them.
@@ -59,6 +67,8 @@ def compare(
         folder: Where everything is written.
         engine: ``local``: in processes of their own on this machine; ``inline``: in this one.
         workers: How many processes at once, for ``local``.
+        pictures: How many of the most improved and of the most worsened images the page shows for
+            every comparison; 0 shows none.
         on_change: Called now and then, to show how far it is.
 
     Raises:
@@ -73,10 +83,12 @@ def compare(
         run_here(cells, on_change=lambda: on_change(cells))
     else:
         run_workers(folder, cells, workers, on_change=lambda: on_change(cells))
-    return summarise(plan, cells, folder)
+    return summarise(plan, cells, folder, pictures=pictures)
 
 
-def summarise(plan: ComparisonPlan, cells: Sequence[Cell], folder: Path) -> Comparison:
+def summarise(
+    plan: ComparisonPlan, cells: Sequence[Cell], folder: Path, *, pictures: int = PICTURES
+) -> Comparison:
     """Compare the cells that are done; the others have their state in the tables."""
     measured, missing = [], []
     for status in read_status(cells):
@@ -96,9 +108,9 @@ def summarise(plan: ComparisonPlan, cells: Sequence[Cell], folder: Path) -> Comp
         measured,
         baseline=plan.baseline,
         missing=missing,
-        conditions=_conditions(configs, measured, plan.seeds),
+        conditions=describe_conditions(configs, measured, plan.seeds),
     )
-    return Comparison(folder, values, write_tables(folder, values))
+    return _write(folder, values, measured, pictures)
 
 
 def compare_runs(
@@ -108,6 +120,7 @@ def compare_runs(
     baseline: str | None = None,
     data: DataConfig | None = None,
     config: EvalConfig | None = None,
+    pictures: int = PICTURES,
 ) -> Comparison:
     """Compare finished runs: of ours, or of any program as one label PNG per image.
 
@@ -116,28 +129,33 @@ def compare_runs(
             names, runs of ours are grouped by data, architecture and encoder.
         folder: Where the tables and the page go.
         baseline: Kind that the others are compared with; None is "none", or the first.
-        data: Truth of the label PNGs.
+        data: Truth of the label PNGs; for runs of ours only where it lies now.
         config: What is measured on them.
+        pictures: As for `compare`.
 
     Raises:
         ConfigError: Label PNGs without data, or a baseline that is not there.
         DataError: A run was not measured, or a label map cannot be used.
     """
     named = [_split_name(text) for text in runs]
-    is_named = any(name for name, _ in named)
+    has_foreign = any(not RunDirectory(path).config.is_file() for _, path in named)
+    is_named = has_foreign or any(name for name, _ in named)
     measured: list[Measured] = []
+    configs: dict[str, RunConfig] = {}
     for name, path in named:
         has_config = RunDirectory(path).config.is_file()
         own = read_config(RunDirectory(path).config) if has_config else None
         group, variant, seed = _place(own, data)
-        if is_named or own is None:
+        if is_named:
             group = Group(group.recipe, "networks", "as named")
             variant = name or (variant if own else path.name)
             seed = sum(run.variant == variant for run in measured)
         if own is not None:
             split = config.split if config else "test"
             facts = outcome_of(path)
-            measured.append(read_measured(path, group, variant, seed, facts=facts, split=split))
+            run = read_measured(path, group, variant, seed, facts=facts, split=split)
+            measured.append(run if data is None else replace(run, data=_moved(own, data)))
+            configs[str(path)] = own
         elif data is None:
             raise ConfigError(
                 f"{path} is no run of segloom; for label PNGs name the truth, for example "
@@ -147,13 +165,46 @@ def compare_runs(
             measured.append(
                 count_predictions(path, data, config or EvalConfig(), group, variant, seed)
             )
+    _check_distinct(measured)
     kinds = list(dict.fromkeys(run.variant for run in measured))
     chosen = baseline or (NONE if NONE in kinds else kinds[0])
     if chosen not in kinds:
         raise ConfigError(f"there is no run of the kind {chosen}; there are {', '.join(kinds)}.")
     seeds = sorted({run.seed for run in measured})
-    values = analyse(measured, baseline=chosen, conditions=_conditions({}, measured, seeds))
-    return Comparison(folder, values, write_tables(folder, values))
+    protocols: dict[str, RunConfig] = {}
+    for run in measured:
+        if str(run.path) in configs:
+            protocols.setdefault(run.group.recipe, configs[str(run.path)])
+    conditions = describe_conditions(protocols, measured, seeds)
+    conditions["differences"] = list_differences(configs, measured)
+    values = analyse(measured, baseline=chosen, conditions=conditions)
+    return _write(folder, values, measured, pictures)
+
+
+def _check_distinct(measured: Sequence[Measured]) -> None:
+    """Refuse two runs in one place of the table."""
+    places: dict[tuple[Group, str, int], Measured] = {}
+    for run in measured:
+        other = places.setdefault((run.group, run.variant, run.seed), run)
+        if other is not run:
+            raise ConfigError(
+                f"{other.path} and {run.path} are both {run.variant} with seed {run.seed}; name "
+                "the kinds, for example before=RUN after=RUN."
+            )
+
+
+def _write(
+    folder: Path, values: dict[str, Any], measured: Sequence[Measured], pictures: int
+) -> Comparison:
+    """Write the tables and the page."""
+    with tempfile.TemporaryDirectory() as drawings:
+        changes = None
+        if pictures:
+            changes = draw_changes(
+                Path(drawings), measured, baseline=values["baseline"], number=pictures
+            )
+        page = write_comparison(folder, values, changes)
+    return Comparison(folder, values, {**write_tables(folder, values), page.name: page})
 
 
 def outcome_of(run: Path) -> dict[str, Any]:
@@ -172,6 +223,11 @@ def _split_name(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def _moved(config: RunConfig, data: DataConfig) -> DataConfig:
+    """Give a run's own data at the place where it lies now."""
+    return config.data.model_copy(update={"root": data.root or config.data.root})
+
+
 def _place(config: RunConfig | None, data: DataConfig | None) -> tuple[Group, str, int]:
     if config is None:
         return Group(data.name if data else "", "", ""), "", 0
@@ -182,31 +238,3 @@ def _place(config: RunConfig | None, data: DataConfig | None) -> tuple[Group, st
         variant,
         config.train.seed,
     )
-
-
-def _conditions(
-    configs: dict[str, RunConfig], measured: Sequence[Measured], seeds: Sequence[int]
-) -> dict[str, Any]:
-    """State the protocol: what all cells share, so that a reader can judge and repeat it."""
-    from segloom.training.environment import describe_environment
-
-    first = measured[0].facts if measured else {}
-    protocols = {}
-    for name, config in configs.items():
-        values = config.model_dump(mode="json", exclude={"data": {"root", "cache_dir"}})
-        values["train"].pop("out")
-        values["train"].pop("seed")
-        values["model"].pop("enhancements")
-        weights = config.model.encoder_weights
-        values["model"]["encoder_weights"] = Path(weights).name if weights else None
-        protocols[name] = values
-    environment = describe_environment()
-    return {
-        "seeds": list(seeds),
-        "policy": first.get("policy"),
-        "inference": first.get("inference"),
-        "protocols": protocols,
-        "versions": environment["packages"],
-        "processor": environment["processor"],
-        "accelerators": environment["accelerators"],
-    }

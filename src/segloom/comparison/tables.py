@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from segloom.files import write_csv, write_json, write_text
+from segloom.report.comparison_words import (
+    gain,
+    mean_and_spread,
+    millions,
+    p_value,
+    shown_scores,
+    title,
+    verdict,
+)
 
-__all__ = ["SHOWN", "latex", "markdown", "write_tables"]
-
-SHOWN = ("mIoU", "IoU.size", "bIoU@", "bF@")
-"""Beginnings of the scores that the tables show: of sizes the smallest, of boundaries the first."""
-
-
-def shown_scores(comparison: dict[str, Any]) -> list[str]:
-    """Choose the scores of the tables: mIoU, the smallest objects, the narrowest boundary."""
-    rows = (row for group in comparison["groups"] for row in group["rows"] if row["scores"])
-    names = list(next(rows, {"scores": {}})["scores"])
-    found = (next((name for name in names if name.startswith(start)), None) for start in SHOWN)
-    return [name for name in found if name]
+__all__ = ["latex", "markdown", "write_tables"]
 
 
 def write_tables(folder: Path, comparison: dict[str, Any]) -> dict[str, Path]:
@@ -42,23 +40,27 @@ def markdown(comparison: dict[str, Any]) -> str:
     parts = []
     for group in comparison["groups"]:
         lines = [
-            f"### {title(group)}",
+            f"### {_cell(title(group))}",
             "",
             f"{group['num_images']} test images.",
             "",
             "| | parameters | seeds | "
-            + " | ".join(names)
+            + " | ".join(_cell(name) for name in names)
             + " | gain in mIoU, 95 % interval | p (Holm) | verdict |",
             "|---" * (len(names) + 6) + "|",
         ]
         pairs = {pair["variant"]: pair for pair in group["pairs"]}
         for row in group["rows"]:
-            cells = [row["variant"], millions(row["cost"]["parameters"]), str(len(row["seeds"]))]
+            cells = [
+                _cell(row["variant"]),
+                millions(row["cost"]["parameters"]),
+                str(len(row["seeds"])),
+            ]
             cells += [mean_and_spread(row["scores"].get(name)) for name in names]
             cells += _gain_cells(pairs.get(row["variant"]))
             lines.append("| " + " | ".join(cells) + " |")
         lines += [
-            f"\n{cell['name']}: {cell['state']}. {cell['cause']}"
+            f"\n{_cell(cell['name'])}: {cell['state']}. {cell['cause']}"
             for row in group["rows"]
             for cell in row["missing"]
         ]
@@ -95,54 +97,21 @@ def latex(comparison: dict[str, Any]) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def title(group: dict[str, Any]) -> str:
-    """Name a group."""
-    return f"{group['architecture']}, {group['encoder']}, {group['recipe']}"
-
-
-def millions(number: float | None) -> str:
-    """Give parameters in millions."""
-    return "" if number is None else f"{number / 1e6:.2f} M"
-
-
-def mean_and_spread(score: dict[str, Any] | None, sign: str = "±") -> str:
-    """Give a mean in per cent, with the standard deviation over the seeds if there are several."""
-    if score is None or score["mean"] is None:
-        return ""
-    spread = "" if score["spread"] is None else f" {sign} {100 * score['spread']:.1f}"
-    return f"{100 * score['mean']:.1f}{spread}"
-
-
-def gain(score: dict[str, Any]) -> str:
-    """Give a difference and its interval in points."""
-    ends = score["interval"]
-    interval = "" if ends is None else f" ({100 * ends[0]:+.1f} to {100 * ends[1]:+.1f})"
-    return f"{100 * score['difference']:+.1f}{interval}"
-
-
-def p_value(value: float | None) -> str:
-    """Give a p-value with two digits."""
-    if value is None:
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.2g}"
-
-
-def verdict(pair: dict[str, Any]) -> str:
-    """Give the verdict as the rule words it."""
-    if pair["verdict"] != "no difference detected":
-        return str(pair["verdict"])
-    smallest = pair["scores"]["mIoU"]["detectable"]
-    return (
-        "no difference detected"
-        if smallest is None
-        else f"no difference larger than {100 * smallest:.1f} detected"
-    )
-
-
 def _tex(text: str) -> str:
-    for sign, safe in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("%", r"\%"), ("&", r"\&")):
-        text = text.replace(sign, safe)
-    return text.replace("<", "$<$").replace("#", r"\#")
+    return " ".join(text.translate(TEX).split())
+
+
+TEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "_%&#${}"}
+    | {sign: f"${sign}$" for sign in "<>|"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
+"""What has a meaning in LaTeX."""
+
+
+def _cell(text: str) -> str:
+    """Keep a name inside its cell of a Markdown table."""
+    return " ".join(text.replace("|", r"\|").replace("<", "&lt;").split())
 
 
 def _csv_rows(comparison: dict[str, Any]) -> Iterator[dict[str, Any]]:

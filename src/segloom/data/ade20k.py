@@ -16,7 +16,7 @@ from segloom.config.data import DataConfig
 from segloom.data.folder import pair_folders
 from segloom.data.source import DatasetSource, check_split, data_root
 from segloom.errors import DataError, NoSplitError
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import IGNORE_INDEX, LabelSet
 
 __all__ = ["ADE20K", "is_here", "read"]

@@ -29,7 +29,7 @@ from segloom.data.planes import Planes
 from segloom.data.source import SPLITS, DatasetSource, check_split, data_root, unique_ids
 from segloom.errors import DataError, NoSplitError
 from segloom.images import MAX_PIXELS, read_image
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import IGNORE_INDEX, LabelSet, Record
 
 __all__ = ["CocoDecoder", "is_here", "read"]

@@ -28,7 +28,7 @@ from segloom.data.source import SPLITS, DatasetSource, unique_ids
 from segloom.errors import ConfigError, DataError
 from segloom.images import read_image
 from segloom.label_bits import check_number, pack
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import IGNORE_INDEX, LabelSet, Record
 
 __all__ = ["ClassMaskDecoder", "class_folders", "is_here", "read"]

@@ -13,7 +13,7 @@ from segloom.data.label_files import StoredLabels, read_labels
 from segloom.data.labels import LabelDecoder, LabelFormat, detect_format, make_decoder
 from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.errors import ConfigError, DataError
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import LabelSet, Record, Region
 
 __all__ = ["SPLITS", "DatasetSource", "check_split", "data_root", "settle_labels", "unique_ids"]

@@ -25,6 +25,7 @@ from segloom.inference.results import (
 from segloom.inference.truth import Truth
 from segloom.inference.volumes import LABEL_ENDING, predict_volume
 from segloom.label_bits import pack
+from segloom.palette import num_values, value_palette
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["ENDINGS", "PredictedFile", "predict_files", "result_names"]
@@ -182,7 +183,7 @@ def _predict_file(
         size=size,
         written=targets,
         shares=shares_of(
-            np.bincount(labels.ravel(), minlength=pictures.num_values(predictor.labels)),
+            np.bincount(labels.ravel(), minlength=num_values(predictor.labels)),
             predictor.labels,
         ),
         accuracy=None if counted is None else float((labels == expected)[counted].mean()),
@@ -226,7 +227,7 @@ def _write(
     truth: NDArray[np.uint8] | None,
     values: NDArray[np.float32] | None,
 ) -> None:
-    classes, colors = predictor.labels.classes, pictures.value_palette(predictor.labels)
+    classes, colors = predictor.labels.classes, value_palette(predictor.labels)
     tinted = image
     if {"overlay", "montage"} & set(targets):
         tinted = pictures.overlay(image, pictures.tinted_labels(labels, predictor.labels), colors)

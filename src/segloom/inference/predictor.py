@@ -19,7 +19,7 @@ from segloom.inference.optimize import choose_device, optimize
 from segloom.inference.tiles import blend_windows
 from segloom.inference.tta import average_views
 from segloom.models.model import SegmentationModel
-from segloom.pictures import default_palette
+from segloom.palette import default_palette
 from segloom.types import LabelSet
 
 __all__ = ["WHOLE_LIMIT", "Predictor"]

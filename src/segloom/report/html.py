@@ -11,16 +11,18 @@ import hashlib
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segloom.files import write_text
 from segloom.pictures import ERROR_LEGEND
 from segloom.report import sections
+from segloom.report.comparison_words import signed
 from segloom.report.plots import short_number
 from segloom.report.read import Record, read_record
 
-__all__ = ["render", "write_report"]
+__all__ = ["render", "render_page", "write_page", "write_report"]
 
 FOLDER = Path(__file__).parent
 
@@ -36,28 +38,15 @@ def write_report(run: Path, split: str) -> Path:
     """
     record = read_record(run, split)
     path = record.folder / "report.html"
-    # A lone surrogate in a name has no UTF-8; a question mark takes its place.
-    write_text(path, render(record).encode("utf-8", "replace").decode("utf-8"))
+    write_page(path, render(record))
     return path
 
 
 def render(record: Record) -> str:
     """Make the page; every text from the run is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=sections.percent,
-        cut=cut,
-        short=lambda v: "\N{EN DASH}" if v is None else short_number(v),
-    )
-    script = (FOLDER / "report.js").read_text(encoding="utf-8")
     network, measured_on = sections.titles(record)
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
         metrics=record.metrics,
         overlaps=record.metrics.mode == "multilabel",
         network=network,
@@ -77,11 +66,38 @@ def render(record: Record) -> str:
         history=record.history,
         config_text=record.config_text,
         commands=sections.command_lines(record),
+    )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Fill a template of this folder, with the style sheet and the script; all text is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=sections.percent,
+        cut=cut,
+        signed=lambda v: "\N{EN DASH}" if v is None else signed(v),
+        short=lambda v: "\N{EN DASH}" if v is None else short_number(v),
+    )
+    script = (FOLDER / "report.js").read_text(encoding="utf-8")
+    return environment.get_template(template).render(
+        **values,
         style=(FOLDER / "report.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         version=_version(),
     )
+
+
+def write_page(path: Path, html: str) -> None:
+    """Write a page as UTF-8."""
+    # A lone surrogate in a name has no UTF-8; a question mark takes its place.
+    write_text(path, html.encode("utf-8", "replace").decode("utf-8"))
 
 
 def cut(text: object, length: int = 60) -> str:

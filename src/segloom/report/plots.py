@@ -20,6 +20,7 @@ __all__ = [
     "histogram",
     "line_chart",
     "nice_ticks",
+    "scale",
     "short_number",
 ]
 
@@ -110,7 +111,8 @@ def _whole_ticks(low: float, high: float) -> list[float]:
     return inside or [low]
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Give the function that takes ``low`` to ``start`` and ``high`` to ``end``."""
     span = high - low or 1.0
     return lambda value: round(start + (value - low) / span * (end - start), 1)
 
@@ -140,8 +142,8 @@ def line_chart(
     ys = [y for points in series.values() for _, y in points]
     y_values = nice_ticks(min(ys), max(ys))
     low, high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 0.5, max(xs) + 0.5)
-    to_x = _scale(low, high, LEFT + 6, RIGHT - 6)
-    to_y = _scale(y_values[0], y_values[-1], BOTTOM, TOP)
+    to_x = scale(low, high, LEFT + 6, RIGHT - 6)
+    to_y = scale(y_values[0], y_values[-1], BOTTOM, TOP)
     lines = []
     for name, points in series.items():
         places = [(to_x(x), to_y(y), f"{x_title} {x:g}: {label(y)}") for x, y in points]
@@ -165,7 +167,7 @@ def _thin(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]
 def _percent_axis(top: float) -> tuple[tuple[Tick, ...], Callable[[float], float]]:
     """Make the y axis of shares from 0 to at least ``top``."""
     values = nice_ticks(0.0, max(min(top, 1.0), 0.05))
-    to_y = _scale(0.0, values[-1], BOTTOM, TOP)
+    to_y = scale(0.0, values[-1], BOTTOM, TOP)
     digits = 0 if values[-1] >= 0.1 else 1
     return tuple(Tick(to_y(v), f"{v * 100:.{digits}f} %") for v in values), to_y
 
@@ -211,8 +213,8 @@ def histogram(values: Sequence[float], *, x_title: str, num_bins: int = 20) -> B
     for value in clipped:
         counts[min(int(value * num_bins), num_bins - 1)] += 1
     y_values = [tick for tick in nice_ticks(0, max(counts)) if tick == round(tick)]
-    to_x = _scale(0.0, 1.0, LEFT, RIGHT)
-    to_y = _scale(0.0, max(y_values[-1], max(counts)), BOTTOM, TOP + 14)  # room for the mark
+    to_x = scale(0.0, 1.0, LEFT, RIGHT)
+    to_y = scale(0.0, max(y_values[-1], max(counts)), BOTTOM, TOP + 14)  # room for the mark
     bars = []
     for index, count in enumerate(counts):
         low, high = index / num_bins, (index + 1) / num_bins

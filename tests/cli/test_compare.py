@@ -1,0 +1,78 @@
+"""``segloom compare`` as a user meets it, on label maps that need no training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.class_masks import write_split
+from support.squares import write_squares
+
+from segloom.cli.main import main
+from segloom.pictures import write_label_png
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A data set of squares, and the label maps of two programs; the second one finds more."""
+    monkeypatch.chdir(tmp_path)
+    write_squares(tmp_path / "data", {"train": 1, "val": 1, "test": 4})
+    for index in range(4):
+        truth = np.asarray(Image.open(f"data/test/masks/{index}.png"))
+        square = np.where(truth == 255, 0, truth).astype(np.uint8)
+        write_label_png(tmp_path / "old" / f"{index}.png", square * np.uint8(index % 2))
+        write_label_png(tmp_path / "new" / f"{index}.png", square)
+    return tmp_path
+
+
+DATA = ["--data.name", "folder", "--data.root", "data", "--data.classes", "ground", "square"]
+
+
+def test_label_pngs_are_compared_from_the_command_line(folders, capsys):
+    assert main(["compare", "old", "new", *DATA, "--data.cache", "False", "--out", "out"]) == 0
+    shown = capsys.readouterr().out
+    assert "new: one seed - +" in shown
+    assert "comparison.html" in shown
+    html = (folders / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert html.count("<img ") == 2  # two of the four images changed
+    assert "new against old" in html
+
+
+def test_baseline_and_names_are_the_users(folders, capsys):
+    words = ["compare", "a=old", "b=new", *DATA, "--data.no-cache", "--baseline", "b"]
+    assert main([*words, "--pictures", "0"]) == 0
+    html = (folders / "comparison" / "comparison.html").read_text(encoding="utf-8")
+    assert "a against b" in html
+    assert "<img " not in html
+
+
+def test_overlapping_classes_are_compared_from_a_folder_per_class(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for present in write_split(tmp_path / "data", "test", 2).items():
+        for folder, shift in (("old", 3), ("new", 0)):
+            for name, mask in zip(("bar", "disc"), present[1], strict=True):
+                moved = np.roll(mask, shift, axis=1).astype(np.uint8) * 255
+                write_label_png(tmp_path / folder / name / f"{present[0]}.png", moved)
+    data = ["--data.name", "folder", "--data.root", "data", "--data.no-cache"]
+    data += ["--data.mask-format", "multilabel", "--data.classes", "bar", "disc"]
+    assert main(["compare", "old", "new", *data]) == 0
+    shown = capsys.readouterr().out
+    assert "new: one seed - +" in shown
+    html = (tmp_path / "comparison" / "comparison.html").read_text(encoding="utf-8")
+    assert html.count("<img ") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["old", "new"], "old is no run of segloom; for label PNGs name the truth"),
+        (["old"], "a comparison of finished runs needs two or more"),
+        (["old", "new", "--pictures", "-1"], "pictures is 0 (none) or more, not -1"),
+        (["old", "gone", *DATA], "gone"),
+    ],
+)
+def test_mistakes_are_one_sentence(folders, capsys, words, message):
+    assert main(["compare", *words]) == 2
+    complaint = capsys.readouterr().err
+    assert message in complaint
+    assert len(complaint.strip().splitlines()) == 1

@@ -1,0 +1,32 @@
+"""Names inside Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from support.comparisons import measured, study
+
+from segloom.comparison.analysis import analyse
+from segloom.comparison.tables import latex, markdown
+
+
+def test_names_stay_inside_their_cells():
+    name = "x|y <i>\n_$5%^{~}\\#&"
+    values = analyse([*study(), measured(name, 0, 0.5)], baseline="none")
+    row = next(line for line in markdown(values).splitlines() if line.startswith("| x"))
+    assert row.startswith(r"| x\|y &lt;i> _$5%^{~}\#& |")
+    assert row.replace(r"\|", "").count("|") == 10
+    row = next(line for line in latex(values).splitlines() if line.startswith("x"))
+    safe = r"x$|$y $<$i$>$ \_\$5\%\textasciicircum{}\{\textasciitilde{}\}\textbackslash{}\#\& &"
+    assert row.startswith(safe)
+    assert row.endswith(r" \\")
+
+
+def test_identical_runs_have_a_row_without_a_p_value():
+    runs = [measured("none", seed, 0.5) for seed in (0, 1)]
+    values = analyse([*runs, *(replace(run, variant="same") for run in runs)], baseline="none")
+    pair = values["groups"][0]["pairs"][0]
+    assert pair["verdict"] == "no difference detected"
+    assert pair["sentence"] == "both give the same scores"
+    assert "| no difference detected |" in markdown(values)
+    assert "nan" not in markdown(values) + latex(values)
