@@ -6,22 +6,18 @@ SCRATCH/<comparison>/<cell>/<cell>.log  what it printed
 
 from __future__ import annotations
 
-import getpass
 import os
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from segloom.comparison.cells import attempts_file, forget_failure, log_file, outcome
 from segloom.comparison.plan import Cell
-from segloom.comparison.worker import attempt
+from segloom.comparison.worker import work
 from segloom.run_directory import RunDirectory
 
 __all__ = ["Place", "Report", "do_cell", "place_cell"]
-
-POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Report:
 
 def place_cell(cell: Cell, place: Place) -> Cell:
     """Move a cell into the scratch folder of this node."""
-    default = Path(tempfile.gettempdir()) / f"segloom-{getpass.getuser()}"
+    default = Path(tempfile.gettempdir()) / f"segloom-{os.getuid()}"
     path = (place.scratch or default) / place.comparison / cell.id / cell.id
     train = cell.config.train.model_copy(update={"out": path})
     return replace(cell, config=cell.config.model_copy(update={"train": train}))
@@ -73,7 +69,11 @@ def do_cell(cell: Cell, place: Place) -> Report:
         os.chdir(place.directory)
     here = place_cell(cell, place)
     try:
-        found = _finish(here)
+        here.path.parent.mkdir(parents=True, exist_ok=True)
+        forget_failure(here)
+        work([here])  # waits while an earlier attempt, just cancelled, saves its state
+        found = outcome(here)
+        assert found  # work ends no sooner
     except Exception as error:  # a full disk, or a scratch folder that cannot be written
         text = " ".join(str(error).split()) or type(error).__name__
         cause = (
@@ -83,16 +83,6 @@ def do_cell(cell: Cell, place: Place) -> Report:
         found = {"state": "failed", "cause": cause}
     node = ray.get_runtime_context().get_node_id()
     return Report(found, node, here.path.parent, _files(here, found))
-
-
-def _finish(cell: Cell) -> dict[str, Any]:
-    cell.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    forget_failure(cell)
-    while (found := outcome(cell)) is None:
-        attempt(cell)  # returns at once while an earlier attempt, just cancelled, saves its state
-        if outcome(cell) is None:
-            time.sleep(POLL_SECONDS)
-    return found
 
 
 def _files(cell: Cell, found: dict[str, Any]) -> tuple[tuple[str, int], ...]:

@@ -18,13 +18,15 @@ from segloom.comparison.budget import budgeted_cells
 from segloom.comparison.cells import forget_failure, log_file, outcome, record_failure
 from segloom.comparison.local import MAX_ATTEMPTS, ComparisonStopped, stop_requests
 from segloom.comparison.plan import Cell, read_plan
-from segloom.comparison.worker import attempt
+from segloom.comparison.worker import work
 from segloom.config.engine import EngineOptions
 from segloom.errors import ConfigError
 
 __all__ = ["CellJob", "run_jobs"]
 
 POLL_SECONDS = 2.0
+END_SECONDS = 10.0
+"""Time that jobs have to end whose cells are done or that were cancelled."""
 HOURS = 24.0
 MAX_TIMEOUTS = 1000
 """How often a job may be queued again; every time it trains on, so it need not be few."""
@@ -39,7 +41,7 @@ class CellJob:
     def __call__(self, name: str) -> None:
         """Do the cell, from where an earlier job stopped."""
         cell = next(c for c in budgeted_cells(read_plan(self.folder), self.folder) if c.id == name)
-        _attempt(cell)
+        _do(cell)
 
     def checkpoint(self, name: str) -> Any:
         """Say what to run when the job is queued again: the same."""
@@ -48,7 +50,7 @@ class CellJob:
         return DelayedSubmission(self, name)
 
 
-def _attempt(cell: Cell) -> None:
+def _do(cell: Cell) -> None:
     """Do a cell; before the time is up, let a training save its state, then be queued again."""
     from submitit import JobEnvironment
 
@@ -65,7 +67,7 @@ def _attempt(cell: Cell) -> None:
 
     signal.signal(number, stop)
     try:
-        attempt(cell)
+        work([cell])
     except KeyboardInterrupt:
         if not received or not callable(queue_again):
             raise
@@ -124,9 +126,7 @@ def run_jobs(
                 time.sleep(POLL_SECONDS)
             raise ComparisonStopped
         finally:
-            for job in jobs.values():
-                if not job.done():
-                    job.cancel(check=False)
+            _end(list(jobs.values()), cancel=not all(map(outcome, cells)))
 
 
 def _executor(folder: Path, options: EngineOptions, workers: int | None) -> Any:
@@ -175,6 +175,15 @@ def _submit(executor: Any, folder: Path, names: Sequence[str]) -> list[Any]:
             f"Slurm does not take the job: {text[-300:]}; check --partition, --hours, --cpus, "
             "--gpus and --memory."
         ) from error
+
+
+def _end(jobs: Sequence[Any], *, cancel: bool) -> None:
+    for job in jobs:
+        if cancel and not job.done():
+            job.cancel(check=False)
+    end = time.monotonic() + END_SECONDS
+    while time.monotonic() < end and not all(job.done() for job in jobs):
+        time.sleep(0.1)
 
 
 def _give_up(cell: Cell, job: Any) -> None:

@@ -29,7 +29,7 @@ from segloom.comparison.cells import (
 )
 from segloom.comparison.plan import Cell, read_plan
 
-__all__ = ["attempt", "main", "work"]
+__all__ = ["main", "work"]
 
 
 def work(cells: Sequence[Cell]) -> None:
@@ -42,25 +42,14 @@ def work(cells: Sequence[Cell]) -> None:
     """
     while unfinished := [cell for cell in cells if not outcome(cell)]:
         for cell in unfinished:
-            attempt(cell)
+            with claim(cell) as is_mine:
+                if not is_mine or outcome(cell):
+                    continue
+                with attempts_file(cell).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"process": os.getpid(), "time": time.time()}) + "\n")
+                with _logged(log_file(cell)):
+                    run_cell(cell, show_progress=True)
         time.sleep(1)
-
-
-def attempt(cell: Cell) -> None:
-    """Do a cell in this process, unless it is done or another process does it.
-
-    Its output goes to its log, and this process is noted as one that began it.
-
-    Raises:
-        KeyboardInterrupt: A signal stopped the training; its state is saved.
-    """
-    with claim(cell) as is_mine:
-        if not is_mine or outcome(cell):
-            return
-        with attempts_file(cell).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"process": os.getpid(), "time": time.time()}) + "\n")
-        with _logged(log_file(cell)):
-            run_cell(cell, show_progress=True)
 
 
 @contextmanager
