@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,7 +43,7 @@ def command(recipe: RunConfig, tmp_path: Path) -> Callable[..., list[str]]:
         plan = {"enhancements": enhancements, "recipes": {"folder": values}}
         (tmp_path / "squares.yaml").write_text(yaml.safe_dump(plan))
         words = ["compare", "squares.yaml", "--out", "lab", "--scratch", str(tmp_path / "scratch")]
-        return [*words, "--engine", "ray", "--cpus", "1"]
+        return [*words, "--engine", "ray"]
 
     return build
 
@@ -155,6 +157,53 @@ def test_stopped_driver_goes_on_and_a_cell_that_fails_has_its_cause(command, tmp
     assert "take architecture fpn or upernet" in output
 
 
+@pytest.fixture
+def head() -> Iterator[tuple[int, int]]:
+    """Start a cluster of one node; its port, and that for clients from outside."""
+    ports = []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    words = ["start", "--head", "--block", "--num-cpus=1", "--include-dashboard=false"]
+    words += [f"--port={ports[0]}", f"--ray-client-server-port={ports[1]}", "--disable-usage-stats"]
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("ray")), *words],
+        env={**os.environ, "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + WAIT_SECONDS
+        for port in ports:
+            while time.monotonic() < end:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.2)
+        yield ports[0], ports[1]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.slow
+def test_cluster_that_runs_already_is_used_from_inside_and_from_outside(command, head, tmp_path):
+    folder = tmp_path / "lab"
+    for address, sets in (
+        (f"127.0.0.1:{head[0]}", ["none"]),
+        (f"ray://127.0.0.1:{head[1]}", ["none", "celt"]),
+    ):
+        code, output = run([*command(1, sets), "--address", address], tmp_path)
+        assert code == 0, output
+        cells = make_cells(read_plan(folder), folder)
+        assert [cell.variant for cell in cells] == sets
+        assert all(outcome(cell)["state"] == "done" for cell in cells)
+    assert not any((tmp_path / "scratch").iterdir())
+    code, output = run([*command(1, ["none", "se"]), "--address", "auto", "--cpus", "2"], tmp_path)
+    assert code == 2
+    assert "no node of the Ray cluster has 2 cores" in output
+
+
 def test_cluster_that_does_not_answer_is_one_sentence(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*command(1, ["none"]), "--address", "127.0.0.1:9"]) == 2
@@ -183,7 +232,7 @@ def test_options_of_another_engine_are_refused(command, tmp_path, monkeypatch, c
 
     assert "--partition belongs to --engine slurm; leave it out" in refusal("--partition", "gpu")
     assert "--workers belongs to --engine local or slurm" in refusal("--workers", "2")
-    assert "--cpus belongs to --engine ray or slurm" in refusal("--engine", "local")
+    assert "--scratch belongs to --engine ray" in refusal("--engine", "local")
     assert not (tmp_path / "lab").exists()
 
 

@@ -73,7 +73,7 @@ def do_cell(cell: Cell, place: Place) -> Report:
         forget_failure(here)
         work([here])  # waits while an earlier attempt, just cancelled, saves its state
         found = outcome(here)
-        assert found  # work ends no sooner
+        assert found  # noqa: S101 - for the type checker; work ends no sooner
     except Exception as error:  # a full disk, or a scratch folder that cannot be written
         text = " ".join(str(error).split()) or type(error).__name__
         cause = (
