@@ -30,7 +30,7 @@ from segloom.config.load import read_config
 from segloom.errors import ConfigError
 from segloom.run_directory import RunDirectory
 
-WAIT_SECONDS = 300
+WAIT_SECONDS = 600
 
 
 @pytest.fixture
@@ -63,7 +63,10 @@ def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
 
 def run(words: list[str], folder: Path) -> tuple[int, str]:
     process = start(words, folder)
-    output, _ = process.communicate(timeout=WAIT_SECONDS)
+    try:
+        output, _ = process.communicate(timeout=WAIT_SECONDS)
+    finally:
+        process.kill()
     return process.returncode, output
 
 
@@ -91,6 +94,7 @@ def epochs_of(cell: Cell) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_process_that_is_killed_in_the_middle_of_a_cell_costs_no_cell(command, tmp_path):
     words, scratch = command(8, ["none", "celt"]), tmp_path / "scratch"
     process = start(words, tmp_path)
@@ -131,6 +135,7 @@ def test_process_that_is_killed_in_the_middle_of_a_cell_costs_no_cell(command, t
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_stopped_driver_goes_on_and_a_cell_that_fails_has_its_cause(command, tmp_path):
     words, scratch = command(8, ["none", "fam"]), tmp_path / "scratch"
     process = start(words, tmp_path)
@@ -187,6 +192,7 @@ def head() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_cluster_that_runs_already_is_used_from_inside_and_from_outside(command, head, tmp_path):
     folder = tmp_path / "lab"
     for address, sets in (

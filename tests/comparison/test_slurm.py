@@ -21,7 +21,7 @@ from segloom.errors import ConfigError
 from segloom.run_directory import RunDirectory
 
 LOCAL = EngineOptions(cluster="local")
-WAIT_SECONDS = 300
+WAIT_SECONDS = 600
 
 
 def processes_of(cell: Cell) -> list[int]:
@@ -50,6 +50,7 @@ def signal_in_the_middle(cell: Cell, number: int) -> threading.Thread:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_job_that_is_killed_is_submitted_again_and_goes_on(plan, recipe, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     train = recipe.train.model_copy(update={"epochs": 8})
@@ -82,6 +83,7 @@ def test_job_that_is_killed_is_submitted_again_and_goes_on(plan, recipe, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_job_whose_time_is_up_saves_its_step_and_is_queued_again(
     plan, recipe, tmp_path, monkeypatch
 ):
