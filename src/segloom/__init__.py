@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segloom.comparison import compare, compare_runs
     from segloom.config import RunConfig
     from segloom.config.load import load_run_config
     from segloom.data import build_dataset
@@ -42,6 +43,8 @@ _HOMES = {
     "SegloomError": "segloom.errors",
     "SegmentationModel": "segloom.models",
     "build_dataset": "segloom.data",
+    "compare": "segloom.comparison",
+    "compare_runs": "segloom.comparison",
     "create_model": "segloom.models",
     "evaluate": "segloom.evaluation",
     "from_pretrained": "segloom.models",
@@ -69,6 +72,8 @@ __all__ = [
     "SegloomError",
     "SegmentationModel",
     "build_dataset",
+    "compare",
+    "compare_runs",
     "create_model",
     "evaluate",
     "from_pretrained",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
+from segloom.cli.progress import progress_bar
 from segloom.config.data import DataConfig
 from segloom.errors import UnknownNameError
 
@@ -36,6 +36,8 @@ MAX_FILES = 8
 
 def run(words: Sequence[str]) -> int:
     """Run one of the commands below; return 0 for fine, 1 for problems found."""
+    from segloom.cli import prepare
+
     verb, *rest = words or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
@@ -44,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         "check": _check,
         "list": _list,
         "download": _download,
-        "prepare": _prepare,
+        "prepare": prepare.run,
     }
     if verb not in commands:
         raise UnknownNameError("data command", verb, commands)
@@ -56,7 +58,7 @@ def _check(words: Sequence[str]) -> int:
     from segloom.data.check import check
 
     options = parse(CheckOptions, words, verb="data check")
-    with _bar("reading", "pairs", quiet=options.json) as progress:
+    with progress_bar("reading", "pairs", quiet=options.json) as progress:
         report = check(
             options.directory, classes=options.classes, limit=options.limit, progress=progress
         )
@@ -86,7 +88,7 @@ def _download(words: Sequence[str]) -> int:
     source = find_download(options.name)
     print(source.terms, file=sys.stderr)
     print(f"From {source.url}", file=sys.stderr)
-    with _bar("fetching", "bytes", quiet=options.json) as progress:
+    with progress_bar("fetching", "bytes", quiet=options.json) as progress:
         done = download(options.name, options.out, progress=progress)
     if options.json:
         print(json.dumps({**asdict(done), "path": str(done.path)}, indent=2))
@@ -95,37 +97,6 @@ def _download(words: Sequence[str]) -> int:
     print(f"{done.path}: {'already there' if done.was_there else 'complete'} ({counts})")
     print(f"train on it with --data.name {options.name} --data.root {done.path}")
     return 0
-
-
-def _prepare(words: Sequence[str]) -> int:
-    from segloom.cli.prepare import run as run_prepare
-
-    return run_prepare(words, _bar)
-
-
-@contextmanager
-def _bar(
-    what: str, unit: str, *, quiet: bool
-) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _print_report(report: DataReport) -> None:

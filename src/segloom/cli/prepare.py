@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
+from segloom.cli.progress import progress_bar
 from segloom.errors import ConfigError
 from segloom.types import IGNORE_INDEX
 
@@ -35,11 +35,8 @@ class PrepareOptions:
     """Print the result as JSON."""
 
 
-def run(
-    words: Sequence[str],
-    bar: Callable[..., AbstractContextManager[Callable[[int, int | None], None] | None]],
-) -> int:
-    """Prepare and say what was done; ``bar`` makes the progress bar."""
+def run(words: Sequence[str]) -> int:
+    """Prepare and say what was done."""
     from segloom.cli.options import parse
     from segloom.data.prepare import camvid_labels, prepare, read_palette
 
@@ -53,7 +50,7 @@ def run(
         if options.palette is None
         else read_palette(options.palette, unknown)
     )
-    with bar("preparing", "label maps", quiet=options.json) as progress:
+    with progress_bar("preparing", "label maps", quiet=options.json) as progress:
         done = prepare(
             options.labels, options.out, labels, decoder, ending=options.ending, progress=progress
         )

@@ -61,18 +61,19 @@ def measure_cost(run: Path, config: RunConfig) -> dict[str, Any]:
 
     model = from_pretrained(run).eval()
     dataset = build_dataset(config.data, config.eval.split)
-    images = [dataset[index]["image"] for index in range(min(NUM_TIMED, len(dataset)))]
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *images[0].shape))
     predictor = Predictor(model, dataset.labels, config.eval.inference)
+    images = [predictor.pixels(dataset[k]) for k in range(min(NUM_TIMED, len(dataset)))]
+    height, width, channels = images[0].shape
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, channels, height, width))
     seconds = []
     for image in [images[0], *images]:
         start = time.perf_counter()
-        predictor.label_map(image.permute(1, 2, 0).contiguous().numpy())
+        predictor.label_map(image)
         seconds.append(time.perf_counter() - start)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "multiply_adds": counter.get_total_flops() // 2,
-        "image_size": list(images[0].shape[-2:]),
+        "image_size": [height, width],
         "latency_seconds": round(statistics.median(seconds[1:]), 5),
     }

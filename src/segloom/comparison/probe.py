@@ -88,24 +88,29 @@ def _measure(config: RunConfig) -> Probe:
 
     from segloom.comparison.cost import PeakMemory
     from segloom.data import build_dataset, build_loader
+    from segloom.data.loader import collate
     from segloom.enhancements import list_enhancements
     from segloom.evaluation.image_counts import count_image
     from segloom.inference import Predictor
     from segloom.losses import build_losses
-    from segloom.models import build_model
     from segloom.training.batches import plan_batches
+    from segloom.training.network import build_training_network
     from segloom.training.optimizer import build_optimizer
+    from segloom.training.stages import divide
     from segloom.training.step import TrainingStep
     from segloom.training.trainer import training_settings
 
+    config = divide(config)[-1].config  # of several stages the last, which has the largest images
     with training_settings(config.train):
         training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
         plan = plan_batches(config, len(training))
-        model = build_model(config.model, len(training.classes))
+        alone = config.train.model_copy(update={"devices": 1})  # its share, but in one process
+        model = build_training_network(config.model_copy(update={"train": alone}), training, plan)
         losses = build_losses(
             config.loss,
             auxiliary=model.loss_weights,
             known_enhancements=list_enhancements(),
+            mode=model.mode,
         )
         device = torch.device("cpu")
         if config.train.accelerator != "cpu" and torch.cuda.is_available():
@@ -121,7 +126,8 @@ def _measure(config: RunConfig) -> Probe:
             for _ in range(config.train.accumulate):
                 batch = next(batches, None) or next(batches := iter(loader))
                 with torch.autocast(device.type, half, enabled=half is not None):
-                    total = step(batch["image"].to(device), batch["mask"].to(device))["total"]
+                    pixels = step.pixels(batch).to(device)
+                    total = step(pixels, batch["mask"].to(device))["total"]
                 total.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -131,7 +137,7 @@ def _measure(config: RunConfig) -> Probe:
         peak = memory.gibibytes()
         model.eval()
         validation = build_dataset(config.data, "val")
-        image = validation[0]["image"][None].to(device)
+        image = step.pixels(collate([validation[0]])).to(device)
         times = []
         for _ in range(2):
             start = time.perf_counter()
@@ -144,9 +150,11 @@ def _measure(config: RunConfig) -> Probe:
         for index in range(min(2, len(test))):
             start = time.perf_counter()
             sample = test[index]
-            label_map = predictor.label_map(sample["image"].permute(1, 2, 0).contiguous().numpy())
-            truth = sample["mask"].numpy()
-            count_image("", label_map, truth, len(test.classes), config.eval)
+            label_map, truth = predictor.label_map(predictor.pixels(sample)), sample["mask"].numpy()
+            is_multilabel = test.labels.is_multilabel
+            count_image(
+                "", label_map, truth, len(test.classes), config.eval, is_multilabel=is_multilabel
+            )
             tests.append(time.perf_counter() - start)
         return Probe(
             step_seconds=statistics.median(seconds[1:] or seconds),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segloom.comparison.plan import Group
 from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
-from segloom.errors import DataError
+from segloom.errors import ConfigError, DataError
 from segloom.evaluation.image_counts import ImageCounts, count_image
 from segloom.evaluation.journal import read_counts
 from segloom.evaluation.summary import counted_scores
@@ -113,6 +113,11 @@ def count_predictions(
     from segloom.data import build_dataset
 
     dataset = build_dataset(data, config.split)
+    if dataset.labels.is_multilabel:
+        raise ConfigError(
+            f"the classes of {data.name} may overlap, which one label PNG per image cannot say; "
+            "compare runs of segloom instead."
+        )
     images = [_count(folder, dataset, index, config) for index in range(len(dataset))]
     return _measured(
         images,

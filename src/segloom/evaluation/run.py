@@ -262,10 +262,14 @@ def _look(
 ) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
     """Return name, image ``(H, W, 3)``, truth and prediction ``(H, W)`` of a sample."""
     sample = dataset[index]
-    image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
+    seen = predictor.pixels(sample)
     truth: NDArray[np.uint8] = sample["mask"].numpy()
-    seen = np.dstack([image, sample["edge"].numpy()]) if predictor.takes_edges else image
-    return sample["meta"]["id"], image, truth, predictor.label_map(seen)
+    return (
+        sample["meta"]["id"],
+        seen[..., : sample["image"].shape[0]],
+        truth,
+        predictor.label_map(seen),
+    )
 
 
 def _describe_model(model: SegmentationModel, run_config: RunConfig | None) -> dict[str, Any]:

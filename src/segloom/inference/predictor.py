@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,6 +94,14 @@ class Predictor:
         model = from_pretrained(path)
         labels = read_saved(path).labels or _numbered_labels(model.num_labels)
         return cls(model, labels, config)
+
+    def pixels(self, sample: Mapping[str, Any]) -> NDArray[np.uint8]:
+        """Give what `label_map` takes, of a sample of a `SegmentationDataset`: ``(H, W, C)``.
+
+        Edges come last, and are left out where the network does not take them.
+        """
+        image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
+        return np.dstack([image, sample["edge"].numpy()]) if self.takes_edges else image
 
     def label_map(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Name the class of every pixel.

@@ -22,10 +22,8 @@ from segloom.data.statistics import class_weights, count_classes
 from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError, SegloomError, TrainingError
 from segloom.losses import build_losses
-from segloom.models import SegmentationModel, build_model
 from segloom.run_directory import RunDirectory
-from segloom.training.activations import checkpoint_activations
-from segloom.training.batches import BatchPlan, check_single_sample, plan_batches
+from segloom.training.batches import BatchPlan, plan_batches
 from segloom.training.directory import (
     default_run_directory,
     prepare_run,
@@ -44,9 +42,9 @@ from segloom.training.group import (
     uses_gpu,
 )
 from segloom.training.loader import Batches, TrainingBatches
+from segloom.training.network import build_training_network
 from segloom.training.processes import run_processes
 from segloom.training.step import TrainingStep
-from segloom.training.sync_batchnorm import synchronize_batchnorm
 
 if TYPE_CHECKING:
     from segloom.training.stages import Stage
@@ -183,7 +181,7 @@ def _fit_stage(
         weights = _class_weights(config, training)
         uniform = _class_uniform(config, training)
     plan = plan_batches(config, len(training))
-    model = _model(config, training, plan)
+    model = build_training_network(config, training, plan)
     if model.edge_channels:
         training.require_edges()
         validation.require_edges()
@@ -218,22 +216,6 @@ def _fit_stage(
     trainer = build_trainer(config.train, callbacks, config.optim.clip, epochs=stage.end)
     path = str(run.trainer_state) if state else None
     trainer.fit(task, *batches, ckpt_path=path, weights_only=True)
-
-
-def _model(config: RunConfig, training: SegmentationDataset, plan: BatchPlan) -> SegmentationModel:
-    model = build_model(
-        config.model, len(training.classes), is_multilabel=training.labels.is_multilabel
-    )
-    if plan.smallest == 1:
-        height, width = config.data.crop or training[0]["image"].shape[-2:]
-        check_single_sample(model, (height, width), config.model.architecture)
-    if config.train.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if config.train.devices > 1 and config.train.sync_batchnorm:
-        synchronize_batchnorm(model, on_gpu=uses_gpu(config.train))
-    if config.train.checkpoint_activations:
-        checkpoint_activations(model, config.model.encoder_name)
-    return model
 
 
 def _class_weights(config: RunConfig, training: SegmentationDataset) -> list[float] | None:
