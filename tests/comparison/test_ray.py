@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,11 +21,11 @@ import yaml
 from segloom.cli.main import main
 from segloom.comparison.cells import attempts_file, log_file, outcome
 from segloom.comparison.plan import Cell, make_cells, read_plan
-from segloom.comparison.ray_engine import _resources
+from segloom.comparison.ray_engine import _connection, _resources
 from segloom.config import RunConfig
 from segloom.config.engine import EngineOptions
 from segloom.config.load import read_config
-from segloom.errors import ConfigError
+from segloom.errors import ConfigError, TrainingError
 from segloom.run_directory import RunDirectory
 
 WAIT_SECONDS = 600
@@ -162,54 +160,6 @@ def test_stopped_driver_goes_on_and_a_cell_that_fails_has_its_cause(command, tmp
     assert "take architecture fpn or upernet" in output
 
 
-@pytest.fixture
-def head() -> Iterator[tuple[int, int]]:
-    """Start a cluster of one node; its port, and that for clients from outside."""
-    ports = []
-    for _ in range(2):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
-    words = ["start", "--head", "--block", "--num-cpus=1", "--include-dashboard=false"]
-    words += [f"--port={ports[0]}", f"--ray-client-server-port={ports[1]}", "--disable-usage-stats"]
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("ray")), *words],
-        env={**os.environ, "RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + WAIT_SECONDS
-        for port in ports:
-            while time.monotonic() < end:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.2)
-        yield ports[0], ports[1]
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_cluster_that_runs_already_is_used_from_inside_and_from_outside(command, head, tmp_path):
-    folder = tmp_path / "lab"
-    for address, sets in (
-        (f"127.0.0.1:{head[0]}", ["none"]),
-        (f"ray://127.0.0.1:{head[1]}", ["none", "celt"]),
-    ):
-        code, output = run([*command(1, sets), "--address", address], tmp_path)
-        assert code == 0, output
-        cells = make_cells(read_plan(folder), folder)
-        assert [cell.variant for cell in cells] == sets
-        assert all(outcome(cell)["state"] == "done" for cell in cells)
-    assert not any((tmp_path / "scratch").iterdir())
-    code, output = run([*command(1, ["none", "se"]), "--address", "auto", "--cpus", "2"], tmp_path)
-    assert code == 2
-    assert "no node of the Ray cluster has 2 cores" in output
-
-
 def test_cluster_that_does_not_answer_is_one_sentence(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*command(1, ["none"]), "--address", "127.0.0.1:9"]) == 2
@@ -227,6 +177,18 @@ def test_ray_that_is_not_installed_is_named(command, tmp_path, monkeypatch, caps
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(command(1, ["none"])) == 2
     assert "`pip install 'segloom[ray]'`" in capsys.readouterr().err
+
+
+def test_cluster_that_is_lost_is_one_sentence(monkeypatch):
+    fake = SimpleNamespace(
+        is_initialized=lambda: True, exceptions=SimpleNamespace(RayError=KeyError)
+    )
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    with (
+        pytest.raises(TrainingError, match=r"cluster was lost \(reset by peer\); .* goes on"),
+        _connection(None),
+    ):
+        raise ConnectionResetError("reset by peer")
 
 
 def test_options_of_another_engine_are_refused(command, tmp_path, monkeypatch, capsys):

@@ -27,7 +27,7 @@ from segloom.comparison.plan import Cell
 from segloom.comparison.ray_node import Place, Report, do_cell
 from segloom.config.engine import EngineOptions
 from segloom.config.load import dump_config, read_config
-from segloom.errors import ConfigError
+from segloom.errors import ConfigError, TrainingError
 from segloom.files import write_text
 from segloom.run_directory import RunDirectory
 
@@ -61,6 +61,7 @@ def run_on_ray(
     Raises:
         ComparisonStopped: SIGINT or SIGTERM stopped it; tasks are cancelled.
         ConfigError: Ray is not installed, the cluster does not answer, or no node is large enough.
+        TrainingError: The connection to the cluster was lost.
     """
     for cell in cells:
         forget_failure(cell)
@@ -243,7 +244,8 @@ def _connection(address: str | None) -> Iterator[Any]:
             "`pip install 'segloom[ray]'`."
         ) from error
     if ray.is_initialized():
-        yield ray
+        with _told_when_lost(ray):
+            yield ray
         return
     options: dict[str, Any] = {"address": address, "log_to_driver": False}
     if address is None:
@@ -256,12 +258,25 @@ def _connection(address: str | None) -> Iterator[Any]:
         where = "on this machine" if address in (None, "auto") else f"at {address}"
         raise ConfigError(
             f"there is no Ray cluster to use {where}: {_last_line(error)}; start one with "
-            "`ray start --head`, or name another with --address."
+            "`ray start --head`, name another with --address, or set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN if it asks for a token."
         ) from error
     try:
-        yield ray
+        with _told_when_lost(ray):
+            yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _told_when_lost(ray: Any) -> Iterator[None]:
+    try:
+        yield
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise TrainingError(
+            f"the Ray cluster was lost ({_last_line(error)}); when it is there again, the same "
+            "command goes on."
+        ) from error
 
 
 def _reach(address: str) -> None:
