@@ -15,7 +15,7 @@ help:  ## Show the targets
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[pretrained,dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[pretrained,dev]'
 	touch $@
 
 setup: $(STAMP)  ## Make .venv with everything the other targets need

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
 from segloom.config.comparison import ComparisonPlan
 from segloom.config.data import DataConfig
+from segloom.config.engine import Engine, EngineOptions
 from segloom.config.evaluation import EvalConfig
 from segloom.config.load import list_recipes, load_run_config
 from segloom.config.run import RunConfig
@@ -50,10 +51,14 @@ class CompareOptions:
     """What is compared."""
     out: Path | None = None
     """Folder of the cells, the tables and the page; None is lab/<recipe>."""
-    engine: Literal["local", "inline"] = "local"
-    """local: in processes of their own on this machine; inline: in this one."""
-    workers: int = 1
-    """Processes at once on this machine; each takes its share of the cores."""
+    engine: Engine = "local"
+    """local: in processes of their own on this machine; inline: in this one; ray: on a Ray cluster;
+    slurm: as Slurm jobs, on a file system that they share."""
+    workers: int | None = None
+    """Cells at once: processes of this machine that share its cores (None is 1), or Slurm jobs
+    (None is 256)."""
+    options: Annotated[EngineOptions, arg(name="")] = field(default_factory=EngineOptions)
+    """Of Ray and Slurm."""
     pictures: int = 3
     """Images that the page shows for every comparison, the most improved and as many of the most
     worsened; 0 shows none, for pages that may be published without pictures of a data set."""
@@ -119,7 +124,7 @@ def _compare_plan(words: Sequence[str]) -> int:
     from segloom.comparison.local import ComparisonStopped
 
     if options.dry_run:
-        return _dry_run(plan, folder, options.workers)
+        return _dry_run(plan, folder, options.workers or 1)
     try:
         with _progress() as show:
             result = compare(
@@ -128,6 +133,7 @@ def _compare_plan(words: Sequence[str]) -> int:
                 engine=options.engine,
                 workers=options.workers,
                 pictures=options.pictures,
+                options=options.options,
                 on_change=show,
             )
     except ComparisonStopped:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from segloom.comparison.cells import (
@@ -25,7 +26,14 @@ from segloom.comparison.cells import (
 from segloom.comparison.plan import Cell
 from segloom.errors import TrainingError
 
-__all__ = ["ComparisonStopped", "run_here", "run_workers"]
+__all__ = [
+    "MAX_ATTEMPTS",
+    "POLL_SECONDS",
+    "ComparisonStopped",
+    "run_here",
+    "run_workers",
+    "stop_requests",
+]
 
 MAX_ATTEMPTS = 3
 """How often a cell is begun whose process ends without a word."""
@@ -80,12 +88,7 @@ def run_workers(
         forget_failure(cell)
         attempts_file(cell).unlink(missing_ok=True)
     running: list[subprocess.Popen[bytes]] = []
-    received: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, frame: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with stop_requests() as received, _terminated(running):
         while not received:
             ended = [process for process in running if process.poll() is not None]
             for process in ended:
@@ -99,13 +102,33 @@ def run_workers(
             on_change()
             time.sleep(POLL_SECONDS)
         raise ComparisonStopped
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, instead of being interrupted by them."""
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _terminated(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Stop the processes that are running at the end, their state saved."""
+    try:
+        yield
     finally:
         for process in running:
             process.terminate()
         for process in running:
             process.wait()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _start(folder: Path, workers: int) -> subprocess.Popen[bytes]:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from segloom.comparison.analysis import FailedCell, analyse
 from segloom.comparison.budget import budgeted_cells, probe_cells
@@ -16,11 +16,14 @@ from segloom.comparison.changes import draw_changes
 from segloom.comparison.local import run_here, run_workers
 from segloom.comparison.plan import Cell, Group, make_cells, open_plan
 from segloom.comparison.protocol import describe_conditions, list_differences
+from segloom.comparison.ray_engine import run_on_ray
 from segloom.comparison.results import Measured, count_predictions, read_measured
+from segloom.comparison.slurm import run_jobs
 from segloom.comparison.status import read_status
 from segloom.comparison.tables import write_tables
 from segloom.config.comparison import NONE, ComparisonPlan
 from segloom.config.data import DataConfig
+from segloom.config.engine import Engine, EngineOptions, check_engine
 from segloom.config.evaluation import EvalConfig
 from segloom.config.load import read_config
 from segloom.config.run import RunConfig
@@ -28,9 +31,7 @@ from segloom.errors import ConfigError
 from segloom.report.comparison import write_comparison
 from segloom.run_directory import RunDirectory
 
-__all__ = ["Comparison", "Engine", "compare", "compare_runs", "summarise"]
-
-Engine = Literal["local", "inline"]
+__all__ = ["Comparison", "compare", "compare_runs", "summarise"]
 
 PICTURES = 3
 """Images per comparison of two kinds: the most improved, and as many of the most worsened."""
@@ -53,7 +54,8 @@ def compare(
     folder: Path,
     *,
     engine: Engine = "local",
-    workers: int = 1,
+    workers: int | None = None,
+    options: EngineOptions | None = None,
     pictures: int = PICTURES,
     on_change: Callable[[Sequence[Cell]], None] = lambda cells: None,
 ) -> Comparison:
@@ -65,24 +67,37 @@ def compare(
     Args:
         plan: What is compared, with its recipes.
         folder: Where everything is written.
-        engine: ``local``: in processes of their own on this machine; ``inline``: in this one.
-        workers: How many processes at once, for ``local``.
+        engine: ``local``: in processes of their own on this machine; ``inline``: in this one;
+            ``ray``: on a Ray cluster; ``slurm``: as Slurm jobs, which see the folder.
+        workers: How many cells at once; None is 1 for ``local``, 256 for ``slurm``.
+        options: Of ``ray`` and ``slurm``.
         pictures: How many of the most improved and of the most worsened images the page shows for
             every comparison; 0 shows none.
         on_change: Called now and then, to show how far it is.
 
     Raises:
-        ConfigError: The plan cannot be carried out, or the folder holds another one.
+        ConfigError: The plan cannot be carried out, the folder holds another one, or there is no
+            such cluster.
         KeyboardInterrupt: A signal stopped it; what was begun is saved.
     """
+    options = options or EngineOptions()
+    check_engine(engine, options, workers)
     open_plan(plan, folder)
     if plan.minutes is not None:
         probe_cells(make_cells(plan, folder), folder)
     cells = budgeted_cells(plan, folder)
+
+    def show() -> None:
+        on_change(cells)
+
     if engine == "inline":
-        run_here(cells, on_change=lambda: on_change(cells))
+        run_here(cells, on_change=show)
+    elif engine == "ray":
+        run_on_ray(folder, cells, options, on_change=show)
+    elif engine == "slurm":
+        run_jobs(folder, cells, options, workers, on_change=show)
     else:
-        run_workers(folder, cells, workers, on_change=lambda: on_change(cells))
+        run_workers(folder, cells, workers or 1, on_change=show)
     return summarise(plan, cells, folder, pictures=pictures)
 
 
