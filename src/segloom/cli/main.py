@@ -16,6 +16,7 @@ VERBS = {
     "eval": "measure a run on a split and write its report",
     "predict": "label images",
     "compare": "find out what an enhancement is worth",
+    "tune": "search options for the best validation score",
     "report": "draw a run's training curves and write its reports anew",
     "submit": "write a submission to a benchmark's server",
     "data": "check or download a data set",

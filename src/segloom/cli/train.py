@@ -14,7 +14,7 @@ from segloom.config.model import parse_enhancement
 from segloom.config.training import RateTestConfig
 from segloom.errors import ConfigError, UnknownNameError
 
-__all__ = ["resolve", "run"]
+__all__ = ["check_names", "check_root", "resolve", "run"]
 
 USAGE = """\
 usage: segloom train RECIPE [--SECTION.OPTION VALUE ...] [--print-config] [--json]
@@ -47,12 +47,12 @@ def run(words: Sequence[str]) -> int:
             raise ConfigError("name a recipe, for example `segloom train demo`.")
     config = resolve(words)
     rate_test = _read_rate_test(rate_words, config) if rate_words is not None else None
-    _check_names(config)
+    check_names(config)
     if prints_config:
         print(dump_config(config), end="")
         return 0
     if not config.train.resume:  # a finished run needs no data to say so
-        _check_root(config)
+        check_root(config)
     if rate_test is not None:
         return _find_rate(config, rate_test, prints_json=prints_json)
     from segloom.training import TrainingStopped, is_first_process, train
@@ -106,7 +106,7 @@ def resolve(words: Sequence[str]) -> RunConfig:
     return config
 
 
-def _check_names(config: RunConfig) -> None:
+def check_names(config: RunConfig) -> None:
     """Refuse names that do not exist, before torch is loaded, which takes seconds."""
     from segloom.data.readers import reader_names
     from segloom.enhancements import known_enhancements
@@ -121,7 +121,7 @@ def _check_names(config: RunConfig) -> None:
                 raise UnknownNameError(kind, name, known)
 
 
-def _check_root(config: RunConfig) -> None:
+def check_root(config: RunConfig) -> None:
     """Refuse a missing data root, before torch is loaded too."""
     from segloom.data.readers import DATASETS, ROOTLESS
     from segloom.data.source import data_root

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from segloom.comparison.cells import (
@@ -25,7 +26,16 @@ from segloom.comparison.cells import (
 from segloom.comparison.plan import Cell
 from segloom.errors import TrainingError
 
-__all__ = ["ComparisonStopped", "run_here", "run_workers"]
+__all__ = [
+    "MAX_ATTEMPTS",
+    "POLL_SECONDS",
+    "ComparisonStopped",
+    "disk_is_full",
+    "how_it_ended",
+    "run_here",
+    "run_workers",
+    "stop_requests",
+]
 
 MAX_ATTEMPTS = 3
 """How often a cell is begun whose process ends without a word."""
@@ -80,12 +90,7 @@ def run_workers(
         forget_failure(cell)
         attempts_file(cell).unlink(missing_ok=True)
     running: list[subprocess.Popen[bytes]] = []
-    received: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, frame: received.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with stop_requests() as received, _terminated(running):
         while not received:
             ended = [process for process in running if process.poll() is not None]
             for process in ended:
@@ -99,13 +104,33 @@ def run_workers(
             on_change()
             time.sleep(POLL_SECONDS)
         raise ComparisonStopped
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, instead of being interrupted by them."""
+    received: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda number, frame: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _terminated(running: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Stop the processes that are running at the end, their state saved."""
+    try:
+        yield
     finally:
         for process in running:
             process.terminate()
         for process in running:
             process.wait()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _start(folder: Path, workers: int) -> subprocess.Popen[bytes]:
@@ -124,28 +149,37 @@ def _explain(cells: Sequence[Cell], process: subprocess.Popen[bytes]) -> None:
     if code in (0, STOPPED):
         return
     if code == DISK_FULL:
-        raise TrainingError(
-            f"no space left on the disk of {cells[0].path.parent}; free some and give the same "
-            "command again: what is done is kept, and the rest goes on."
-        )
+        raise disk_is_full(cells[0].path.parent)
     for cell in cells:
         attempts = _attempts(cell)
         if outcome(cell) or not attempts or attempts[-1] != process.pid:
             continue
         if len(attempts) >= MAX_ATTEMPTS:
-            how = f"ended with code {code}"
-            if code < 0:
-                how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
-            hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
             record_failure(
                 cell,
-                f"its process {how}{hint}, {len(attempts)} times; see {log_file(cell)}, or lower "
+                f"{how_it_ended(code)}, {len(attempts)} times; see {log_file(cell)}, or lower "
                 "data.batch_size.",
             )
         return
     # It died before it began a cell: say so on the terminal, and do not begin for ever.
     if code > 0:
         raise TrainingError(f"a worker ended with code {code}; its own message is above.")
+
+
+def disk_is_full(folder: Path) -> TrainingError:
+    """Make the error of a full disk."""
+    return TrainingError(
+        f"no space left on the disk of {folder}; free some and give the same command again: what "
+        "is done is kept, and the rest goes on."
+    )
+
+
+def how_it_ended(code: int) -> str:
+    """Describe the end of a process that left no word."""
+    if code >= 0:
+        return f"its process ended with code {code}"
+    hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+    return f"its process was killed by signal {-code} ({signal.Signals(-code).name}){hint}"
 
 
 def _attempts(cell: Cell) -> list[int]:
