@@ -61,7 +61,7 @@ def run(words: Sequence[str]) -> int:
     options = _read(words)
     folder = options.out or Path("tune") / Path(words[0]).stem
     from segloom.comparison.local import ComparisonStopped
-    from segloom.comparison.trials import markdown, write_results
+    from segloom.comparison.trials import markdown
     from segloom.comparison.tune import tune
 
     try:
@@ -70,9 +70,8 @@ def run(words: Sequence[str]) -> int:
     except ComparisonStopped:
         print("segloom: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    files = ", ".join(path.name for path in write_results(result))
     print(markdown(result))
-    print(f"written to {folder}: {files}")
+    print(f"written to {folder}: trials.md, trials.csv")
     if result.best is None:
         return 1
     print(f"next: segloom train {folder / 'best.yaml'}")
@@ -89,8 +88,9 @@ def _read(words: Sequence[str]) -> TuneOptions:
     own, shared = divide(rest)
     options = parse(TuneOptions, own, verb="tune")
     base = parse(RunConfig, shared, verb="tune", default=load_run_config(recipe))
-    # A folder of its own for every trial; what a recipe or a run's config.yaml names is not meant.
-    base = base.model_copy(update={"train": base.train.model_copy(update={"out": None})})
+    # Every trial has a folder of its own; what a recipe or a run's config.yaml names is not meant.
+    place = {"out": None, "resume": False, "overwrite": False}
+    base = base.model_copy(update={"train": base.train.model_copy(update=place)})
     check_names(base)
     for axis in read_axes(search, base):
         if isinstance(axis, Choices):

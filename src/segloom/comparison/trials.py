@@ -92,10 +92,9 @@ def read_trials(plan: TuningPlan, axes: Sequence[Axis], folder: Path, study: Stu
     return Tuning(folder, plan, axes, results)
 
 
-def write_results(tuning: Tuning) -> list[Path]:
-    """Write trials.md, trials.csv and, if a trial is done, best.yaml; return their paths."""
-    paths = [tuning.folder / "trials.md", tuning.folder / "trials.csv"]
-    write_text(paths[0], markdown(tuning))
+def write_results(tuning: Tuning) -> None:
+    """Write trials.md, trials.csv and, if a trial is done, best.yaml."""
+    write_text(tuning.folder / "trials.md", markdown(tuning))
     columns = ["trial", "state", "validation_mIoU", "epochs", "seconds"]
     options = [axis.option for axis in tuning.axes]
     rows = [
@@ -106,14 +105,13 @@ def write_results(tuning: Tuning) -> list[Path]:
         }
         for trial in tuning.trials
     ]
-    write_csv(paths[1], [*columns, *options, "cause"], rows)
+    write_csv(tuning.folder / "trials.csv", [*columns, *options, "cause"], rows)
     if tuning.best is not None:
         name = f"trial-{tuning.best.number:04d}.yaml"
         config = read_config(tuning.folder / "cells" / name)
         train = config.train.model_copy(update={"out": None})
-        paths.append(tuning.folder / "best.yaml")
-        write_text(paths[2], dump_config(config.model_copy(update={"train": train})))
-    return paths
+        best = dump_config(config.model_copy(update={"train": train}))
+        write_text(tuning.folder / "best.yaml", best)
 
 
 def markdown(tuning: Tuning) -> str:

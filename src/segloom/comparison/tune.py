@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segloom.comparison.cells import DISK_FULL, STOPPED, log_file, outcome
+from segloom.comparison.cells import DISK_FULL, STOPPED, is_disk_full, log_file, outcome
 from segloom.comparison.local import (
     MAX_ATTEMPTS,
     POLL_SECONDS,
@@ -86,7 +86,13 @@ def tune(
     with working_alone(folder):
         open_folder(plan, folder)
         search = _Search(plan, axes, folder, open_study(plan, folder), workers)
-        search.run(on_change)
+        try:
+            search.run(on_change)
+            write_results(search.results())
+        except Exception as error:
+            if is_disk_full(error, folder):
+                raise disk_is_full(folder) from error
+            raise
         return search.results()
 
 
@@ -127,9 +133,9 @@ class _Search:
                         self._follow(run)
                     while len(self.runs) < self.workers and self._begin(waiting):
                         on_change(self.results())
+                    on_change(self.results())
                     if not self.runs:
                         return
-                    on_change(self.results())
                     time.sleep(POLL_SECONDS)
                 raise ComparisonStopped
             finally:
