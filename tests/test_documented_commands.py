@@ -119,8 +119,10 @@ def data_sets(tmp_path_factory, cityscapes_tree):
 def prepare(words: list[str], root: Path) -> list[str]:
     """Put real paths and short trainings into a command of the documentation."""
     words = [re.sub(r"\bDIR\b", str(root), word) for word in words]
-    if words[0] == "train" and "--print-config" not in words:
+    if words[0] in ("train", "tune") and "--print-config" not in words:
         words += shlex.split(SHORT)
+        words += {"tune": ["--trials", "2"]}.get(words[0], [])
+        words += ["--find-lr.steps", "20"] if "--find-lr" in words else []
         if words[1] == "folder":
             words += ["--data.classes", "other", "road"]
     if words[0] == "compare" and words[1] == "camvid":

@@ -3,6 +3,7 @@
 config.yaml  environment.json  command.txt  log.txt
 metrics.csv  metrics.jsonl     one row per epoch
 curves.png                     the same as a picture
+find_lr.csv  find_lr.png       a learning-rate range test, if there was one
 checkpoints/best  checkpoints/last     each a model directory, as `save_pretrained` writes it
 checkpoints/trainer.ckpt       optimiser, schedule and position, for resuming
 eval/<split>/                  metrics.json counts.jsonl per_image.csv confusion.csv report.html

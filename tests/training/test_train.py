@@ -17,7 +17,7 @@ from segloom.config.load import dump_config, read_config
 from segloom.errors import ConfigError, TrainingError
 from segloom.models.checkpoint import from_pretrained
 from segloom.training import TrainingStep, train
-from segloom.training.fit import _explain
+from segloom.training.fit import explain
 from segloom.training.processes import run_processes
 
 
@@ -217,10 +217,10 @@ def test_one_class_leaves_nothing_to_learn(tiny: Callable[..., RunConfig]) -> No
 def test_operations_without_a_repeatable_form_are_explained() -> None:
     error = RuntimeError("adaptive_avg_pool2d does not have a deterministic implementation. But")
     with pytest.raises(TrainingError, match=r"no repeatable form .* train\.deterministic False"):
-        _explain(error)
+        explain(error)
     with pytest.raises(TrainingError, match=r"raise train\.accumulate"):
-        _explain(torch.cuda.OutOfMemoryError("CUDA out of memory"))
-    _explain(RuntimeError("a bug keeps its traceback"))
+        explain(torch.cuda.OutOfMemoryError("CUDA out of memory"))
+    explain(RuntimeError("a bug keeps its traceback"))
 
 
 @pytest.mark.slow

@@ -174,21 +174,14 @@ def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:
     """Divide the words: those of the plan, and those of the recipes' own options."""
     import dataclasses
 
-    from segloom.cli.options import SECTIONS, parse
+    from segloom.cli.options import divide, parse
 
     first, rest = words[0], list(words[1:])
     base = ComparisonPlan()
     recipes: dict[str, str | RunConfig] = {name: name for name in first.split(",")}
     if first.endswith((".yaml", ".yml")):
         base, recipes = _load_plan(Path(first))
-    own: list[str] = []
-    shared: list[str] = []
-    target = own
-    for word in rest:
-        if word.startswith("-") or word.partition(".")[0] in SECTIONS:
-            name = word.lstrip("-").partition("=")[0]
-            target = shared if name.partition(".")[0] in SECTIONS and "." in name else own
-        target.append(word)
+    own, shared = divide(rest)
     default = CompareOptions(plan=base)
     options = parse(CompareOptions, own, verb="compare", default=default)
     configs = {}

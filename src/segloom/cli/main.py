@@ -17,6 +17,7 @@ VERBS = {
     "predict": "label images",
     "compare": "find out what an enhancement is worth",
     "plan": "see what a data set's labels suggest to compare",
+    "tune": "search options for the best validation score",
     "report": "draw a run's training curves and write its reports anew",
     "submit": "write a submission to a benchmark's server",
     "data": "check or download a data set",

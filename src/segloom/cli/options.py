@@ -9,7 +9,7 @@ from contextlib import redirect_stderr
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-__all__ = ["flags", "parse"]
+__all__ = ["divide", "flags", "parse"]
 
 Options = TypeVar("Options")
 
@@ -102,3 +102,16 @@ def flags(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
     return found
+
+
+def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide words into a command's own options and those of a recipe, whose names have a dot."""
+    own: list[str] = []
+    shared: list[str] = []
+    target = own
+    for word in words:
+        if word.startswith("-") or word.partition(".")[0] in SECTIONS:
+            name = word.lstrip("-").partition("=")[0]
+            target = shared if name.partition(".")[0] in SECTIONS and "." in name else own
+        target.append(word)
+    return own, shared

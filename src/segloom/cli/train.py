@@ -5,40 +5,56 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from segloom.config import RunConfig
 from segloom.config.load import dump_config, list_recipes, load_run_config
 from segloom.config.model import parse_enhancement
+from segloom.config.training import RateTestConfig
 from segloom.errors import ConfigError, UnknownNameError
 
-__all__ = ["resolve", "run"]
+__all__ = ["check_names", "check_root", "resolve", "run"]
 
 USAGE = """\
 usage: segloom train RECIPE [--SECTION.OPTION VALUE ...] [--print-config] [--json]
+       segloom train RECIPE --find-lr [--find-lr.steps N] [--find-lr.lowest LR]
+               [--find-lr.highest LR]
 
   RECIPE          one of {recipes}, or a YAML file (a run's config.yaml too)
   --print-config  print the whole resolved configuration and stop
+  --find-lr       train a few steps at rising learning rates, say where the loss falls
+                  fastest, and stop
   --json          print the result as JSON
 """
+
+
+@dataclass
+class RateTestOptions:
+    """Options of ``--find-lr``."""
+
+    find_lr: RateTestConfig = field(default_factory=RateTestConfig)
 
 
 def run(words: Sequence[str]) -> int:
     """Train, or print the configuration; 130 if a signal stopped the training."""
     words = list(words)
     prints_config, prints_json = _take(words, "--print-config"), _take(words, "--json")
+    rate_words = _take_rate_words(words)
     if not words or words[0] in ("-h", "--help"):
         print(USAGE.format(recipes=", ".join(list_recipes())))
         if not words:
             raise ConfigError("name a recipe, for example `segloom train demo`.")
     config = resolve(words)
-    _check_names(config)
+    rate_test = _read_rate_test(rate_words, config) if rate_words is not None else None
+    check_names(config)
     if prints_config:
         print(dump_config(config), end="")
         return 0
     if not config.train.resume:  # a finished run needs no data to say so
-        _check_root(config)
+        check_root(config)
+    if rate_test is not None:
+        return _find_rate(config, rate_test, prints_json=prints_json)
     from segloom.training import TrainingStopped, is_first_process, train
 
     try:
@@ -90,7 +106,7 @@ def resolve(words: Sequence[str]) -> RunConfig:
     return config
 
 
-def _check_names(config: RunConfig) -> None:
+def check_names(config: RunConfig) -> None:
     """Refuse names that do not exist, before torch is loaded, which takes seconds."""
     from segloom.data.readers import reader_names
     from segloom.enhancements import known_enhancements
@@ -105,13 +121,58 @@ def _check_names(config: RunConfig) -> None:
                 raise UnknownNameError(kind, name, known)
 
 
-def _check_root(config: RunConfig) -> None:
+def check_root(config: RunConfig) -> None:
     """Refuse a missing data root, before torch is loaded too."""
     from segloom.data.readers import DATASETS, ROOTLESS
     from segloom.data.source import data_root
 
     if config.data.name in DATASETS and config.data.name not in ROOTLESS:
         data_root(config.data)
+
+
+def _take_rate_words(words: list[str]) -> list[str] | None:
+    """Remove ``--find-lr`` and its options; None if there was none of them."""
+    was_there = _take(words, "--find-lr")
+    taken: list[str] = []
+    rest: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        is_value = before.startswith("--find-lr.") and not word.startswith("-")
+        target = taken if word.startswith("--find-lr.") or is_value else rest
+        target.append(word)
+    words[:] = rest
+    return taken if taken or was_there else None
+
+
+def _read_rate_test(words: list[str], config: RunConfig) -> RateTestConfig:
+    from segloom.cli.options import parse
+
+    if config.train.resume:
+        raise ConfigError("--find-lr begins with fresh weights; leave train.resume out.")
+    return parse(RateTestOptions, words, verb="train RECIPE --find-lr").find_lr
+
+
+def _find_rate(config: RunConfig, test: RateTestConfig, *, prints_json: bool) -> int:
+    """Test learning rates, draw what came of it and print the suggestion."""
+    from segloom.report import write_rate_test
+    from segloom.training.find_rate import find_rate
+
+    found = find_rate(config, test.steps, test.lowest, test.highest, show_progress=True)
+    folder = config.train.out or Path()
+    paths = write_rate_test(folder, found.rates, found.losses, found.smoothed, found.suggestion)
+    files = " and ".join(str(path) for path in paths)
+    if prints_json:
+        print(json.dumps({**asdict(found), "files": [str(path) for path in paths]}))
+    elif found.suggestion is None:
+        print(
+            f"no suggestion: the loss does not fall clearly between {found.rates[0]:.1e} and "
+            f"{found.rates[-1]:.1e}; try more --find-lr.steps or other rates (see {files})"
+        )
+    else:
+        print(
+            f"the loss falls fastest with --optim.lr {found.suggestion:.1e}, a starting point and "
+            f"no result (see {files})"
+        )
+    return 0
 
 
 def _take(words: list[str], flag: str) -> bool:

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from segloom.comparison.plan import Cell
 from segloom.errors import SegloomError
@@ -33,6 +33,7 @@ __all__ = [
     "outcome",
     "record_failure",
     "run_cell",
+    "train_cell",
 ]
 
 OUTCOME = "cell.json"
@@ -42,6 +43,13 @@ STOPPED = 130
 """Exit code of a worker after a signal that left everything saved."""
 DISK_FULL = 74
 """Exit code of a worker that could not write (EX_IOERR)."""
+
+
+class Work(Protocol):
+    """What is done in a cell; returns its outcome."""
+
+    def __call__(self, config: RunConfig, *, show_progress: bool = False) -> dict[str, Any]:
+        """Do it."""
 
 
 def log_file(cell: Cell) -> Path:
@@ -100,11 +108,18 @@ def record_failure(cell: Cell, cause: str) -> None:
     write_json(cell.path / OUTCOME, {"state": "failed", "cause": cause})
 
 
-def run_cell(cell: Cell, *, show_progress: bool = False) -> dict[str, Any]:
-    """Train and test one cell, from where an earlier attempt stopped, and return its outcome.
+def run_cell(
+    cell: Cell, *, work: Work | None = None, show_progress: bool = False
+) -> dict[str, Any]:
+    """Do the work of one cell, from where an earlier attempt stopped, and return its outcome.
 
     Whatever goes wrong becomes a cause of one sentence; the traceback of what is no error of ours
     goes to standard error.
+
+    Args:
+        cell: What to do.
+        work: How; None trains and tests.
+        show_progress: Show the progress of the training.
 
     Raises:
         KeyboardInterrupt: A signal stopped it; its state is saved.
@@ -114,7 +129,7 @@ def run_cell(cell: Cell, *, show_progress: bool = False) -> dict[str, Any]:
     if found:
         return found
     try:
-        result = _run(cell.config, show_progress=show_progress)
+        result = (work or _train_and_test)(cell.config, show_progress=show_progress)
     except Exception as error:
         if is_disk_full(error, cell.path):
             raise  # every other cell would fail of it too
@@ -127,9 +142,9 @@ def run_cell(cell: Cell, *, show_progress: bool = False) -> dict[str, Any]:
     return result
 
 
-def _run(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
-    from segloom.comparison.cost import PeakMemory, measure_cost
-    from segloom.evaluation import evaluate
+def train_cell(config: RunConfig, *, show_progress: bool = False) -> dict[str, Any]:
+    """Train from where an earlier attempt stopped; the test images are not looked at."""
+    from segloom.comparison.cost import PeakMemory
     from segloom.training import train
 
     run = RunDirectory(config.train.out or Path())
@@ -138,20 +153,29 @@ def _run(config: RunConfig, *, show_progress: bool) -> dict[str, Any]:
     config = config.model_copy(update={"train": config.train.model_copy(update=update)})
     memory = PeakMemory()
     trained = train(config, show_progress=show_progress)
-    peak = memory.gibibytes()
-    start = time.monotonic()
-    evaluation = evaluate(run.path, config.eval)
-    seconds = time.monotonic() - start
     return {
         "state": "done",
-        "scores": evaluation.scores,
         "validation_miou": trained.miou,
         "epochs": trained.epochs,
         "train_seconds": trained.seconds,
-        "test_seconds": round(seconds, 3),
         # After a resumption it is the peak of the last part.
-        "train_memory_gib": peak,
-        **measure_cost(run.path, config),
+        "train_memory_gib": memory.gibibytes(),
+    }
+
+
+def _train_and_test(config: RunConfig, *, show_progress: bool = False) -> dict[str, Any]:
+    from segloom.comparison.cost import measure_cost
+    from segloom.evaluation import evaluate
+
+    trained = train_cell(config, show_progress=show_progress)
+    run = config.train.out or Path()
+    start = time.monotonic()
+    evaluation = evaluate(run, config.eval)
+    return {
+        **trained,
+        "scores": evaluation.scores,
+        "test_seconds": round(time.monotonic() - start, 3),
+        **measure_cost(run, config),
     }
 
 

@@ -30,6 +30,8 @@ __all__ = [
     "MAX_ATTEMPTS",
     "POLL_SECONDS",
     "ComparisonStopped",
+    "disk_is_full",
+    "how_it_ended",
     "run_here",
     "run_workers",
     "stop_requests",
@@ -147,28 +149,37 @@ def _explain(cells: Sequence[Cell], process: subprocess.Popen[bytes]) -> None:
     if code in (0, STOPPED):
         return
     if code == DISK_FULL:
-        raise TrainingError(
-            f"no space left on the disk of {cells[0].path.parent}; free some and give the same "
-            "command again: what is done is kept, and the rest goes on."
-        )
+        raise disk_is_full(cells[0].path.parent)
     for cell in cells:
         attempts = _attempts(cell)
         if outcome(cell) or not attempts or attempts[-1] != process.pid:
             continue
         if len(attempts) >= MAX_ATTEMPTS:
-            how = f"ended with code {code}"
-            if code < 0:
-                how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
-            hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
             record_failure(
                 cell,
-                f"its process {how}{hint}, {len(attempts)} times; see {log_file(cell)}, or lower "
+                f"{how_it_ended(code)}, {len(attempts)} times; see {log_file(cell)}, or lower "
                 "data.batch_size.",
             )
         return
     # It died before it began a cell: say so on the terminal, and do not begin for ever.
     if code > 0:
         raise TrainingError(f"a worker ended with code {code}; its own message is above.")
+
+
+def disk_is_full(folder: Path) -> TrainingError:
+    """Make the error of a full disk."""
+    return TrainingError(
+        f"no space left on the disk of {folder}; free some and give the same command again: what "
+        "is done is kept, and the rest goes on."
+    )
+
+
+def how_it_ended(code: int) -> str:
+    """Describe the end of a process that left no word."""
+    if code >= 0:
+        return f"its process ended with code {code}"
+    hint = ", as the system does when memory runs out" if code == -signal.SIGKILL else ""
+    return f"its process was killed by signal {-code} ({signal.Signals(-code).name}){hint}"
 
 
 def _attempts(cell: Cell) -> list[int]:

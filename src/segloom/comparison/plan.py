@@ -19,7 +19,7 @@ from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
 from segloom.files import write_text
 
-__all__ = ["Cell", "Group", "make_cells", "open_plan", "read_plan"]
+__all__ = ["FREE", "Cell", "Group", "flat_options", "make_cells", "open_plan", "read_plan"]
 
 CONTROL = "control"
 
@@ -216,10 +216,18 @@ def _conditions(plan: ComparisonPlan) -> dict[str, Any]:
     """Give what every cell of a folder has in common, flat: option to value."""
     values: dict[str, Any] = {"epochs": plan.epochs, "steps": plan.steps, "minutes": plan.minutes}
     for name, recipe in plan.recipes.items():
-        for section, options in recipe.model_dump(mode="json").items():
-            if isinstance(options, Mapping):
-                values |= {f"{name}: {section}.{key}": value for key, value in options.items()}
+        values |= {f"{name}: {key}": value for key, value in flat_options(recipe).items()}
     return values
+
+
+def flat_options(recipe: RunConfig) -> dict[str, Any]:
+    """Give the options of a recipe as plain values by their dotted names, two words each."""
+    return {
+        f"{section}.{key}": value
+        for section, options in recipe.model_dump(mode="json").items()
+        if isinstance(options, Mapping)
+        for key, value in options.items()
+    }
 
 
 FREE = ("data.root", "data.workers", "data.cache", "data.cache_dir", "train.threads")

@@ -29,7 +29,7 @@ from segloom.comparison.cells import (
 )
 from segloom.comparison.plan import Cell, read_plan
 
-__all__ = ["main", "work"]
+__all__ = ["end_with", "main", "work"]
 
 
 def work(cells: Sequence[Cell]) -> None:
@@ -71,7 +71,7 @@ def _logged(path: Path) -> Iterator[None]:
                 os.close(old)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Stop this process, its state saved, when the one that started it is gone."""
 
     def watch() -> None:
@@ -86,7 +86,7 @@ def main(words: Sequence[str]) -> int:
     """Work on the folder that the first word names; return the exit code."""
     folder = Path(words[0])
     if "--alone" not in words:
-        _end_with(os.getppid())
+        end_with(os.getppid())
     try:
         work(budgeted_cells(read_plan(folder), folder))
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from segloom.config.base import Section, pairs
 from segloom.config.data import check_crop, check_scale
 
-__all__ = ["LossConfig", "OptimConfig", "StageConfig", "TrainConfig"]
+__all__ = ["LossConfig", "OptimConfig", "RateTestConfig", "StageConfig", "TrainConfig"]
 
 
 class LossConfig(Section):
@@ -162,4 +162,21 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _check_stages(self) -> TrainConfig:
         self.stage_lengths()
+        return self
+
+
+class RateTestConfig(Section):
+    """A learning-rate range test: how many steps, from which rate to which."""
+
+    steps: int = Field(100, ge=20)
+    """Optimiser steps, each at a higher rate."""
+    lowest: float = Field(1e-6, gt=0)
+    """Rate of the first step."""
+    highest: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Rate of the last step; the test ends earlier once the loss runs away."""
+
+    @model_validator(mode="after")
+    def _check_order(self) -> RateTestConfig:
+        if self.lowest >= self.highest:
+            raise ValueError(f"rates rise from lowest {self.lowest:g} to highest {self.highest:g}")
         return self

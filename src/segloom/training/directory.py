@@ -16,7 +16,10 @@ from segloom.training.environment import command_line, describe_environment
 
 __all__ = ["default_run_directory", "prepare_run", "read_state", "write_description"]
 
-DESCRIPTION = {"command.txt", "config.yaml", "environment.json", "log.txt"}
+DESCRIPTION = {
+    *("command.txt", "config.yaml", "environment.json", "log.txt"),
+    *("find_lr.csv", "find_lr.png"),
+}
 """Files that stand before the first epoch; alone they are nothing that could be lost."""
 
 FREE_TO_CHANGE = {

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from segloom.config.run import RunConfig
-from segloom.data import SegmentationDataset, build_dataset, build_loader
-from segloom.data.class_uniform import ClassUniform, class_uniform
-from segloom.data.statistics import class_weights, count_classes
-from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError, SegloomError, TrainingError
-from segloom.losses import build_losses
 from segloom.run_directory import RunDirectory
-from segloom.training.batches import BatchPlan, plan_batches
+from segloom.training.assembly import assemble
 from segloom.training.directory import (
     default_run_directory,
     prepare_run,
@@ -33,7 +27,6 @@ from segloom.training.directory import (
 from segloom.training.environment import resume_command
 from segloom.training.group import (
     any_process,
-    first_of_machine_first,
     join_torchrun,
     local_size,
     process_group,
@@ -41,15 +34,12 @@ from segloom.training.group import (
     torchrun_size,
     uses_gpu,
 )
-from segloom.training.loader import Batches, TrainingBatches
-from segloom.training.network import build_training_network
 from segloom.training.processes import run_processes
-from segloom.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from segloom.training.stages import Stage
 
-__all__ = ["RunResult", "TrainingStopped", "fit", "train"]
+__all__ = ["RunResult", "TrainingStopped", "check_device", "explain", "fit", "train"]
 
 
 class TrainingStopped(KeyboardInterrupt):
@@ -98,7 +88,7 @@ def train(config: RunConfig, *, show_progress: bool = False) -> RunResult:
         TrainingStopped: A signal stopped it; the state is saved.
     """
     config = join_torchrun(config)
-    _check_device(config)
+    check_device(config)
     run = RunDirectory(config.train.out or default_run_directory(config.data.name, config))
     devices = config.train.devices
     starts_others = devices > 1 and torchrun_size() is None
@@ -127,7 +117,7 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
         except StopRequested:
             raise TrainingStopped(run.path) from None
         except RuntimeError as error:
-            _explain(error)
+            explain(error)
             raise
 
 
@@ -174,40 +164,22 @@ def _fit_stage(
     from segloom.training.trainer import build_trainer
 
     config = stage.config
-    # What is decoded, counted and listed on a cold cache the other processes find there.
-    with first_of_machine_first() if config.data.cache else nullcontext():
-        training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
-        validation = build_dataset(config.data, "val")
-        weights = _class_weights(config, training)
-        uniform = _class_uniform(config, training)
-    plan = plan_batches(config, len(training))
-    model = build_training_network(config, training, plan)
-    if model.edge_channels:
-        training.require_edges()
-        validation.require_edges()
-    losses = build_losses(
-        config.loss,
-        class_weights=weights,
-        auxiliary=model.loss_weights,
-        known_enhancements=list_enhancements(),
-        mode=model.mode,
-    )
-    step = TrainingStep(model, losses, channels_last=config.train.channels_last)
+    parts = assemble(config)
     task = SegmentationTask(
-        step,
+        parts.step,
         config.optim,
-        factor=rate_function(stages, len(training)),
+        factor=rate_function(stages, len(parts.training)),
         fused=config.train.precision != "fp16",  # a fused step unscales by itself: no clipping
     )
     state = read_state(run)
     position = tuple(state["callbacks"]["Saver"]["position"]) if state else (0, 0)
-    batches = _batches(config, training, validation, uniform, plan, position)
+    batches = (parts.training_batches(*position), parts.validation_batches())
     callbacks = build_callbacks(
         config,
         run,
-        model,
-        training.labels,
-        plan,
+        parts.step.model,
+        parts.training.labels,
+        parts.plan,
         stage=stage,
         is_new=stage.number > 1 and position == (stage.start, 0),
         stop=stop,
@@ -218,56 +190,12 @@ def _fit_stage(
     trainer.fit(task, *batches, ckpt_path=path, weights_only=True)
 
 
-def _class_weights(config: RunConfig, training: SegmentationDataset) -> list[float] | None:
-    if len(training.classes) == 1 and not training.labels.is_multilabel:
-        raise ConfigError(
-            f"the data has a single class ({training.classes[0]}), which leaves nothing to tell "
-            "apart; declare the background as a class in data.classes."
-        )
-    if config.loss.class_weights == "none":
-        return None
-    full = class_weights(count_classes(training), config.loss.class_weights)
-    return [weight**config.loss.class_weight_power for weight in full]
+def check_device(config: RunConfig) -> None:
+    """Refuse an accelerator, a precision or a number of GPUs that this machine does not have.
 
-
-def _class_uniform(config: RunConfig, training: SegmentationDataset) -> ClassUniform | None:
-    if not config.data.class_uniform:
-        return None
-    return class_uniform(config.data, training, config.train.seed)
-
-
-def _batches(
-    config: RunConfig,
-    training: SegmentationDataset,
-    validation: SegmentationDataset,
-    uniform: ClassUniform | None,
-    plan: BatchPlan,
-    start: tuple[int, ...],
-) -> tuple[TrainingBatches, Batches]:
-    """Build the batches of training, from where a saved state stopped, and of validation."""
-    epoch, done = start
-    share: dict[str, Any] = {
-        "rank": process_rank(),
-        "world_size": config.train.devices,
-        "workers": config.data.workers,
-        "pin_memory": torch.cuda.is_available(),
-    }
-    sampled = build_loader(
-        training,
-        plan=uniform,
-        batch_size=plan.batch_size,
-        shuffle=True,
-        seed=config.train.seed,
-        drop_last=plan.drop_last,
-        start=(epoch, done),
-        **share,
-    )
-    # One whole image at a time, as evaluation does it: nothing is padded to another's size.
-    whole = build_loader(validation, batch_size=1, shuffle=False, **share)
-    return TrainingBatches(sampled, plan.num_batches), Batches(whole, len(whole))
-
-
-def _check_device(config: RunConfig) -> None:
+    Raises:
+        ConfigError: It does not.
+    """
     train_config = config.train
     if train_config.accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("train.accelerator is gpu, but torch sees none; use cpu or auto.")
@@ -280,7 +208,7 @@ def _check_device(config: RunConfig) -> None:
         )
 
 
-def _explain(error: RuntimeError) -> None:
+def explain(error: RuntimeError) -> None:
     """Raise what torch says in a user's words, where there is a mend."""
     text = str(error)
     if "deterministic" in text:
