@@ -295,8 +295,8 @@ def test_the_rate_that_learns_wins_and_the_test_images_are_not_needed(recipe, tm
     shutil.rmtree(root / "test")
     file, folder = tmp_path / "squares.yaml", tmp_path / "search"
     file.write_text(dump_config(recipe))
-    words = ["--search", "optim.lr=1e-12,1e-2", "--trials", "4", "--startup-trials", "4"]
-    words += ["--data.root", str(root), "--train.epochs", "6", "--out", str(folder)]
+    words = ["--search", "optim.lr=1e-12,1e-2", "--trials", "3", "--startup-trials", "3"]
+    words += ["--data.root", str(root), "--train.epochs", "20", "--out", str(folder)]
     assert main(["tune", str(file), *words]) == 0, capsys.readouterr().err
     with (folder / "trials.csv").open() as table:
         rows = list(csv.DictReader(table))
