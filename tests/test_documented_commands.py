@@ -126,7 +126,7 @@ def prepare(words: list[str], root: Path) -> list[str]:
         if words[1] == "folder":
             words += ["--data.classes", "other", "road"]
     if words[0] == "compare" and words[1] == "camvid":
-        words = ["0..0" if word == "0..2" else word for word in words]
+        words = ["0..1" if word == "0..2" else word for word in words]
         words += [*shlex.split(SHORT), "--engine", "inline"]
     return words
 

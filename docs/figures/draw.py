@@ -24,6 +24,7 @@ from style import save  # noqa: E402
 FIGURES: dict[str, Callable[[], Figure]] = {
     "afma": ideas.afma,
     "celt": ideas.celt,
+    "control": ideas.control,
     "dilation": ideas.dilation,
     "dlinknet": networks.dlinknet,
     "dlse": networks.dlse,

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from style import BLUE, GREY, INK, ORANGE, panels, scene, show
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from segloom import create_model
 from segloom.data.camvid import CAMVID
@@ -25,7 +26,7 @@ from segloom.ops.resize import resize, warp
 from segloom.pictures import colorize
 from segloom.types import FeatureSpec, ModelShape
 
-__all__ = ["afma", "celt", "dilation", "fam", "fem", "pipeline", "se", "supervision"]
+__all__ = ["afma", "celt", "control", "dilation", "fam", "fem", "pipeline", "se", "supervision"]
 
 
 def as_tensor(image: np.ndarray) -> torch.Tensor:
@@ -179,6 +180,38 @@ def se() -> Figure:
     with torch.no_grad():
         gated = block(x)[0]
     show(fourth, tile(gated), "channel times gate", cmap="gray", vmax=tile(x[0]).max())
+    return figure
+
+
+def control() -> Figure:
+    """What methods add to a Unet of 11 classes, and what a control of each adds."""
+
+    def build(*enhancements: str) -> tuple[int, int]:
+        model = create_model(
+            "unet", encoder_name="resnet18", classes=11, enhancements=enhancements
+        ).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.zeros(1, 3, 96, 128))
+        return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2
+
+    plain, names = build(), ("afma", "dlinknet", "celt")
+    methods = [build(name) for name in names]
+    controls = [build(f"control:parameters={found[0] - plain[0]}") for found in methods]
+    figure, axes = panels(2, height=2.2)
+    for axis, part, unit, title in (
+        (axes[0], 0, 1e6, "parameters added, in millions"),
+        (axes[1], 1, 1e6, "multiply-adds added at 96 x 128, in millions"),
+    ):
+        for shift, color, found, label in (
+            (-0.2, BLUE, methods, "method"),
+            (0.2, GREY, controls, "its control"),
+        ):
+            heights = [(values[part] - plain[part]) / unit for values in found]
+            places = [index + shift for index in range(len(names))]
+            axis.bar(places, heights, width=0.38, color=color, label=label)
+        axis.set_xticks(range(len(names)), names)
+        axis.set_title(title)
+    axes[0].legend(frameon=False)
     return figure
 
 

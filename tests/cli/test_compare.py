@@ -8,6 +8,7 @@ from PIL import Image
 from support.class_masks import write_split
 from support.squares import write_squares
 
+from segloom.cli.compare import _read_plan
 from segloom.cli.main import main
 from segloom.pictures import write_label_png
 
@@ -76,3 +77,21 @@ def test_mistakes_are_one_sentence(folders, capsys, words, message):
     complaint = capsys.readouterr().err
     assert message in complaint
     assert len(complaint.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds"),
+    [(["0..2"], (0, 1, 2)), (["0,3"], (0, 3)), (["4", "7"], (4, 7)), (["5"], (5,))],
+)
+def test_seeds_are_taken_as_users_write_them(words, seeds):
+    plan, _ = _read_plan(["demo", "--seeds", *words, "--enhancements", "none", "afma"])
+    assert plan.seeds == seeds
+    assert plan.enhancements == ("none", "afma")
+
+
+@pytest.mark.parametrize("word", ["4..2", "x", "0..x"])
+def test_seeds_that_cannot_be_meant_are_one_sentence(word, capsys):
+    assert main(["compare", "demo", "--seeds", word]) == 2
+    errors = capsys.readouterr().err
+    assert "seeds" in errors
+    assert "Traceback" not in errors

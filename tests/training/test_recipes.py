@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from support.class_masks import CLASSES, write_split
 from support.coco import draw_coco
 
 from segloom.cli.main import main
@@ -60,6 +61,7 @@ CASES = {
         "--model.encoder-weights {shared}/data/weights/resnet18.safetensors",
     ),
     "lits": Case("cut_lits", (96, 96), "--train.steps-per-epoch 2"),
+    "multilabel": Case("make_multilabel", (64, 64)),
     "sfnet": Case("samples/cityscapes", (128, 256), HUB, split="val"),
     "voc": Case("make_voc", (96, 128), split="val"),
 }
@@ -107,6 +109,12 @@ def make_coco(root: Path, shared: Path) -> None:
             draw_coco(root, split, number, image, mask == 3)
 
 
+def make_multilabel(root: Path, shared: Path) -> None:
+    del shared
+    for split, count in (("train", 8), ("val", 2), ("test", 2)):
+        write_split(root, split, count, size=(64, 96))
+
+
 def small_camvid(root: Path, shared: Path) -> None:
     """Six images of every split of the 480x360 release."""
     for split in ("train", "val", "test"):
@@ -129,7 +137,8 @@ def cut_lits(root: Path, shared: Path) -> None:
 
 
 MAKERS = {
-    make.__name__: make for make in (make_voc, make_ade20k, make_coco, small_camvid, cut_lits)
+    make.__name__: make
+    for make in (make_voc, make_ade20k, make_coco, make_multilabel, small_camvid, cut_lits)
 }
 
 
@@ -179,6 +188,11 @@ def test_a_recipe_learns_and_is_used(
         image = tmp_path / "scene.png"
         write_image(image, dataset[0]["image"].permute(1, 2, 0).numpy())
     assert main(["predict", str(run), str(image), "--out", str(out)]) == 0
+    if recipe == "multilabel":
+        masks = [np.asarray(Image.open(out / name / f"{image.stem}.png")) for name in CLASSES]
+        assert {mask.shape for mask in masks} == {dataset[0]["mask"].shape}
+        assert {int(value) for mask in masks for value in np.unique(mask)} <= {0, 255}
+        return
     (label,) = out.glob("*_label.*")
     if recipe == "lits":
         volume, expected = (nibabel.load(path) for path in (label, image))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 from tyro.conf import Suppress
+from tyro.constructors import PrimitiveConstructorSpec
 
 from segloom.config.base import Section
 from segloom.config.run import RunConfig
@@ -17,6 +18,15 @@ NONE = "none"
 """The network without enhancements."""
 
 SEEDS = re.compile(r"\s*(\d{1,9})\s*\.\.\s*(\d{1,9})\s*")
+
+SEED_WORDS: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
+    nargs="*",
+    metavar="0..4|0,1|0 1",
+    instance_from_str=tuple,  # the validator below reads them
+    is_instance=lambda value: isinstance(value, tuple),
+    str_from_instance=lambda value: [str(seed) for seed in value],
+)
+"""Lets tyro hand the words over as they are."""
 
 
 def _words(value: Any) -> Any:
@@ -45,7 +55,7 @@ class ComparisonPlan(Section):
     them, "control=afma" as many as that set."""
     baseline: str = NONE
     """The set that every other one is compared with."""
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: Annotated[tuple[int, ...], SEED_WORDS] = Field((0,), min_length=1)
     """Seeds, such as 0..4 or 0,1,2; fewer than three say little about other seeds."""
     epochs: int | None = Field(None, ge=1)
     """Budget of a cell, in passes over the training set; None is the recipe's."""
