@@ -125,8 +125,11 @@ class ModelShape:
         for index, spec in enumerate(self.features):
             if spec.level == number and spec.channels > 0:
                 return index, spec
-        levels = [spec.level for spec in self.features if spec.channels > 0]
-        raise ConfigError(f"this encoder has no feature map at level {number}; it has {levels}.")
+        levels = ", ".join(str(spec.level) for spec in self.features if spec.channels > 0)
+        raise ConfigError(
+            f"this encoder has no feature map at level {number}; take one of its levels {levels}, "
+            "or a larger encoder_depth where the architecture allows it."
+        )
 
 
 class Prediction(NamedTuple):

@@ -294,7 +294,7 @@ def test_mode_binary_is_one_logit_for_two_classes():
         build_model(BINARY, 3)
     with pytest.raises(ConfigError, match=r"binary is one logit.*but model\.classes is 2"):
         build_model(BINARY.model_copy(update={"classes": 2}), 2)
-    with pytest.raises(ConfigError, match="enhancements need a channel per class"):
+    with pytest.raises(ConfigError, match="enhancement afma needs a channel per class"):
         build_model(BINARY.model_copy(update={"enhancements": ("afma",)}), 2)
     several = BINARY.model_copy(update={"mode": "multiclass"})
     assert build_model(several, 2).shape.num_classes == 2

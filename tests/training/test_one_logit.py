@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from segloom.config import EvalConfig, ModelConfig
+from segloom.config import EvalConfig, LossConfig, ModelConfig
+from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError
 from segloom.evaluation import evaluate
 from segloom.inference import InferenceGraph, Predictor
+from segloom.losses import build_losses
 from segloom.models.build import build_model
 from segloom.training import train
+from segloom.training.step import TrainingStep
 
 
 def test_a_run_of_one_logit_goes_from_images_to_metrics(tiny, squares):
@@ -46,10 +49,35 @@ def test_the_label_is_where_the_sigmoid_is_above_a_half():
     torch.testing.assert_close(probabilities[:, 1:], z.sigmoid(), rtol=1e-3, atol=1e-4)
 
 
-def test_one_logit_is_for_two_classes_without_enhancements():
+def test_one_logit_is_for_two_classes_without_a_correction_of_each():
     config = ModelConfig(architecture="fpn", encoder_name="tu-test_resnet", classes=1)
     with pytest.raises(ConfigError, match=r"model\.classes is 1 but the data has 3 classes"):
         build_model(config, 3)
     attached = config.model_copy(update={"enhancements": ("afma",)})
-    with pytest.raises(ConfigError, match="enhancements need a channel per class"):
+    with pytest.raises(ConfigError, match="enhancement afma needs a channel per class"):
         build_model(attached, 2)
+
+
+@pytest.mark.parametrize(
+    "enhancement", ["se:place=skips", "dlinknet", "deep_supervision", "edge_supervision", "fam"]
+)
+def test_one_logit_learns_with_enhancements_that_leave_it_alone(enhancement):
+    config = ModelConfig(
+        architecture="fpn",
+        encoder_name="tu-test_resnet",
+        mode="binary",
+        enhancements=(enhancement,),
+    )
+    model = build_model(config, 2)
+    losses = build_losses(
+        LossConfig(),
+        auxiliary=model.loss_weights,
+        known_enhancements=list_enhancements(),
+        mode=model.mode,
+    )
+    image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    values = TrainingStep(model, losses)(image, torch.randint(0, 2, (2, 64, 64)))
+    values["total"].backward()
+    assert model(model.normalize(image.float())).shape == (2, 1, 64, 64)
+    gradients = [p.grad for p in model.enhancements.parameters() if p.requires_grad]
+    assert all(gradient is not None for gradient in gradients)

@@ -61,8 +61,15 @@ CASES = {
         "--model.encoder-weights {shared}/data/weights/resnet18.safetensors",
     ),
     "lits": Case("cut_lits", (96, 96), "--train.steps-per-epoch 2"),
+    "hed": Case(
+        "samples/cityscapes",
+        (96, 160),
+        f"{HUB} --model.enhancements se hed:weights=random",
+        split="val",
+    ),
     "multilabel": Case("make_multilabel", (64, 64)),
     "sfnet": Case("samples/cityscapes", (128, 256), HUB, split="val"),
+    "sfnetlite": Case("samples/cityscapes", (128, 256), HUB, split="val"),
     "voc": Case("make_voc", (96, 128), split="val"),
 }
 

@@ -92,7 +92,10 @@ def explain(error: ValidationError, source: str, *, section: str = "") -> Config
             unknown = UnknownNameError("option", str(problem["loc"][-1]), known)
             lines.append(f"{place}: {unknown}")
         else:
-            lines.append(f"{place}: {problem['msg']} (got {problem['input']!r})")
+            given = problem["input"]
+            is_short = isinstance(given, str | int | float | bool | tuple | list | None)
+            got = f" (got {given!r})" if is_short and len(repr(given)) <= 100 else ""
+            lines.append(f"{place}: {problem['msg']}{got}")
     return ConfigError(f"{source}: " + "; ".join(lines))
 
 

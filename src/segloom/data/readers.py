@@ -39,6 +39,9 @@ DATASETS = {
 ROOTLESS = frozenset({"list", "scenes"})
 """Those of them that do without a folder `data.root`."""
 
+CITYSCAPES_ALONE = frozenset({"scheme", "coarse", "fold"})
+"""Options that no other reader looks at."""
+
 ENTRY_POINT_GROUP = "segloom.datasets"
 
 
@@ -52,7 +55,8 @@ def read_source(config: DataConfig, split: str) -> DatasetSource:
 
     Raises:
         UnknownNameError: No reader has this name.
-        ConfigError: Masks per class are asked of another reader than folder.
+        ConfigError: Masks per class are asked of another reader than folder, or an option of
+            Cityscapes of another one than that.
         DataError: The split is unknown, empty, or its files are not as they should be.
     """
     known = reader_names()
@@ -63,6 +67,11 @@ def read_source(config: DataConfig, split: str) -> DatasetSource:
             "data.mask_format multilabel is for the reader folder; the label maps of "
             f"{config.name} hold one class per pixel, so set data.mask_format: auto."
         )
+    if config.name != "cityscapes" and (asked := CITYSCAPES_ALONE & _given(config)):
+        raise ConfigError(
+            f"data.{min(asked)} is for the reader cityscapes, and {config.name} would not look at "
+            "it; leave it out."
+        )
     module, _, attribute = known[config.name].partition(":")
     read: Callable[[DataConfig, str], DatasetSource] = getattr(import_module(module), attribute)
     source = read(config, split)
@@ -72,6 +81,12 @@ def read_source(config: DataConfig, split: str) -> DatasetSource:
             "give the split more images."
         )
     return source
+
+
+def _given(config: DataConfig) -> set[str]:
+    """Name the options that differ from their defaults."""
+    fields = type(config).model_fields
+    return {name for name in fields if getattr(config, name) != fields[name].default}
 
 
 def read_labelled_source(

@@ -95,10 +95,7 @@ def create_model(
     freeze_unused(encoder, in_channels + extra_channels)
     shape = _shape(network, in_channels, classes, extra_channels)
     step = getattr(encoder, "input_multiple", _output_stride(encoder))
-    built = {
-        name: part.build(shape) if isinstance(part, EnhancementConfig) else part
-        for name, part in parts.items()
-    }
+    built = {name: _build_part(name, part, shape) for name, part in parts.items()}
     if settled == "multilabel":
         _check_overlap(built)
     model = SegmentationModel(
@@ -157,6 +154,18 @@ def _mode(mode: str, classes: int) -> Mode:
     return "binary" if classes == 1 else "multiclass"
 
 
+def _build_part(name: str, part: EnhancementConfig | Enhancement, shape: ModelShape) -> Enhancement:
+    """Build an enhancement; a refusal begins with its name."""
+    if isinstance(part, Enhancement):
+        return part
+    try:
+        return part.build(shape)
+    except ConfigError as error:
+        if str(error).startswith(_base_name(name)):
+            raise
+        raise ConfigError(f"{name}: {error}") from error
+
+
 def _check_overlap(parts: Mapping[str, Enhancement]) -> None:
     """Refuse enhancements that learn from class ids or weigh classes against each other."""
     for name, part in parts.items():
@@ -174,7 +183,7 @@ def build_model(
     """Build the network that a configuration names, for data with this many classes.
 
     With two classes the configuration may ask for one channel, the foreground's logit, see
-    `segloom.ops.binary`; enhancements need a channel per class.
+    `segloom.ops.binary`; enhancements that correct the logits class by class then do not fit.
 
     Args:
         config: The section ``model``.
@@ -208,17 +217,12 @@ def build_model(
     is_one_logit = (
         not is_multilabel and classes == 2 and (config.classes == 1 or config.mode == "binary")
     )
-    if is_one_logit and config.enhancements:
-        raise ConfigError(
-            "the network has a single logit for two classes (model.classes 1 or model.mode "
-            "binary), but enhancements need a channel per class; leave that option out."
-        )
     if config.classes is not None and config.classes != classes and not is_one_logit:
         raise ConfigError(
             f"model.classes is {config.classes} but the data has {classes} classes; "
             "leave model.classes out to take the data's."
         )
-    return create_model(
+    model = create_model(
         config.architecture,
         encoder_name=config.encoder_name,
         encoder_weights=config.encoder_weights,
@@ -228,6 +232,15 @@ def build_model(
         enhancements=config.enhancements,
         **config.options,
     )
+    for name, part in model.enhancements.items():
+        kind = type(part)
+        corrects = issubclass(kind, Enhancement) and kind.correct is not Enhancement.correct
+        if is_one_logit and corrects:
+            raise ConfigError(
+                f"enhancement {name} needs a channel per class, but the network has a single logit "
+                "for two classes (model.classes 1 or model.mode binary); leave that option out."
+            )
+    return model
 
 
 def _named(

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from segloom.enhancements.hed_weights import rename_hed_tensors
 from segloom.errors import CheckpointError
 from segloom.models.architectures import find_architecture, find_encoder
 from segloom.models.networks.reference import inspect_reference_state
@@ -156,6 +157,11 @@ def _architecture(tensors: Mapping[str, Tensor], file: str, given: str | None) -
     marks = ARCHITECTURE_MARKS.items()
     found = next((name for mark, name in marks if any(k.startswith(mark) for k in tensors)), None)
     name = find_architecture(given).name if given else found
+    if name is None and any(key.startswith("score_dsn") for key in rename_hed_tensors(tensors)):
+        raise CheckpointError(
+            f"{file} holds an edge detector (HED), which needs no conversion; give it to `segloom "
+            "edges --weights`, or to a network as hed:weights=FILE."
+        )
     if name is None:
         raise CheckpointError(
             f"the names in {file} do not tell its architecture; give --architecture."
