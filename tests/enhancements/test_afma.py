@@ -331,9 +331,7 @@ def test_every_level_of_a_plain_and_of_a_dilated_encoder(level: int) -> None:
 
 def test_level_without_a_map_is_refused() -> None:
     features = (FeatureSpec(0, 3, 1), FeatureSpec(1, 0, 2), FeatureSpec(2, 8, 4))
-    with pytest.raises(
-        ConfigError, match=r"level 1; take one of its levels 0, 2,"
-    ):
+    with pytest.raises(ConfigError, match=r"level 1; take one of its levels 0, 2,"):
         AfmaConfig(level=1).build(ModelShape(3, 2, features, 16))
 
 

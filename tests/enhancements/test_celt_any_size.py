@@ -55,9 +55,7 @@ def test_any_level_channels_and_class_count():
 
 
 def test_missing_level_is_named():
-    with pytest.raises(
-        ConfigError, match=r"level 1; take one of its levels 0, 2, 3,"
-    ):
+    with pytest.raises(ConfigError, match=r"level 1; take one of its levels 0, 2, 3,"):
         build(level=1)
 
 

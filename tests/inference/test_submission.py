@@ -109,6 +109,15 @@ def test_parts_of_other_options_are_not_used(run: Path, root: Path, tmp_path: Pa
         np.testing.assert_array_equal(label_ids, expected[name])
 
 
+def test_a_folder_of_something_else_is_left_alone(run: Path, root: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "out.zip.parts" / "thesis.tex"
+    thesis.parent.mkdir()
+    thesis.write_text("years of work")
+    with pytest.raises(ConfigError, match="holds something else"):
+        submit_cityscapes(run, root, tmp_path / "out.zip", partial=True)
+    assert thesis.read_text() == "years of work"
+
+
 def test_progress_counts_all_images(run: Path, root: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     submit_cityscapes(

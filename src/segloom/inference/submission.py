@@ -105,6 +105,11 @@ def _prepare(parts: Path, stamp: str) -> None:
     path = parts / STAMP
     if path.is_file() and path.read_text(encoding="utf-8") == stamp:
         return
+    if parts.is_dir() and any(parts.iterdir()) and not path.is_file():
+        raise ConfigError(
+            f"{parts} is where unfinished label maps would go, but it holds something else; move it "
+            "away or choose another --out."
+        )
     if parts.is_dir():
         shutil.rmtree(parts)
     write_text(path, stamp)
