@@ -107,8 +107,8 @@ def _prepare(parts: Path, stamp: str) -> None:
         return
     if parts.is_dir() and any(parts.iterdir()) and not path.is_file():
         raise ConfigError(
-            f"{parts} is where unfinished label maps would go, but it holds something else; move it "
-            "away or choose another --out."
+            f"{parts} is where unfinished label maps would go, but it holds something else; move "
+            "it away or choose another --out."
         )
     if parts.is_dir():
         shutil.rmtree(parts)
