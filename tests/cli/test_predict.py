@@ -154,3 +154,24 @@ def test_the_endings_of_images_and_truth(
     (entry,) = json.loads(capsys.readouterr().out)["files"]
     assert entry["void"] == 0
     assert entry["accuracy"] == pytest.approx(entry["shares"].get("road", 0), abs=1e-6)
+
+
+def test_slices_of_a_volume_are_seen_in_its_window(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = np.random.default_rng(1).integers(0, 256, (40, 48), dtype=np.uint8)
+    Image.fromarray(np.dstack([grey] * 3)).save(tmp_path / "same.png")
+    np.save(tmp_path / "volume-1_1.npy", grey * np.float32(2) - 100)
+    np.save(tmp_path / "volume-1_2.npy", np.zeros((4, 4, 2)))
+    out = tmp_path / "out"
+    words = ["predict", str(run), str(tmp_path / "*.npy"), str(tmp_path / "same.png")]
+    window = ["--hu-window", "-100", "410", "--probabilities", "True"]
+    assert main([*words, *window, "--out", str(out)]) == 1
+    output = capsys.readouterr()
+    assert "2 predicted, 1 failed" in output.out
+    assert "a slice is (height, width) or has 1 or 3 channels" in output.err
+    names = ("same", "volume-1_1")
+    expected, found = (np.load(out / f"{n}_probabilities.npz")["probabilities"] for n in names)
+    np.testing.assert_array_equal(found, expected)
+    assert main(["predict", str(run), str(tmp_path), "--out", str(out / "folder")]) == 0
+    assert not (out / "folder" / "volume-1_1_label.png").exists()

@@ -29,8 +29,8 @@ class PredictOptions:
     run: Positional[Path]
     """A run (its best checkpoint is taken) or a model directory."""
     sources: Positional[tuple[str, ...]]
-    """Images, CT volumes (.nii, .nii.gz), folders (searched to the bottom) and globs such as
-    "frames/*.jpg"."""
+    """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
+    left out) and globs such as "frames/*.jpg"."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz."""
@@ -61,7 +61,8 @@ class PredictOptions:
     skip_existing: bool = False
     """Pass over images whose results are all there, to go on after a stop."""
     hu_window: tuple[float, float] | None = None
-    """Of a volume (.nii, .nii.gz), the values that are black and white; None is as trained."""
+    """Of a volume or a slice (.nii, .nii.gz, .npy), the values that are black and white; None is as
+    trained."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     json: bool = False
     """Print a JSON object with one entry per image instead of lines."""
