@@ -27,8 +27,10 @@ from segloom.errors import DataError
 __all__ = [
     "IMAGE_ENDINGS",
     "MAX_PIXELS",
+    "SLICE_ENDING",
     "VOLUME_ENDINGS",
     "image_files",
+    "is_slice",
     "is_volume",
     "read_image",
 ]
@@ -41,6 +43,9 @@ IMAGE_ENDINGS = frozenset(
 
 VOLUME_ENDINGS = (".nii", ".nii.gz")
 """Endings, in lower case, of volumes, which are predicted slice by slice."""
+
+SLICE_ENDING = ".npy"
+"""Ending, in lower case, of one slice of a volume, stored by NumPy; only who names it means it."""
 
 MAX_PIXELS = 178_956_970
 """Largest image that is decoded (512 MiB of RGB); a small file can claim any size. It is the size
@@ -129,12 +134,18 @@ def is_volume(path: Path) -> bool:
     return path.name.lower().endswith(VOLUME_ENDINGS)
 
 
+def is_slice(path: Path) -> bool:
+    """Tell by its name whether a file is a slice of a volume."""
+    return path.suffix.lower() == SLICE_ENDING
+
+
 def image_files(sources: Sequence[str | Path]) -> list[Path]:
     """Expand files, folders and globs into image files and volumes.
 
     A file counts whatever its ending; a folder gives all files below it that end like an image or
     a volume (`IMAGE_ENDINGS`, `VOLUME_ENDINGS`) except hidden ones; a glob (``*``, ``?``, ``[]``,
-    ``**``) gives the files that end so and the folders that it matches.
+    ``**``) gives the files that end so and the folders that it matches, and slices if it ends
+    like one (`SLICE_ENDING`).
 
     Returns:
         Paths in the order of the sources, sorted within each, none twice.
@@ -164,7 +175,8 @@ def _expand(source: Path) -> list[Path]:
         pattern = Path(*source.parts[len(plain) :])
         matches = _visible(start.glob(str(pattern)), below=start)
         inside = [file for folder in matches if folder.is_dir() for file in _expand(folder)]
-        return sorted({*filter(_is_image, matches), *inside})
+        slices = filter(is_slice, matches) if is_slice(source) else ()
+        return sorted({*filter(_is_image, matches), *slices, *inside})
     raise DataError(f"{source} does not exist.")
 
 

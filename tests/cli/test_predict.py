@@ -133,3 +133,45 @@ def test_truth_adds_errors_and_says_how_much_is_right(
     (tmp_path / "maps" / "a.png").unlink()
     assert main([*words, "--truth", str(tmp_path / "maps")]) == 2
     assert "a.png has no label map of its name" in capsys.readouterr().err
+
+
+def test_the_endings_of_images_and_truth(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "a.png").rename(images / "a_rgb.png")
+    for number, kind in enumerate(("ids", "old")):
+        path = tmp_path / "truth" / f"a_gt_{kind}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((40, 48), number, np.uint8)).save(path)
+    words = ["predict", str(run), str(images / "a_rgb.png"), "--out", str(tmp_path / "out")]
+    endings = ["--image-ending", "_rgb", "--truth-ending", "_gt_ids"]
+    assert main([*words, *endings]) == 2
+    assert "name the folder of these with --truth DIR" in capsys.readouterr().err
+    words += ["--truth", str(tmp_path / "truth")]
+    assert main([*words, *endings[:2]]) == 2
+    assert "has 2 label maps of its name" in capsys.readouterr().err
+    assert main([*words, *endings, "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["files"]
+    assert entry["void"] == 0
+    assert entry["accuracy"] == pytest.approx(entry["shares"].get("road", 0), abs=1e-6)
+
+
+def test_slices_of_a_volume_are_seen_in_its_window(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = np.random.default_rng(1).integers(0, 256, (40, 48), dtype=np.uint8)
+    Image.fromarray(np.dstack([grey] * 3)).save(tmp_path / "same.png")
+    np.save(tmp_path / "volume-1_1.npy", grey * np.float32(2) - 100)
+    np.save(tmp_path / "volume-1_2.npy", np.zeros((4, 4, 2)))
+    out = tmp_path / "out"
+    words = ["predict", str(run), str(tmp_path / "*.npy"), str(tmp_path / "same.png")]
+    window = ["--hu-window", "-100", "410", "--probabilities", "True"]
+    assert main([*words, *window, "--out", str(out)]) == 1
+    output = capsys.readouterr()
+    assert "2 predicted, 1 failed" in output.out
+    assert "a slice is (height, width) or has 1 or 3 channels" in output.err
+    names = ("same", "volume-1_1")
+    expected, found = (np.load(out / f"{n}_probabilities.npz")["probabilities"] for n in names)
+    np.testing.assert_array_equal(found, expected)
+    assert main(["predict", str(run), str(tmp_path), "--out", str(out / "folder")]) == 0
+    assert not (out / "folder" / "volume-1_1_label.png").exists()

@@ -57,3 +57,22 @@ def test_no_file_and_several_are_refused(
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a folder; give the one of the label maps"):
         match_files([], tmp_path / "gone", "label map")
+
+
+def test_ends_of_names_that_do_not_count(tmp_path: Path) -> None:
+    kinds = ("labelIds", "labelTrainIds", "color")
+    names = [f"{city}_gtFine_{kind}.png" for city in ("ulm_1", "ulm_11") for kind in kinds]
+    folder = fill(tmp_path / "maps", *(f"ulm/{name}" for name in names))
+    images = [tmp_path / f"{city}_leftImg8bit.png" for city in ("ulm_1", "ulm_11")]
+    for kind in kinds:
+        endings = {"image_ending": "_leftImg8bit", "ending": f"_gtFine_{kind}"}
+        assert match_files(images, folder, "label map", **endings) == {
+            images[0]: folder / f"ulm/ulm_1_gtFine_{kind}.png",
+            images[1]: folder / f"ulm/ulm_11_gtFine_{kind}.png",
+        }
+    with pytest.raises(DataError, match=r"has 3 label maps of its name.*\(name the ending\)\."):
+        match_files(
+            images, folder, "label map", image_ending="_leftImg8bit", hint="name the ending"
+        )
+    with pytest.raises(DataError, match=r"has no label map .* such as ulm_1_gt\.png"):
+        match_files(images, folder, "label map", image_ending="_leftImg8bit", ending="_gt")

@@ -146,6 +146,25 @@ def test_the_check_recognises_it(tmp_path):
     assert not is_here(tmp_path / "cache")
 
 
+def test_the_check_recognises_slices(tmp_path):
+    np.save(tmp_path / "liver_volume-1_1.npy", np.zeros((4, 4), np.float32))
+    assert not is_here(tmp_path)  # an array alone may be anything
+    for split, number in (("train", 0), ("val", 1), ("test", 2)):
+        (tmp_path / split).mkdir()
+        for part in range(2):
+            labels = np.arange(48, dtype=np.uint8).reshape(6, 8) % 3
+            name = f"{number}_{part}.npy"
+            np.save(tmp_path / split / f"volume-{name}", 100.0 * labels + number)
+            np.save(tmp_path / split / f"segmentation-{name}", labels)
+    report = check(tmp_path)
+    assert report.is_fine, report.findings
+    assert report.options == {"name": "lits", "root": str(tmp_path)}
+    assert {split: count.pairs for split, count in report.splits.items()} == {
+        "train": 2, "val": 2, "test": 2
+    }  # fmt: skip
+    assert [row.name for row in report.labels] == list(LITS.classes)
+
+
 def test_image_and_labels_must_lie_on_one_grid(tmp_path):
     make_case(tmp_path, 0)
     options = {"split_shares": (1, 0, 0), "cache": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,11 @@ import pytest
 from PIL import Image
 
 from segloom.config import DataConfig, InferenceConfig
+from segloom.config.load import read_config
+from segloom.data.cityscapes import CITYSCAPES
+from segloom.data.cityscapes_labels import LABELS
+from segloom.data.dlse_classes import DLSE_CLASSES
+from segloom.data.write_lists import write_lists
 from segloom.errors import ConfigError, DataError
 from segloom.images import read_image
 from segloom.inference import Predictor, find_truth, predict_files
@@ -86,6 +92,62 @@ def test_label_maps_of_other_classes_are_refused(
 def test_volumes_have_no_truth_here(tmp_path: Path, labels: LabelSet) -> None:
     with pytest.raises(ConfigError, match=r"scan\.nii is a volume.*segloom eval"):
         find_truth(tmp_path, [tmp_path / "scan.nii"], labels, None)
+
+
+@pytest.fixture
+def streets(tmp_path: Path, cityscapes_tree: Callable[..., Path]) -> Path:
+    return cityscapes_tree(tmp_path / "streets", {"val": ("ulm", "munster")})
+
+
+@pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds", "color", "", "lists"])
+def test_label_maps_of_cityscapes_mean_what_their_names_say(
+    streets: Path, tmp_path: Path, kind: str
+) -> None:
+    endings, data = {}, None
+    if kind == "lists":
+        written = write_lists(DataConfig(name="cityscapes", root=streets), tmp_path / "lists")
+        data, kind = read_config(written.options).data, "labelTrainIds"
+    if kind:
+        endings = {"image_ending": "_leftImg8bit", "truth_ending": f"_gtFine_{kind}"}
+    images = sorted(streets.glob("leftImg8bit/val/*/*.png"))
+    truth = find_truth(streets / "gtFine", images, CITYSCAPES, data, **endings)
+    expected = [255 if label.train_id is None else label.train_id for label in LABELS]
+    if kind == "color":
+        expected[18] = 5  # a pole group has the colour of a pole
+    for image in images:
+        name = image.stem.removesuffix("_leftImg8bit")
+        assert truth.files[image].name == f"{name}_gtFine_{kind or 'labelIds'}.png"
+        assert truth.read(image, (34, 8))[:, 0].tolist() == expected
+
+
+def test_the_users_own_meaning_of_label_ids_goes_first(streets: Path) -> None:
+    own = {str(number): 0 if number == 7 else 255 for number in range(34)}
+    data = DataConfig(name="cityscapes", root=streets, label_map=own)
+    (image, *_) = streets.glob("leftImg8bit/val/ulm/*.png")
+    truth = find_truth(streets / "gtFine", [image], CITYSCAPES, data)
+    assert np.unique(truth.read(image, (34, 8))).tolist() == [0, 255]
+
+
+def test_training_ids_are_no_truth_of_more_classes(streets: Path) -> None:
+    images = sorted(streets.glob("leftImg8bit/val/*/*.png"))
+    find_truth(streets / "gtFine", images, DLSE_CLASSES, None)
+    endings = {"image_ending": "_leftImg8bit", "truth_ending": "_gtFine_labelTrainIds"}
+    with pytest.raises(DataError, match=r"training ids.*--truth-ending _gtFine_labelIds"):
+        find_truth(streets / "gtFine", images, DLSE_CLASSES, None, **endings)
+
+
+def test_the_endings_of_the_trained_folder_are_tried_first(
+    tmp_path: Path, image: Path, labels: LabelSet
+) -> None:
+    photograph = image.rename(image.with_name("a_rgb.png"))
+    save(tmp_path / "maps", "a_gt.png", IDS)
+    save(tmp_path / "maps", "a_gt_color.png", np.zeros((8, 6, 3), np.uint8))
+    data = DataConfig(image_ending="_rgb", mask_ending="_gt")
+    truth = find_truth(tmp_path / "maps", [photograph], labels, data)
+    assert truth.files[photograph].name == "a_gt.png"
+    words = r"has no label map of its name.*give --image-ending and --truth-ending\)\.$"
+    with pytest.raises(DataError, match=words):
+        find_truth(tmp_path / "maps", [photograph], labels, None)
 
 
 def test_errors_and_montage_show_the_truth(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -75,8 +76,12 @@ def _list(words: Sequence[str]) -> int:
 
     options = parse(ListOptions, words, verb="data list")
     config = options.data.model_copy(update={"name": options.name})
-    for split, number in write_lists(config, options.out, options.edges).items():
+    written = write_lists(config, options.out, options.edges)
+    for split, number in written.counts.items():
         print(f"{options.out / split}.csv: {number} samples")
+    print(
+        f"train on them, with the same classes: segloom train {shlex.quote(str(written.options))}"
+    )
     return 0
 
 
@@ -170,7 +175,7 @@ class CheckOptions:
 
 @dataclass
 class ListOptions:
-    """Write lists of image, label map and edge map, matched by name, one per split."""
+    """Write lists of image, label map and edge map, per split, and data.yaml, which reads them."""
 
     name: Positional[str]
     """Reader: cityscapes, camvid, folder, ..."""

@@ -29,8 +29,8 @@ class PredictOptions:
     run: Positional[Path]
     """A run (its best checkpoint is taken) or a model directory."""
     sources: Positional[tuple[str, ...]]
-    """Images, CT volumes (.nii, .nii.gz), folders (searched to the bottom) and globs such as
-    "frames/*.jpg"."""
+    """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
+    left out) and globs such as "frames/*.jpg"."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz."""
@@ -44,6 +44,11 @@ class PredictOptions:
     """Write NAME_overlay.png: the image tinted with the classes' colours."""
     truth: Path | None = None
     """Folder of label maps of the images (ids, colours or 0/255), one of each one's name."""
+    image_ending: str = ""
+    """With truth, end of an image's stem that its label map lacks, such as _leftImg8bit."""
+    truth_ending: str = ""
+    """With truth, end of a label map's stem that its image lacks, such as _gtFine_labelIds; other
+    files do not count."""
     errors: bool = True
     """With truth, write NAME_errors.png: right slate, wrong orange, void black."""
     edges: Path | None = None
@@ -56,7 +61,8 @@ class PredictOptions:
     skip_existing: bool = False
     """Pass over images whose results are all there, to go on after a stop."""
     hu_window: tuple[float, float] | None = None
-    """Of a volume (.nii, .nii.gz), the values that are black and white; None is as trained."""
+    """Of a volume or a slice (.nii, .nii.gz, .npy), the values that are black and white; None is as
+    trained."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     json: bool = False
     """Print a JSON object with one entry per image instead of lines."""
@@ -76,7 +82,14 @@ def run(words: Sequence[str]) -> int:
     files = _without_results(files, options.out, predictor.labels)
     data, truth = _trained_data(options.run), None
     if options.truth is not None:
-        truth = find_truth(options.truth, files, predictor.labels, data)
+        truth = find_truth(
+            options.truth,
+            files,
+            predictor.labels,
+            data,
+            image_ending=options.image_ending,
+            truth_ending=options.truth_ending,
+        )
     edges = match_files(files, options.edges, "edge map") if options.edges else None
     start = time.perf_counter()
     results = predict_files(
@@ -109,6 +122,11 @@ def _find(options: PredictOptions) -> list[Path]:
     from segloom.errors import ConfigError
     from segloom.images import image_files
 
+    if options.truth is None and (options.image_ending or options.truth_ending):
+        raise ConfigError(
+            "--image-ending and --truth-ending pair images with label maps; name the folder of "
+            "these with --truth DIR."
+        )
     if not options.sources:
         raise ConfigError("name at least one image, folder or glob after the run.")
     return image_files(options.sources)

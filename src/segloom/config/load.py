@@ -17,6 +17,7 @@ from segloom.errors import ConfigError, UnknownNameError
 
 __all__ = [
     "dump_config",
+    "dump_data_options",
     "explain",
     "list_recipes",
     "load_run_config",
@@ -73,6 +74,20 @@ def dump_config(config: RunConfig) -> str:
     import yaml
 
     text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)
+    return text
+
+
+def dump_data_options(options: Mapping[str, Any]) -> str:
+    """Write options of `DataConfig` as lines of a configuration file that `read_config` reads.
+
+    Args:
+        options: JSON values by the option's name.
+    """
+    import yaml
+
+    text: str = yaml.safe_dump(
+        {"data": dict(options)}, default_flow_style=None, sort_keys=False, width=96
+    )
     return text
 
 

@@ -19,11 +19,22 @@ from segloom.config.data import DataConfig
 from segloom.data.cityscapes_labels import CITYSCAPES, dlse_map, train_map
 from segloom.data.dlse_classes import DLSE_CLASSES, DLSE_NEUTRAL
 from segloom.data.folder import find_images, pair_folders
+from segloom.data.labels import LabelDecoder, LabelFormat, make_decoder
 from segloom.data.source import DatasetSource, check_split, data_root
 from segloom.errors import ConfigError, DataError, NoSplitError
-from segloom.types import Record
+from segloom.types import LabelSet, Record
 
-__all__ = ["CITYSCAPES", "HOW_TO_GET", "NUM_IMAGES", "find_test_images", "is_here", "read"]
+__all__ = [
+    "CITYSCAPES",
+    "FINE",
+    "HOW_TO_GET",
+    "IMAGE_ENDING",
+    "NUM_IMAGES",
+    "find_test_images",
+    "is_here",
+    "label_kinds",
+    "read",
+]
 
 NUM_IMAGES = {"train": 2975, "val": 500, "test": 1525}
 """Finely labelled images of each split of the whole data set."""
@@ -36,7 +47,11 @@ HOW_TO_GET = (
 
 IMAGES, FINE, COARSE = "leftImg8bit", "gtFine", "gtCoarse"
 IMAGE_ENDING = "_leftImg8bit"
-KINDS = {"labelIds": "index", "labelTrainIds": "index", "color": "color"}
+KINDS: dict[str, LabelFormat] = {
+    "labelIds": "index",
+    "labelTrainIds": "index",
+    "color": "color",
+}
 """Kinds of label files, best first, and how they store labels."""
 NUM_FOLDS = 3
 VAL_CITIES = 3
@@ -78,20 +93,43 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         extra = _pairs(root, "train_extra", COARSE, kind)
     if config.coarse:
         records, extra = [*records, *extra], ()
-    colors = kind == "color"
-    label_map: dict[str, int] = {}
-    if config.scheme == "dlse":
-        label_map = dlse_map(colors=colors)
-    elif kind != "labelTrainIds":
-        label_map = train_map(colors=colors)
     return DatasetSource(
         tuple(records),
         DLSE_CLASSES if config.scheme == "dlse" else CITYSCAPES,
-        "color" if colors else "index",
-        label_map=label_map,
+        KINDS[kind],
+        label_map=_label_map(kind, config.scheme),
         unknown=DLSE_NEUTRAL if config.scheme == "dlse" else None,
         extra=extra,
     )
+
+
+def label_kinds(labels: LabelSet) -> dict[str, LabelDecoder]:
+    """Say how each kind of label file is read, best first, for classes of Cityscapes or of DLSE.
+
+    Returns:
+        Kind, the end of a file's stem, to decoder; nothing for the classes of other data sets.
+    """
+    if labels.classes not in (CITYSCAPES.classes, DLSE_CLASSES.classes):
+        return {}
+    own = CITYSCAPES if labels.classes == CITYSCAPES.classes else DLSE_CLASSES
+    scheme = "default" if own is CITYSCAPES else "dlse"
+    return {
+        kind: make_decoder(
+            len(own.classes),
+            form,
+            palette=own.palette if form == "color" else (),
+            label_map=_label_map(kind, scheme),
+        )
+        for kind, form in KINDS.items()
+        if (kind, scheme) != ("labelTrainIds", "dlse")  # these ids tell too few classes apart
+    }
+
+
+def _label_map(kind: str, scheme: str) -> dict[str, int]:
+    """Map what a kind of label file holds to class ids; empty if it holds these."""
+    if scheme == "dlse":
+        return dlse_map(colors=kind == "color")
+    return {} if kind == "labelTrainIds" else train_map(colors=kind == "color")
 
 
 def find_test_images(root: Path) -> dict[str, Path]:

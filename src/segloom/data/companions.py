@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from segloom.data.folder import find_images
@@ -11,12 +11,14 @@ from segloom.errors import DataError
 __all__ = ["files_by_name", "match_files"]
 
 
-def files_by_name(folder: Path, kind: str) -> dict[str, list[Path]]:
+def files_by_name(folder: Path, kind: str, ending: str = "") -> dict[str, list[Path]]:
     """Find files by every name that they may belong to: their own, or the start before a "_".
 
     Args:
         folder: Searched to the bottom.
         kind: What the files are, for the message.
+        ending: End of a file's stem that does not count; files without it are left out, and the
+            others belong to the one name before it.
 
     Raises:
         DataError: There is no such folder.
@@ -24,14 +26,25 @@ def files_by_name(folder: Path, kind: str) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the one of the {kind}s.")
     found: dict[str, list[Path]] = {}
-    for path in find_images(folder).values():
+    for key, path in find_images(folder, ending).items():
+        if ending:
+            found.setdefault(key.name, []).append(path)
+            continue
         parts = path.stem.split("_")
         for end in range(1, len(parts) + 1):
             found.setdefault("_".join(parts[:end]), []).append(path)
     return found
 
 
-def match_files(images: Sequence[Path], folder: Path, kind: str) -> dict[Path, Path]:
+def match_files(
+    images: Sequence[Path],
+    folder: Path,
+    kind: str,
+    *,
+    image_ending: str = "",
+    ending: str = "",
+    hint: str = "",
+) -> dict[Path, Path]:
     """Give every image the file below a folder that belongs to it.
 
     That is the one of the same stem, else the one whose stem goes on with a "_" after it. Where
@@ -41,31 +54,39 @@ def match_files(images: Sequence[Path], folder: Path, kind: str) -> dict[Path, P
         images: The images.
         folder: Searched to the bottom.
         kind: What the files are, such as "edge map", for the message.
+        image_ending: End of an image's stem that does not count.
+        ending: End of the other file's stem that does not count; only files that have it count.
+        hint: What mends a name that fits no file or several, for the message.
 
     Raises:
         DataError: There is no such folder, or an image has no file or several.
     """
-    by_name = files_by_name(folder, kind)
-    return {image: _match(image, by_name, folder, kind) for image in images}
+    by_name = files_by_name(folder, kind, ending)
+    found = {}
+    for image in images:
+        name = image.stem.removesuffix(image_ending) or image.stem
+        candidates = by_name.get(name, [])
+        near = _nearest(image, name + ending, candidates, folder)
+        if len(near) != 1:
+            number = f"{len(candidates)} {kind}s" if candidates else f"no {kind}"
+            raise DataError(
+                f"image {image} has {number} of its name below {folder}; it needs one, such as "
+                f"{name}{ending}.png{f' ({hint})' if hint else ''}."
+            )
+        found[image] = near[0]
+    return found
 
 
-def _match(image: Path, by_name: Mapping[str, list[Path]], folder: Path, kind: str) -> Path:
-    candidates = by_name.get(image.stem, [])
-    candidates = [path for path in candidates if path.stem == image.stem] or candidates
-    found = candidates
-    if len(candidates) > 1:
-        parents = image.absolute().parent.parts
-        depths = {path: len(path.relative_to(folder).parts) - 1 for path in candidates}
-        alike = {
-            path: depth
-            for path, depth in depths.items()
-            if depth and path.relative_to(folder).parts[:-1] == parents[-depth:]
-        }
-        found = [path for path, depth in alike.items() if depth == max(alike.values())]
-    if len(found) != 1:
-        number = f"{len(candidates)} {kind}s" if candidates else f"no {kind}"
-        raise DataError(
-            f"image {image} has {number} of its name below {folder}; it needs one, such as "
-            f"{image.stem}.png."
-        )
-    return found[0]
+def _nearest(image: Path, stem: str, candidates: list[Path], folder: Path) -> list[Path]:
+    """Keep the candidates of the very stem, if any, and of these the ones in folders alike."""
+    candidates = [path for path in candidates if path.stem == stem] or candidates
+    if len(candidates) < 2:
+        return candidates
+    parents = image.absolute().parent.parts
+    depths = {path: len(path.relative_to(folder).parts) - 1 for path in candidates}
+    alike = {
+        path: depth
+        for path, depth in depths.items()
+        if depth and path.relative_to(folder).parts[:-1] == parents[-depth:]
+    }
+    return [path for path, depth in alike.items() if depth == max(alike.values())]

@@ -32,7 +32,7 @@ from segloom.errors import DataError, NoSplitError
 from segloom.images import MAX_PIXELS, is_volume
 from segloom.types import LabelSet, Record, Region
 
-__all__ = ["LITS", "REGIONS", "SliceDecoder", "is_here", "read"]
+__all__ = ["LITS", "REGIONS", "SliceDecoder", "is_here", "read", "read_slice"]
 
 LITS = LabelSet(("background", "liver", "tumour"), ((0, 0, 0), (190, 70, 60), (250, 220, 80)))
 """The three classes."""
@@ -79,9 +79,7 @@ class SliceDecoder:
         if values.shape[:2] != stored.shape:
             raise DataError(f"{path} and {record.image} differ in size; save both on one grid.")
         ids = _whole_numbers(stored, path)
-        image = window(values, self.limits)
-        image = image[..., None] if image.ndim == 2 else image
-        image = np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+        image = _shown(values, self.limits)
         return Planes(image, decoder.convert(StoredLabels(ids, "grey", is_lossy=False), path))
 
 
@@ -123,8 +121,33 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 
 def is_here(root: Path) -> bool:
-    """Tell whether volumes with their segmentations lie below a folder."""
-    return any(root.rglob("volume-*.nii*")) and any(root.rglob("segmentation-*.nii*"))
+    """Tell whether volumes or slices with their segmentations lie below a folder."""
+    pairs = (
+        ("volume-*.nii*", "segmentation-*.nii*"),
+        ("*volume*.npy", "*segmentation*.npy"),
+    )
+    return any(any(root.rglob(image)) and any(root.rglob(labels)) for image, labels in pairs)
+
+
+def read_slice(path: Path, limits: tuple[float, float]) -> NDArray[np.uint8]:
+    """Read a slice stored by NumPy as the image ``(H, W, 3)`` that a network is shown.
+
+    Args:
+        path: ``(H, W)`` or ``(H, W, C)`` with C of 1 or 3, in Hounsfield units.
+        limits: Hounsfield units that are shown black and white.
+
+    Raises:
+        DataError: The file cannot be used.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist.")
+    return _shown(_load_slice(path), limits)
+
+
+def _shown(values: NDArray[np.float32], limits: tuple[float, float]) -> NDArray[np.uint8]:
+    image = window(values, limits)
+    image = image[..., None] if image.ndim == 2 else image
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
 def _split_folder(root: Path, split: str) -> Path | None:

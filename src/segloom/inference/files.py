@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom import pictures
+from segloom.data.lits import read_slice
 from segloom.data.planes import read_edges
 from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path
-from segloom.images import VOLUME_ENDINGS, is_volume, read_image
+from segloom.images import VOLUME_ENDINGS, is_slice, is_volume, read_image
 from segloom.inference.predictor import Predictor
 from segloom.inference.results import (
     ENDINGS,
@@ -52,7 +53,8 @@ def predict_files(
     Results lie directly in ``out`` under the image's name: ``street.jpg`` gives
     ``street_label.png`` and so on. Where two images share a name, as many of their folders as it
     takes come before it (``left-street``, ``right-street``). Each file is written in one step and
-    stays if the program is stopped. A volume gives ``NAME_label.nii.gz`` alone.
+    stays if the program is stopped. A volume gives ``NAME_label.nii.gz`` alone, a slice of one
+    (``.npy``) the files of an image.
 
     Where classes may overlap, the label map is a PNG of 0 and 255 per class, ``CLASS/street.png``,
     as such data sets are laid out, and there is no palette PNG.
@@ -73,7 +75,8 @@ def predict_files(
         truth: Label maps of the images, from `segloom.inference.truth.find_truth`.
         edges: Edge map of every image, as `segloom.data.companions.match_files` finds them, for a
             network that takes them.
-        hu_window: Values of a volume that are black and white to the network, as in its training.
+        hu_window: Values of a volume or a slice that are black and white to the network, as in its
+            training.
 
     Yields:
         One entry per file, in order.
@@ -102,7 +105,15 @@ def predict_files(
         predict_volume(predictor, file, out / f"{name}{LABEL_ENDING}", hu_window, skip_existing)
         if is_volume(file)
         else _predict_file(
-            predictor, file, name, out, kinds, truth, (edges or {}).get(file), skip_existing
+            predictor,
+            file,
+            name,
+            out,
+            kinds,
+            truth,
+            (edges or {}).get(file),
+            hu_window,
+            skip_existing,
         )
         for file, name in zip(files, names, strict=True)
     )
@@ -150,6 +161,7 @@ def _predict_file(
     kinds: Sequence[str],
     truth: Truth | None,
     edge: Path | None,
+    hu_window: tuple[float, float],
     skip_existing: bool,
 ) -> PredictedFile:
     targets = {kind: out / f"{name}{ENDINGS[kind]}" for kind in kinds}
@@ -160,7 +172,7 @@ def _predict_file(
     if skip_existing and is_up_to_date(targets.values(), *sources):
         return PredictedFile(file, written=targets, skipped=True)
     try:
-        image = read_image(file)
+        image = read_slice(file, hu_window) if is_slice(file) else read_image(file)
         size = (image.shape[0], image.shape[1])
         expected = truth.read(file, size) if truth else None
         seen = np.dstack([image, read_edges(edge, image, file)]) if edge else image

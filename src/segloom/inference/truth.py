@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
+from segloom.data.cityscapes import FINE, IMAGE_ENDING, label_kinds
 from segloom.data.companions import match_files
 from segloom.data.labels import LabelDecoder, LabelFormat, detect_format, make_decoder
 from segloom.data.readers import read_labelled_source
@@ -19,6 +21,8 @@ from segloom.images import is_volume
 from segloom.types import IGNORE_INDEX, LabelSet
 
 __all__ = ["Truth", "find_truth"]
+
+KIND = "label map"
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,17 @@ class Truth:
 
 
 def find_truth(
-    folder: Path, images: Sequence[Path], labels: LabelSet, data: DataConfig | None
+    folder: Path,
+    images: Sequence[Path],
+    labels: LabelSet,
+    data: DataConfig | None,
+    *,
+    image_ending: str = "",
+    truth_ending: str = "",
 ) -> Truth:
     """Find the label map of every image and settle what the maps mean.
 
+    Label maps of Cityscapes, for its classes or those of DLSE, say by their names what they hold.
     Where the data that the network was trained on is still there and its label maps are stored
     alike, they mean the same; else ids are those of the classes and colours those of the palette.
 
@@ -61,6 +72,10 @@ def find_truth(
         images: What is predicted.
         labels: Classes and palette of the network.
         data: Data that it was trained on, if that is known.
+        image_ending: End of an image's stem that its label map lacks.
+        truth_ending: End of a label map's stem that its image lacks; only files that have it
+            count. Without either, the ends that Cityscapes uses, or those of ``data``, are tried
+            first, and then none.
 
     Raises:
         DataError: An image has no label map or several, or a label map cannot be read.
@@ -77,12 +92,56 @@ def find_truth(
             f"{volume} is a volume, and the truth is compared with images alone; leave it out, or "
             "measure a data set of volumes with `segloom eval`."
         )
-    files = match_files(images, folder, "label map")
+    kinds = label_kinds(labels)
+    endings = [(image_ending, truth_ending)]
+    if not image_ending and not truth_ending:
+        implied = [(IMAGE_ENDING, f"_{FINE}_{kind}") for kind in kinds]
+        if data and data.name == "folder":
+            implied = [(data.image_ending, data.mask_ending)]
+        endings = [*implied, *endings]
+    files = _match(images, folder, endings)
     mask_format = detect_format(list(files.values()), len(labels.classes))
-    decoder = _trained_decoder(data, mask_format) if data else None
+    decoder = _named_decoder(list(files.values()), kinds, data)
+    if decoder is None and data:
+        decoder = _trained_decoder(data, mask_format)
     if decoder is None:
         decoder = make_decoder(len(labels.classes), mask_format, palette=labels.palette)
     return Truth(files, replace(decoder, unknown=IGNORE_INDEX))
+
+
+def _match(
+    images: Sequence[Path], folder: Path, endings: Sequence[tuple[str, str]]
+) -> dict[Path, Path]:
+    """Match with the first pair of endings that fits all images; the last says what is wrong."""
+    *first, (image_ending, ending) = endings
+    for other in first:
+        with suppress(DataError):
+            return match_files(images, folder, KIND, image_ending=other[0], ending=other[1])
+    hint = "where the ends of the names differ, give --image-ending and --truth-ending"
+    return match_files(images, folder, KIND, image_ending=image_ending, ending=ending, hint=hint)
+
+
+def _named_decoder(
+    files: Sequence[Path], kinds: Mapping[str, LabelDecoder], data: DataConfig | None
+) -> LabelDecoder | None:
+    """Read Cityscapes as its names say, unless the training gave the values another meaning."""
+    own_maps = [{}, *(decoder.label_map for decoder in kinds.values())]
+    if not kinds or (data and data.label_map not in own_maps):
+        return None
+    found = {path.stem.rpartition("_")[2] for path in files}
+    if "labelTrainIds" in found - set(kinds):
+        raise DataError(
+            f"label map {files[0]} holds training ids, which tell fewer classes apart than the "
+            f"network; give label ids with --truth-ending _{FINE}_labelIds."
+        )
+    if len(found) == 1:
+        return kinds.get(*found)
+    if found & set(kinds):
+        raise DataError(
+            f"the label maps are of several kinds ({', '.join(sorted(found))}); choose one with "
+            f"--truth-ending _{FINE}_{next(iter(kinds))}."
+        )
+    return None
 
 
 def _trained_decoder(data: DataConfig, mask_format: LabelFormat) -> LabelDecoder | None:

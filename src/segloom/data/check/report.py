@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segloom.config.data import DataConfig
+from segloom.config.load import dump_data_options
 from segloom.data.camvid import LABELED, NUM_FRAMES, STILLS
 from segloom.data.check.conclude import Finding, Meaning, conclude
 from segloom.data.check.contents import Contents, Pair, read_contents
@@ -78,12 +79,7 @@ class DataReport:
         """The options as lines of a configuration file; empty if there are none."""
         if not self.options:
             return ""
-        import yaml
-
-        text: str = yaml.safe_dump(
-            {"data": self.options}, default_flow_style=None, sort_keys=False, width=96
-        )
-        return text
+        return dump_data_options(self.options)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
