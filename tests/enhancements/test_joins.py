@@ -6,10 +6,12 @@ import copy
 
 import pytest
 import torch
+from support.recorded import seeded
 from torch.export import Dim
 
 from segloom.enhancements.fem import StructureEnhance
 from segloom.enhancements.flow_align import FlowJoin
+from segloom.enhancements.se import SqueezeExcitation
 from segloom.errors import ConfigError
 from segloom.models import create_model
 from segloom.ops.resize import resize
@@ -91,6 +93,30 @@ def test_joins_go_together_with_afma_and_celt(name) -> None:
     assert prediction.logits.shape == (2, 3, 70, 100)
     losses = model.auxiliary_losses(prediction, torch.randint(0, 3, (2, 70, 100)))
     assert set(losses) >= {"afma"}
+
+
+@pytest.mark.parametrize("place", ["encoder", "skips", "decoder"])
+@pytest.mark.parametrize(("architecture", "name"), CELLS)
+def test_joins_go_together_with_the_gates_in_either_order(architecture, name, place) -> None:
+    image = torch.randn(2, 3, 45, 70)
+    logits = []
+    for enhancements in ([name, f"se:place={place}"], [f"se:place={place}", name]):
+        model = build(architecture, *enhancements)
+        parts = [m for m in model.modules() if isinstance(m, FlowJoin | StructureEnhance)]
+        gates = [m for m in model.modules() if isinstance(m, SqueezeExcitation)]
+        assert len(parts) == 3
+        assert gates
+        model(image).square().mean().backward()
+        assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+        model.eval()
+        state = {key: seeded(key, tuple(value.shape)) for key, value in model.state_dict().items()}
+        model.load_state_dict(state)
+        with torch.no_grad():
+            logits.append(model(image))
+            for module in gates:
+                module.fc2.bias.fill_(torch.nan)
+            assert model(image).isnan().any()
+    assert torch.equal(*logits)
 
 
 @pytest.mark.slow

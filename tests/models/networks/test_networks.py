@@ -51,15 +51,18 @@ def test_parameters_and_operations_are_those_measured(
             assert round(counter.get_total_flops() / 2e9, digits) == expected, size
 
 
-def test_auxiliary_heads_are_counted_as_measured() -> None:
+@pytest.mark.parametrize(
+    ("architecture", "place", "count"),
+    [("sfnet", "decoder", 13_320_588), ("fenet", "encoder", 17_754_233)],
+)
+def test_auxiliary_heads_are_counted_as_measured(architecture, place, count) -> None:
     with_heads = create_model(
-        "sfnet",
+        architecture,
         encoder_name="resnet18s",
         classes=19,
-        enhancements="deep_supervision:place=decoder",
+        enhancements=f"deep_supervision:place={place}",
     )
-    count = sum(parameter.numel() for parameter in with_heads.parameters())
-    assert count == 13_320_588
+    assert sum(parameter.numel() for parameter in with_heads.parameters()) == count
 
 
 @pytest.mark.parametrize("architecture", ["sfnet", "sfnetlite", "fenet"])
