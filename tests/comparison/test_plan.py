@@ -77,7 +77,7 @@ def test_control_has_as_many_parameters_as_its_set(plan, tmp_path):
     assert numbers["celt"] > numbers["se"] > numbers["none"]
     for control, like in (("control", "celt"), ("control=se", "se")):
         extra = numbers[like] - numbers["none"]
-        assert numbers[control] - numbers["none"] == pytest.approx(extra, rel=0.02)
+        assert numbers[control] - numbers["none"] == pytest.approx(extra, abs=256)
 
 
 def test_control_needs_something_to_match(plan, tmp_path):

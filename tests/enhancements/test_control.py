@@ -40,13 +40,15 @@ def test_map_equals_the_formula():
     assert features[1] is middle
 
 
-@pytest.mark.parametrize(
-    ("asked", "channels", "width"),
-    [(120, 6, 10), (12, 6, 1), (1, 4, 1), (16, 4, 2), (1000, 6, 83), (104, 4, 13)],
-)
-def test_map_is_the_deepest_that_comes_near(asked, channels, width):
+@pytest.mark.parametrize(("asked", "width"), [(120, 10), (12, 1), (1, 1), (1000, 83), (104, 9)])
+def test_map_is_the_deepest_and_the_number_met_to_within_its_channels(asked, width):
     control = build(parameters=asked)
-    assert (control.widen.out_channels, control.narrow.out_channels) == (channels, width)
+    assert (control.widen.out_channels, control.narrow.out_channels) == (6, width)
+    assert abs(count(control) - asked) <= max(6, 12 - asked)
+
+
+def test_level_can_be_chosen():
+    assert build(parameters=120, level=1).widen.out_channels == 4
 
 
 @pytest.mark.parametrize("method", ["afma", "celt", "se:place=skips", "deep_supervision"])
@@ -60,7 +62,7 @@ def test_network_has_as_many_parameters_and_the_logits_of_the_plain_one(method):
     plain, enhanced = network(), network(method)
     control = network(f"control:parameters={count(enhanced) - count(plain)}")
     extra = count(enhanced) - count(plain)
-    assert count(control) - count(plain) == pytest.approx(extra, rel=0.01)
+    assert count(control) - count(plain) == pytest.approx(extra, abs=512)
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(control(image), plain(image))

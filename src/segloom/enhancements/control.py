@@ -7,10 +7,10 @@ convolutions on one of the encoder's maps:
     y = x + W2 ReLU(W1 x)
 
 ``W1`` is ``m x C`` and ``W2`` is ``C x m``, without biases: ``2 C m`` parameters, a multiple of 2C.
-The map is the deepest whose multiple comes within 1 % of the number asked for (the smallest map, so
-the control costs little time), or else the one that comes nearest. ``W2`` starts at zero, so that
-the network starts as the plain one. He et al., "Deep Residual Learning" (CVPR 2016, section
-3.1), has the residual form; comparing against as many parameters is the field's usual ablation.
+The map is the deepest: every decoder reads it, and it is the smallest, so the control costs little
+time. The number is met to within C. ``W2`` starts at zero, so that the network starts as the plain
+one. He et al., "Deep Residual Learning" (CVPR 2016, section 3.1), has the residual form; comparing
+against as many parameters is the field's usual ablation.
 
 Site: enrich. Axes: B batch, C channels, h w size of the map.
 """
@@ -25,12 +25,9 @@ from torch.nn import functional as F
 
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
-from segloom.types import FeatureSpec, ModelShape
+from segloom.types import ModelShape
 
 __all__ = ["Control", "ControlConfig"]
-
-TOLERANCE = 0.01
-"""Share of the parameters asked for by which the control may miss them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +37,7 @@ class ControlConfig(EnhancementConfig):
     parameters: int = 100_000
     """How many it adds, as nearly as ``2 C m`` allows."""
     level: int | None = None
-    """Encoder level that it changes, from 1; None is the deepest that comes within 1 % of the
-    number, or else the one that comes nearest."""
+    """Encoder level that it changes, from 1; None is the deepest."""
 
     def __post_init__(self) -> None:
         if self.parameters < 1:
@@ -55,21 +51,10 @@ class ControlConfig(EnhancementConfig):
         """
         if self.level == 0:
             raise ConfigError("control: level 0 is the image; take an encoder level from 1.")
-        if self.level is not None:
-            candidates = [shape.level(self.level)[1]]
-        else:
-            candidates = [spec for spec in shape.features if spec.level > 0 and spec.channels]
-        deepest_first = sorted(candidates, key=lambda feature: feature.level, reverse=True)
-        near = [f for f in deepest_first if self._miss(f) <= TOLERANCE * self.parameters]
-        best = near[0] if near else min(deepest_first, key=self._miss)
-        index, _ = shape.level(best.level)
-        return Control(index, best.channels, self._width(best))
-
-    def _width(self, feature: FeatureSpec) -> int:
-        return max(1, round(self.parameters / (2 * feature.channels)))
-
-    def _miss(self, feature: FeatureSpec) -> int:
-        return abs(2 * feature.channels * self._width(feature) - self.parameters)
+        deepest = max(spec.level for spec in shape.features if spec.channels)
+        index, feature = shape.level(deepest if self.level is None else self.level)
+        width = max(1, round(self.parameters / (2 * feature.channels)))
+        return Control(index, feature.channels, width)
 
 
 class Control(Enhancement):
