@@ -100,7 +100,10 @@ def test_each_cell_runs_learns_and_keeps_the_plain_keys(architecture, name):
 
 
 def test_the_one_cell_without_sense_is_refused():
-    with pytest.raises(ConfigError, match=r"^this encoder has no feature map at level 4; it has"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^deep_supervision: this encoder has no feature map at level 4; take one of",
+    ):
         build(*REFUSED)
 
 

@@ -87,7 +87,8 @@ def _for_sizes(profile: LabelProfile) -> Iterator[Suggestion]:
             f"{100 * profile.small_objects:.0f} % of the objects are smaller than {SMALL} pixels; "
             f"share of the pixels in such objects: {named}.",
             "AFMA was made for small objects (Sang et al., TPAMI 2023). Look at the IoU of the "
-            "smallest sizes, not at mIoU alone.",
+            "smallest sizes, not at mIoU alone. Our own small study on CamVid, where the same rule "
+            "speaks for it, found no gain (docs/measured.md).",
         )
     if profile.large_share >= LARGE:
         height, width = profile.image_size
@@ -114,7 +115,8 @@ def _for_outlines(profile: LabelProfile) -> Iterator[Suggestion]:
         "fem",
         evidence,
         "FEM gives the joins of a pyramid the high frequencies of its maps (Liu et al., ChinaMM "
-        "2022).",
+        "2022). One training on CamVid gained 2.6 points with FPN (docs/measured.md); one seed "
+        "proves nothing.",
     )
     yield Suggestion(
         "fam",
