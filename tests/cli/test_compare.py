@@ -89,9 +89,23 @@ def test_seeds_are_taken_as_users_write_them(words, seeds):
     assert plan.enhancements == ("none", "afma")
 
 
-@pytest.mark.parametrize("word", ["4..2", "x", "0..x"])
+@pytest.mark.parametrize("word", ["4..2", "x", "0..x", "-1"])
 def test_seeds_that_cannot_be_meant_are_one_sentence(word, capsys):
     assert main(["compare", "demo", "--seeds", word]) == 2
     errors = capsys.readouterr().err
     assert "seeds" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--architectures", "unett,unet"], "did you mean 'unet'"),
+        (["--enhancements", "none", "celt+afmma"], "did you mean 'afma'"),
+        (["--enhancements", "none", "control=celt"], "no set celt"),
+    ],
+)
+def test_misspelt_names_are_refused_before_anything_is_written(words, message, tmp_path, capsys):
+    assert main(["compare", "demo", *words, "--out", str(tmp_path / "lab")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "lab").exists()

@@ -119,6 +119,7 @@ def _is_recipe(word: str) -> bool:
 def _compare_plan(words: Sequence[str]) -> int:
     plan, options = _read_plan(words)
     _check_pictures(options.pictures)
+    _check_plan(plan)
     folder = options.out or Path("lab") / "-".join(plan.recipes)
     from segloom.comparison import compare
     from segloom.comparison.local import ComparisonStopped
@@ -140,6 +141,19 @@ def _compare_plan(words: Sequence[str]) -> int:
         print("segloom: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return _print(result)
+
+
+def _check_plan(plan: ComparisonPlan) -> None:
+    """Refuse names that do not exist: a misspelt one would be found when its cell fails."""
+    from segloom.cli.train import check_names
+
+    sets = [name for name in plan.enhancements if name.partition("=")[0] not in ("none", "control")]
+    enhancements = tuple(part.strip() for name in sets for part in name.split("+"))
+    for recipe in plan.recipes.values():
+        for architecture in plan.architectures or (recipe.model.architecture,):
+            update = {"architecture": architecture, "enhancements": enhancements}
+            model = recipe.model.model_copy(update=update)
+            check_names(recipe.model_copy(update={"model": model}))
 
 
 def _dry_run(plan: ComparisonPlan, folder: Path, workers: int) -> int:
@@ -167,7 +181,7 @@ def _dry_run(plan: ComparisonPlan, folder: Path, workers: int) -> int:
         f"once {total / 3600 / workers:.1f} hours and {peak * workers:.1f} GiB, if each has cores "
         "of its own"
     )
-    return 0
+    return 0 if total else 1
 
 
 def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:

@@ -33,6 +33,8 @@ def run(words: Sequence[str]) -> int:
             raise ConfigError("name a recipe, for example `segloom plan demo`.")
         return 0
     out, limit = _take(words, "--out"), _number(_take(words, "--limit") or "500")
+    if out and not out.endswith((".yaml", ".yml")):
+        raise ConfigError(f"a plan is a YAML file; end its name with .yaml, not {Path(out).name}.")
     from segloom.cli.progress import progress_bar
     from segloom.cli.train import resolve
 
@@ -81,8 +83,6 @@ def _write(path: Path, plan: str) -> None:
 
     from segloom.files import write_text
 
-    if path.suffix not in (".yaml", ".yml"):
-        raise ConfigError(f"a plan is a YAML file; end its name with .yaml, not {path.name}.")
     write_text(path, yaml.safe_dump(json.loads(plan), sort_keys=False, width=100))
 
 

@@ -68,6 +68,10 @@ def _stated(recipe: str, config: RunConfig | None, measured: Sequence[Measured])
     values = {} if config is None else _protocol(config)
     if run is None:
         return values
+    if config is not None:  # what is compared differs between the cells
+        own = [other.group for other in measured if other.group.recipe == recipe]
+        values["model"]["architecture"] = ", ".join(dict.fromkeys(g.architecture for g in own))
+        values["model"]["encoder_name"] = ", ".join(dict.fromkeys(g.encoder for g in own))
     if config is None:  # label PNGs: nothing is known of their training
         values = {"data": {"name": run.data.name if run.data else recipe}, "eval": {}}
     values["eval"]["split"] = run.split

@@ -89,6 +89,13 @@ class ComparisonPlan(Section):
                 found.append(item)
         return tuple(found)
 
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not all(0 <= seed < 2**31 for seed in value):
+            raise ValueError(f"a seed is a number from 0 to {2**31 - 1}")
+        return value
+
     @field_validator("enhancements", mode="before")
     @classmethod
     def _read_sets(cls, value: Any) -> Any:
