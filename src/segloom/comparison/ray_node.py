@@ -14,7 +14,6 @@ from typing import Any
 
 from segloom.comparison.cells import attempts_file, forget_failure, log_file, outcome
 from segloom.comparison.plan import Cell
-from segloom.comparison.worker import work
 from segloom.run_directory import RunDirectory
 
 __all__ = ["Place", "Report", "do_cell", "place_cell"]
@@ -71,6 +70,9 @@ def do_cell(cell: Cell, place: Place) -> Report:
     try:
         here.path.parent.mkdir(parents=True, exist_ok=True)
         forget_failure(here)
+        # `python -m` runs that module too, and warns if its package has imported it.
+        from segloom.comparison.worker import work
+
         work([here])  # waits while an earlier attempt, just cancelled, saves its state
         found = outcome(here)
         assert found  # noqa: S101 - for the type checker; work ends no sooner

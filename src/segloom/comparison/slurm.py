@@ -18,7 +18,6 @@ from segloom.comparison.budget import budgeted_cells
 from segloom.comparison.cells import forget_failure, log_file, outcome, record_failure
 from segloom.comparison.local import MAX_ATTEMPTS, ComparisonStopped, stop_requests
 from segloom.comparison.plan import Cell, read_plan
-from segloom.comparison.worker import work
 from segloom.config.engine import EngineOptions
 from segloom.errors import ConfigError
 
@@ -67,6 +66,9 @@ def _do(cell: Cell) -> None:
 
     signal.signal(number, stop)
     try:
+        # `python -m` runs that module too, and warns if its package has imported it.
+        from segloom.comparison.worker import work
+
         work([cell])
     except KeyboardInterrupt:
         if not received or not callable(queue_again):
