@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from support.comparisons import measured, study
 
-from segloom.comparison.analysis import analyse
+from segloom.comparison.analysis import FailedCell, analyse
 from segloom.comparison.tables import latex, markdown
 
 
@@ -30,3 +30,12 @@ def test_identical_runs_have_a_row_without_a_p_value():
     assert pair["sentence"] == "both give the same scores"
     assert "| no difference detected |" in markdown(values)
     assert "nan" not in markdown(values) + latex(values)
+
+
+def test_latex_says_how_many_seeds_there_are_and_which_are_missing():
+    runs = [measured("none", 0, 0.4), measured("afma", 0, 0.5)]
+    lost = FailedCell("afma-seed1", runs[0].group, "afma", 1, "failed", "50 % of_memory.")
+    text = latex(analyse(runs, baseline="none", missing=[lost]))
+    row = next(line for line in text.splitlines() if line.startswith("afma"))
+    assert row.startswith("afma & 1 & ")
+    assert r"{\footnotesize afma-seed1: failed. 50 \% of\_memory.} \\" in text

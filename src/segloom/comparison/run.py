@@ -152,6 +152,11 @@ def compare_runs(
         ConfigError: Label PNGs without data, or a baseline that is not there.
         DataError: A run was not measured, or a label map cannot be used.
     """
+    if (folder / "plan.yaml").is_file():
+        raise ConfigError(
+            f"{folder} holds a comparison of its own cells, whose tables this would replace; "
+            "choose another folder with --out."
+        )
     named = [_split_name(text) for text in runs]
     has_foreign = any(not RunDirectory(path).config.is_file() for _, path in named)
     is_named = has_foreign or any(name for name, _ in named)

@@ -82,18 +82,22 @@ def latex(comparison: dict[str, Any]) -> str:
     names = shown_scores(comparison)
     lines = [
         r"% needs \usepackage{booktabs}",
-        r"\begin{tabular}{l" + "r" * (len(names) + 2) + "}",
+        r"\begin{tabular}{l" + "r" * (len(names) + 3) + "}",
         r"\toprule",
-        " & ".join(["", *(_tex(name) for name in names), "gain in mIoU", "$p$"]) + r" \\",
+        " & ".join(["", "seeds", *(_tex(name) for name in names), "gain in mIoU", "$p$"]) + r" \\",
     ]
     for group in comparison["groups"]:
         pairs = {pair["variant"]: pair for pair in group["pairs"]}
-        lines += [r"\midrule", rf"\multicolumn{{{len(names) + 3}}}{{l}}{{{_tex(title(group))}}} \\"]
+        width = len(names) + 4
+        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{{_tex(title(group))}}} \\"]
         for row in group["rows"]:
-            cells = [_tex(row["variant"])]
+            cells = [_tex(row["variant"]), str(len(row["seeds"]))]
             cells += [mean_and_spread(row["scores"].get(name), r"$\pm$") for name in names]
             cells += [_tex(cell) for cell in _gain_cells(pairs.get(row["variant"]))[:2]]
             lines.append(" & ".join(cells) + r" \\")
+            for lost in row["missing"]:
+                text = _tex(f"{lost['name']}: {lost['state']}. {lost['cause']}")
+                lines.append(rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {text}}} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
