@@ -7,19 +7,16 @@ The same files come out each time on one machine.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import ideas
+import networks
 import torch
+from matplotlib.figure import Figure
+from style import save
 
 FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER))
-
-import ideas  # noqa: E402
-import networks  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-from style import save  # noqa: E402
 
 FIGURES: dict[str, Callable[[], Figure]] = {
     "afma": ideas.afma,
