@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from segloom.config.data import DataConfig
+from segloom.data.dlse_classes import DLSE_CLASSES
 from segloom.data.lists import read, read_list
-from segloom.errors import DataError
+from segloom.data.readers import read_labelled_source, read_source
+from segloom.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -106,3 +109,21 @@ def test_a_split_without_list_is_refused_with_the_option(folder):
     config = DataConfig(name="list", lists={"train": folder / "train.txt"})
     with pytest.raises(DataError, match=r"'val' \(there are lists for train\).*data\.lists: {val:"):
         read(config, "val")
+
+
+def test_a_list_takes_the_classes_of_dlse_from_colours_or_label_ids(tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.jpg")
+    pixels = np.array([[(128, 64, 128), (111, 74, 0), (1, 1, 1), (9, 9, 9)]], np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "color.png")
+    Image.fromarray(np.array([[7, 5, 0, 200]], np.uint8)).save(tmp_path / "ids.png")
+    for name, mask_format in (("color", "auto"), ("ids", "index")):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f"a.jpg,{name}.png\n")
+        config = DataConfig(
+            name="list", lists={"train": path}, scheme="dlse", mask_format=mask_format
+        )
+        source, labels, decoder = read_labelled_source(config, "train")
+        assert labels == DLSE_CLASSES
+        assert decoder.decode(source.records[0].mask).tolist() == [[0, 11, 3, 3]]
+    with pytest.raises(ConfigError, match=r"data\.scheme is for the reader cityscapes or list"):
+        read_source(DataConfig(name="folder", root=tmp_path, scheme="dlse"), "train")

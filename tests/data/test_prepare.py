@@ -99,13 +99,16 @@ def test_unknown_colours_and_mixed_folders_are_refused(labeled, tmp_path, capsys
     (tmp_path / "p.txt").write_text("0 0 0 void\n128 64 128 road\n")
     words = ["data", "prepare", str(labeled), "--palette", str(tmp_path / "p.txt")]
     assert main([*words, "--out", str(tmp_path / "a")]) == 2
-    assert "0001TP_006690_L.png holds colours outside the 2 classes" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "0001TP_006690_L.png holds colours outside the 2 classes" in error
+    assert f"Add them to {tmp_path / 'p.txt'}, or take the rest as void with --unknown" in error
     assert not (tmp_path / "a" / "counts.json").exists()
     assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "7"]) == 2
     assert "unknown values cannot become 7" in capsys.readouterr().err
     assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "blue"]) == 2
     assert "--unknown is error, void or a class id, not 'blue'" in capsys.readouterr().err
-    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "void"]) == 2
+    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "void"]) == 0
+    assert main([*words, "--out", str(tmp_path / "a"), "--unknown", "1"]) == 2
     assert "prepared with other colours or classes" in capsys.readouterr().err
     assert main([*words, "--out", str(labeled), "--unknown", "void"]) == 2
     assert "is not empty and was not prepared by segloom" in capsys.readouterr().err
@@ -130,3 +133,20 @@ def test_palette_files_that_cannot_be_used(text, message, tmp_path):
         read_palette(tmp_path / "p.txt")
     with pytest.raises(ConfigError, match="there is no palette file"):
         read_palette(tmp_path / "none.txt")
+
+
+def test_a_refused_palette_can_be_mended_and_the_written_maps_stay(tmp_path, capsys):
+    for name, color in (("a", (0, 0, 0)), ("b", (9, 9, 9))):
+        Image.new("RGB", (3, 2), color).save(tmp_path / f"{name}.png")
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for name in "ab":
+        (tmp_path / f"{name}.png").rename(labels / f"{name}.png")
+    words = ["data", "prepare", str(labels), "--out", str(tmp_path / "out")]
+    assert main(words) == 2  # b has none of CamVid's colours, a was written
+    assert "These 11 are CamVid's; give the colours of another" in capsys.readouterr().err
+    before = (tmp_path / "out" / "a.png").stat().st_mtime_ns
+    assert main([*words, "--unknown", "void"]) == 0
+    assert (tmp_path / "out" / "a.png").stat().st_mtime_ns == before
+    assert main(words) == 2  # void maps are not those of a strict call
+    assert "prepared with other colours or classes" in capsys.readouterr().err

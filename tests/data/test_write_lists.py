@@ -12,6 +12,7 @@ from segloom.cli.main import main
 from segloom.config.data import DataConfig
 from segloom.config.load import read_config
 from segloom.data import build_dataset
+from segloom.data.dlse_classes import DLSE_NEUTRAL
 from segloom.data.readers import read_source
 from segloom.data.write_lists import write_lists
 from segloom.errors import DataError
@@ -95,6 +96,18 @@ def test_lists_mean_the_classes_of_cityscapes(tmp_path, cityscapes_tree, kinds, 
     root = cityscapes_tree(tmp_path / "data", CITIES, kinds=kinds)
     config = DataConfig(name="cityscapes", root=root, cache=False, **changes)
     assert check_equal_masks(config, tmp_path / "lists") == {"train": 4, "val": 2}
+
+
+def test_lists_give_unknown_colours_the_class_that_the_scheme_of_dlse_gives(
+    tmp_path, cityscapes_tree
+):
+    root = cityscapes_tree(tmp_path / "data", CITIES, kinds=("color",))
+    path = root / "gtFine/train/aachen/aachen_000000_000019_gtFine_color.png"
+    Image.new("RGB", (8, 34), (9, 8, 7)).save(path)
+    config = DataConfig(name="cityscapes", root=root, scheme="dlse", cache=False)
+    check_equal_masks(config, tmp_path / "lists")
+    options = read_config(tmp_path / "lists" / "data.yaml").data
+    assert (build_dataset(options, "train").read(0).mask == DLSE_NEUTRAL).all()
 
 
 def save(path, pixels):

@@ -132,7 +132,8 @@ def test_the_verb_trains(squares: Path, tmp_path: Path, capsys: pytest.CaptureFi
     words += ["--data.root", str(squares), "--data.classes", "ground", "square", "--steps", "1"]
     words += ["--data.batch-size", "1", "--data.cache", "False", "--geometry", "simple"]
     assert main(["edges", "train", *words]) == 0
-    output = capsys.readouterr().out
+    output, errors = capsys.readouterr()
+    assert "training HED: 1 steps of 1 images each, saved to " in errors
     assert "step 1: loss " in output
     assert f"{tmp_path / 'run' / 'hed.safetensors'} is trained" in output
 

@@ -90,6 +90,12 @@ def _train(words: Sequence[str]) -> int:
     from segloom.training.edges import train_edges
 
     console = Console(stderr=True)
+    console.print(
+        f"training HED: {config.steps} steps of {config.data.batch_size} images each, saved to "
+        f"{config.out} every {config.save_every} steps",
+        highlight=False,
+        soft_wrap=True,
+    )
     columns = (TextColumn("loss {task.fields[loss]}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeLeft(), console=console, disable=not console.is_terminal, transient=True

@@ -109,7 +109,9 @@ class DataConfig(Section):
     """Reader cityscapes: last epoch, from 1, in which they are; afterwards the finely labelled
     images alone are drawn from. None never stops."""
     scheme: Literal["default", "dlse"] = "default"
-    """Reader cityscapes: the benchmark's 19 classes, or the 29 of DLSE, void among them."""
+    """Readers cityscapes and list: dlse takes the 29 classes of DLSE, void among them, from the
+    colours of Cityscapes (mask_format index: its label ids), in the place of the benchmark's 19 or,
+    of a list, of classes."""
     coarse: bool = False
     """Reader cityscapes: train on the coarsely labelled images of train_extra as well."""
     fold: int = Field(0, ge=0, le=2)

@@ -50,6 +50,8 @@ class LabelDecoder:
     """Whether the table is the user's own label map, which lists every value."""
     unknown: int | None = None
     """Class id of a value outside the table; None refuses it."""
+    mend: str = ""
+    """What the refusal advises; empty names the options of a data set."""
 
     @property
     def label_map(self) -> dict[str, int]:
@@ -113,6 +115,8 @@ class LabelDecoder:
         start = f"label map {path} holds {what} outside the {self.num_classes} classes: {shown}."
         if stored.is_lossy:
             return f"{start} It is a JPEG, which changes labels; export label maps as PNG."
+        if self.mend:
+            return f"{start} {self.mend}"
         if self.mask_format == "color" or self.is_complete:
             entries = ", ".join(f'"{name}": {IGNORE_INDEX}' for name in names[:8])
             return f"{start} Make them void with data.label_map: {{{entries}}}, or give class ids."

@@ -4,6 +4,9 @@ Columns are image, label map and, if there is a third, edge map; a first line wi
 give them in another order. Columns are divided by commas, semicolons or tabs, else by spaces; with
 commas, semicolons and tabs a path may hold spaces, and quotes work as in CSV. Empty lines and lines
 that begin with # do not count. Paths are relative to the list or to the root of the data set.
+
+Lists know no classes, unless ``data.scheme dlse`` says that the label maps are those of Cityscapes
+and their classes DLSE's, whose program reads such lists.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segloom.config.data import DataConfig
+from segloom.data.cityscapes_labels import dlse_map
+from segloom.data.dlse_classes import DLSE_CLASSES, DLSE_NEUTRAL
+from segloom.data.labels import LabelFormat
 from segloom.data.source import DatasetSource, check_split, unique_ids
 from segloom.errors import DataError
 from segloom.types import Record
@@ -46,7 +52,17 @@ def read(config: DataConfig, split: str) -> DatasetSource:
             f"no list for the split '{split}' ({have}); name its file with "
             f"data.lists: {{{split}: FILE}}."
         )
-    return DatasetSource(read_list(config.lists[split].expanduser(), config.root))
+    records = read_list(config.lists[split].expanduser(), config.root)
+    if config.scheme == "default":
+        return DatasetSource(records)
+    form: LabelFormat = "index" if config.mask_format == "index" else "color"
+    return DatasetSource(
+        records,
+        DLSE_CLASSES,
+        form,
+        label_map=dlse_map(colors=form == "color"),
+        unknown=DLSE_NEUTRAL,
+    )
 
 
 def read_lines(path: Path) -> list[str]:

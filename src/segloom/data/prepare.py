@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -96,22 +96,31 @@ def prepare(
 def _keep_rule(out: Path, decoder: LabelDecoder) -> None:
     """Note which decoder fills the folder; refuse to mix two."""
     path = out / RULE
-    if path.is_file():
-        if json.loads(path.read_text()).get("decoder") != decoder.fingerprint:
-            raise DataError(
-                f"{out} holds label maps that were prepared with other colours or classes; give "
-                "another --out, or remove it."
-            )
-        return
-    if out.is_dir() and any(out.iterdir()):
+    is_empty = not out.is_dir() or all(found == path for found in out.iterdir())
+    if not is_empty and not path.is_file():
         raise DataError(f"{out} is not empty and was not prepared by segloom; give another --out.")
+    # maps that were written while unknown values were refused hold none
+    strict = replace(decoder, unknown=None).fingerprint
+    if not is_empty and json.loads(path.read_text()).get("decoder") not in (
+        decoder.fingerprint,
+        strict,
+    ):
+        raise DataError(
+            f"{out} holds label maps that were prepared with other colours or classes; give "
+            "another --out, or remove it."
+        )
     write_json(path, {"decoder": decoder.fingerprint, "label_map": decoder.label_map})
 
 
 def camvid_labels(unknown: int | None = None) -> tuple[LabelSet, LabelDecoder]:
     """Give CamVid's 11 classes and the decoder that merges its 32 colours into them."""
     count = len(CAMVID.classes)
-    return CAMVID, make_decoder(count, "color", label_map=MERGE, unknown=unknown)
+    decoder = make_decoder(count, "color", label_map=MERGE, unknown=unknown)
+    return CAMVID, replace(
+        decoder,
+        mend="These 11 are CamVid's; give the colours of another data set with --palette FILE, or "
+        "take the rest as void with --unknown void.",
+    )
 
 
 def read_palette(path: Path, unknown: int | None = None) -> tuple[LabelSet, LabelDecoder]:
@@ -143,4 +152,7 @@ def read_palette(path: Path, unknown: int | None = None) -> tuple[LabelSet, Labe
         colors.append(color)
         names.append(" ".join(words[3:]) or f"class {len(names)}")
     labels = LabelSet(tuple(names), tuple(colors))
-    return labels, make_decoder(len(colors), "color", palette=colors, unknown=unknown)
+    decoder = make_decoder(len(colors), "color", palette=colors, unknown=unknown)
+    return labels, replace(
+        decoder, mend=f"Add them to {path}, or take the rest as void with --unknown void."
+    )

@@ -39,8 +39,12 @@ DATASETS = {
 ROOTLESS = frozenset({"list", "scenes"})
 """Those of them that do without a folder `data.root`."""
 
-CITYSCAPES_ALONE = frozenset({"scheme", "coarse", "fold"})
-"""Options that no other reader looks at."""
+OPTIONS_OF = {
+    "coarse": ("cityscapes",),
+    "fold": ("cityscapes",),
+    "scheme": ("cityscapes", "list"),
+}
+"""Option to the readers that look at it."""
 
 ENTRY_POINT_GROUP = "segloom.datasets"
 
@@ -67,11 +71,12 @@ def read_source(config: DataConfig, split: str) -> DatasetSource:
             "data.mask_format multilabel is for the reader folder; the label maps of "
             f"{config.name} hold one class per pixel, so set data.mask_format: auto."
         )
-    if config.name != "cityscapes" and (asked := CITYSCAPES_ALONE & _given(config)):
-        raise ConfigError(
-            f"data.{min(asked)} is for the reader cityscapes, and {config.name} would not look at "
-            "it; leave it out."
-        )
+    for option in sorted(_given(config) & OPTIONS_OF.keys()):
+        if config.name not in OPTIONS_OF[option]:
+            raise ConfigError(
+                f"data.{option} is for the reader {' or '.join(OPTIONS_OF[option])}, and "
+                f"{config.name} would not look at it; leave it out."
+            )
     module, _, attribute = known[config.name].partition(":")
     read: Callable[[DataConfig, str], DatasetSource] = getattr(import_module(module), attribute)
     source = read(config, split)

@@ -42,8 +42,7 @@ def write_lists(config: DataConfig, out: Path, edges: Path | None = None) -> Wri
 
     Nothing is written before all splits and their edge maps are known to fit into lists.
     ``data.yaml`` holds the options with which the reader ``list`` gives every label map the same
-    class ids; what it cannot say is the class of values that the data set does not list
-    (``data.scheme dlse``), so that a label map with such a value is refused.
+    class ids.
 
     Args:
         config: The data set.
@@ -147,6 +146,8 @@ def _options(config: DataConfig, source: DatasetSource) -> dict[str, Any]:
         values: dict[str, Any] = config.model_dump(mode="json", include=set(names))
         return {name: values[name] for name in names if values[name] not in ([], {}, "auto")}
     labels, decoder = settle_labels(config, source, source)
+    if config.scheme == "dlse" and decoder.unknown is not None:  # unknown values have a class
+        return {"scheme": config.scheme, "mask_format": decoder.mask_format}
     palette = config.palette or (own.palette if own.classes == labels.classes else ())
     is_color, is_index = (decoder.mask_format == kind for kind in ("color", "index"))
     if not is_color and palette == default_palette(len(labels.classes)):
