@@ -109,3 +109,12 @@ def test_misspelt_names_are_refused_before_anything_is_written(words, message, t
     assert main(["compare", "demo", *words, "--out", str(tmp_path / "lab")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "lab").exists()
+
+
+def test_a_plan_without_recipes_is_not_taken_for_a_recipe(tmp_path, capsys):
+    path = tmp_path / "plan.yaml"
+    path.write_text("architectures: [unet]\nenhancements: [none, afma]\n")
+    assert main(["compare", str(path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"{path} has architectures as a plan, but no recipes; add recipes: with one" in error
+    assert not (tmp_path / "out").exists()

@@ -227,6 +227,11 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a plan, such as enhancements: and recipes:.")
     if "recipes" not in values:  # a recipe of the user's own
+        if of_plans := [key for key in values if key in ComparisonPlan.model_fields]:
+            raise ConfigError(
+                f"{path} has {of_plans[0]} as a plan, but no recipes; add recipes: with one or "
+                f"more of {', '.join(list_recipes())}."
+            )
         return ComparisonPlan(), {path.stem: load_run_config(path)}
     recipes = values.pop("recipes")
     if isinstance(recipes, str):
