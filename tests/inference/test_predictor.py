@@ -34,6 +34,7 @@ def predictor(model: SegmentationModel, labels: LabelSet) -> Predictor:
         {"window": (32, 48)},
         {"flip": True, "scales": (0.5, 1.0)},
         {"window": (64, 64), "overlap": 0.25, "flip": True},
+        {"window": (64, 64), "flip": True, "average": "logits"},
     ],
 )
 def test_labels_and_probabilities_agree(
@@ -48,6 +49,18 @@ def test_labels_and_probabilities_agree(
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
     np.testing.assert_array_equal(label_map, probabilities.argmax(0))
+
+
+@torch.inference_mode()
+def test_logits_of_views_are_averaged_if_asked(model: SegmentationModel, labels: LabelSet) -> None:
+    image = picture(48, 64)
+    pixels = model.normalize(torch.from_numpy(image).permute(2, 0, 1)[None])
+    mean = (model(pixels) + model(pixels.flip(-1)).flip(-1)) / 2
+    config = InferenceConfig(device="cpu", flip=True, average="logits")
+    predictor = Predictor(model, labels, config)
+    np.testing.assert_array_equal(predictor.label_map(image), mean.argmax(1)[0].numpy())
+    expected = mean.softmax(1)[0].numpy()
+    np.testing.assert_allclose(predictor.probabilities(image), expected, atol=1e-5)
 
 
 @torch.inference_mode()

@@ -28,6 +28,8 @@ class InferenceConfig(Section):
     """Zooms whose scores are averaged."""
     flip: bool = False
     """Average with the scores of the mirrored image."""
+    average: Literal["probabilities", "logits"] = "probabilities"
+    """What zooms and mirror images average; SFNet's scripts average logits."""
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

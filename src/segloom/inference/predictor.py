@@ -147,7 +147,7 @@ class Predictor:
         values = np.empty((self.num_classes, *image.shape[:2]), np.float32)
         with torch.inference_mode():
             for top, scores in self._score_rows(tensor):
-                if not self._averages_views:
+                if not self._scores_are_probabilities:
                     scores = self.graph.activate(scores[None])[0]
                 values[:, top : top + scores.shape[1]] = scores.numpy(force=True)
         return values
@@ -155,6 +155,10 @@ class Predictor:
     @property
     def _averages_views(self) -> bool:
         return self.config.flip or tuple(self.config.scales) != (1.0,)
+
+    @property
+    def _scores_are_probabilities(self) -> bool:
+        return self._averages_views and self.config.average == "probabilities"
 
     def _tensor(self, image: NDArray[np.uint8]) -> Tensor:
         """Bring ``(H, W, C)`` to the device as ``(1, C, H, W)``, channels last, without a copy."""
@@ -186,7 +190,7 @@ class Predictor:
         return side, side
 
     def _score_rows(self, image: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield a first row and float32 scores ``(K, rows, W)``: logits, or averages of views."""
+        """Yield a first row and float32 scores ``(K, rows, W)``, as `_score` gives them."""
         window = self._window(image)
         if window is None:
             try:
@@ -207,12 +211,12 @@ class Predictor:
 
     def _label(self, scores: Tensor) -> Tensor:
         """Label what `_score` gives: uint8 ``(B, H, W)``."""
-        if self._averages_views:
+        if self._scores_are_probabilities:
             return self.graph.label_probabilities(scores)
         return self.graph.label_logits(scores)
 
     def _score(self, image: Tensor) -> Tensor:
-        """Score uint8 ``(B, C, H, W)``: logits, or the average probabilities of views."""
+        """Score uint8 ``(B, C, H, W)``: logits, or an average of views."""
         if not self._averages_views:
             return self.graph.logits(image)
         return average_views(
@@ -220,7 +224,7 @@ class Predictor:
             self.graph.logits,
             scales=self.config.scales,
             flip=self.config.flip,
-            activate=self.graph.activate,
+            activate=self.graph.activate if self._scores_are_probabilities else None,
         )
 
 

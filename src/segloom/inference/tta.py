@@ -1,4 +1,4 @@
-"""Averaging a network's probabilities over zooms and mirror images of a picture.
+"""Averaging a network's scores over zooms and mirror images of a picture.
 
 Axes: B batch, C image channels, K classes, H W image size.
 """
@@ -22,30 +22,28 @@ def average_views(
     flip: bool = False,
     activate: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Average the probabilities of zoomed and left-right mirrored views.
+    """Average the scores of zoomed and left-right mirrored views.
 
-    Logits are zoomed back before they become probabilities, bilinearly.
+    Logits are zoomed back, bilinearly, before they become anything else.
 
     Args:
         image: uint8 ``(B, C, H, W)``.
         logits: Turns such an image of any size into float ``(B, K, h, w)`` of its size.
         scales: Zooms; 0.5 shows the network an image of half the height and width.
         flip: Take the mirror image of every zoom as well.
-        activate: Turns float32 logits into probabilities; None is the softmax over K.
+        activate: Turns float32 logits into what is averaged, such as probabilities; None leaves
+            them as they are.
 
     Returns:
-        float32 ``(B, K, H, W)``; of the softmax, they sum to 1 over K.
+        float32 ``(B, K, H, W)``.
     """
-    activate = activate or _softmax
     views = _logits_of_views(image, logits, scales, flip)
-    total = activate(next(views))
+    if activate is not None:
+        views = map(activate, views)
+    total = next(views).clone()
     for scores in views:
-        total.add_(activate(scores))
+        total.add_(scores)
     return total.div_(len(scales) * (2 if flip else 1))
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.softmax(dim=1)
 
 
 def _logits_of_views(
