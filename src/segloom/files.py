@@ -50,7 +50,7 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write ``content`` as indented JSON; NaN is refused, so pass None for "no value"."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 

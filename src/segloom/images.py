@@ -85,9 +85,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} may not be read; check its permissions.") from error
     except MemoryError as error:
         raise DataError(f"{path} does not fit into memory; cut it into parts.") from error
+    # Decoders meet damaged files with many kinds of exception (OSError, SyntaxError,
+    # struct.error, EOFError, ...): a user must hear which file it was.
     except Exception as error:
-        # Decoders meet damaged files with many kinds of exception (OSError, SyntaxError,
-        # struct.error, EOFError, ...): a user must hear which file it was.
         raise DataError(
             f"{path} is damaged or cut short ({error}); copy or export it again."
         ) from error

@@ -287,7 +287,7 @@ def _plain(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())
 
 
-def _shorten(text: str, font: Any, width: float) -> str:
+def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
     """Cut a text to ``width`` pixels, with three dots where something is missing."""
     if font.getlength(text) <= width:
         return text

@@ -7,9 +7,9 @@ from it. Shares are 0 to 1; what does not exist is None.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -234,11 +234,11 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _value(number: Any) -> float | None:
+def _value(number: SupportsFloat) -> float | None:
     number = float(number)
     return number if math.isfinite(number) else None
 
 
-def _median(values: Any) -> float | None:
+def _median(values: Iterable[float | None]) -> float | None:
     given = sorted(value for value in values if value is not None)
     return float(np.median(given)) if given else None

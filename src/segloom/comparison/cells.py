@@ -130,7 +130,7 @@ def run_cell(
         return found
     try:
         result = (work or _train_and_test)(cell.config, show_progress=show_progress)
-    except Exception as error:
+    except Exception as error:  # one failed cell shall not end the comparison
         if is_disk_full(error, cell.path):
             raise  # every other cell would fail of it too
         cause = _cause(error)

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from segloom.comparison.cells import claim, forget_failure, outcome, record_failure
@@ -85,7 +86,7 @@ def run_on_ray(
 class _Tasks:
     """The cells that Ray has, each with its lock."""
 
-    def __init__(self, ray: Any, folder: Path, options: EngineOptions) -> None:
+    def __init__(self, ray: ModuleType, folder: Path, options: EngineOptions) -> None:
         self._ray = ray
         resources = _resources(ray, options)
         self._place = Place(_identity(folder), options.scratch, Path.cwd(), not resources[1])
@@ -212,7 +213,7 @@ def _identity(folder: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _resources(ray: Any, options: EngineOptions) -> tuple[int, float, int]:
+def _resources(ray: ModuleType, options: EngineOptions) -> tuple[int, float, int]:
     """Find what a cell asks for: cores, GPUs, bytes of memory.
 
     Raises:
@@ -233,7 +234,7 @@ def _resources(ray: Any, options: EngineOptions) -> tuple[int, float, int]:
 
 
 @contextmanager
-def _connection(address: str | None) -> Iterator[Any]:
+def _connection(address: str | None) -> Iterator[ModuleType]:
     """Connect to a cluster, or start one on this machine; a connection of the caller's stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -269,7 +270,7 @@ def _connection(address: str | None) -> Iterator[Any]:
 
 
 @contextmanager
-def _told_when_lost(ray: Any) -> Iterator[None]:
+def _told_when_lost(ray: ModuleType) -> Iterator[None]:
     try:
         yield
     except (ray.exceptions.RayError, ConnectionError) as error:

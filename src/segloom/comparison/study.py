@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from segloom.files import write_text
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.samplers import BaseSampler
     from optuna.trial import Trial
 
 __all__ = ["ask", "import_optuna", "open_folder", "open_study", "sampler", "working_alone"]
@@ -31,7 +33,7 @@ __all__ = ["ask", "import_optuna", "open_folder", "open_study", "sampler", "work
 STUDY = "segloom"
 
 
-def import_optuna() -> Any:
+def import_optuna() -> ModuleType:
     """Import Optuna, which only speaks up when something is wrong.
 
     Raises:
@@ -152,7 +154,7 @@ def open_study(plan: TuningPlan, folder: Path) -> Study:
     return study
 
 
-def sampler(plan: TuningPlan, number: int) -> Any:
+def sampler(plan: TuningPlan, number: int) -> BaseSampler:
     """Make the sampler that draws one trial: a tree-structured Parzen estimator.
 
     Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. Its random numbers
@@ -161,7 +163,10 @@ def sampler(plan: TuningPlan, number: int) -> Any:
     """
     seed = int(np.random.SeedSequence((plan.seed, number)).generate_state(1)[0])
     optuna = import_optuna()
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=plan.startup_trials)
+    drawing: BaseSampler = optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=plan.startup_trials
+    )
+    return drawing
 
 
 def ask(trial: Trial, axis: Axis) -> Any:

@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> int:
             time.sleep(0.5)
     except KeyboardInterrupt:
         return STOPPED
-    except Exception as error:
+    except Exception as error:  # libraries have many words for a full disk
         if is_disk_full(error, cell.path):
             return DISK_FULL
         raise

@@ -137,5 +137,5 @@ def _row(trial: TrialResult) -> tuple[Any, ...]:
     return (trial.number, trial.state, trial.miou, trial.epochs, trial.seconds)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -89,7 +89,7 @@ def tune(
         try:
             search.run(on_change)
             write_results(search.results())
-        except Exception as error:
+        except Exception as error:  # libraries have many words for a full disk
             if is_disk_full(error, folder):
                 raise disk_is_full(folder) from error
             raise

@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
         work(budgeted_cells(read_plan(folder), folder))
     except KeyboardInterrupt:
         return STOPPED
-    except Exception as error:
+    except Exception as error:  # libraries have many words for a full disk
         if is_disk_full(error, folder):
             return DISK_FULL
         raise

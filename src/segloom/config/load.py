@@ -143,7 +143,9 @@ def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in top.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
         # Losses are a sum: a file that names terms means those alone.
-        merged[key] = _merge(old, value) if both and key != "terms" else value  # type: ignore[arg-type]
+        if key != "terms" and isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
     return merged

@@ -22,7 +22,7 @@ MAX_CROSSINGS = 20_000_000
 """Crossings of edges and rows of one polygon: no drawn outline has a hundredth of them."""
 
 
-def draw_outline(segmentation: Any, height: int, width: int, where: str) -> NDArray[np.bool_]:
+def draw_outline(segmentation: object, height: int, width: int, where: str) -> NDArray[np.bool_]:
     """Draw an object: the union of polygons ``[[x, y, x, y, ...], ...]``, or run lengths.
 
     Args:

@@ -18,6 +18,7 @@ import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def write_labels(path: Path, labels: NDArray[np.uint8], source: Volume) -> None:
     write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
-def _nibabel() -> Any:
+def _nibabel() -> ModuleType:
     try:
         import nibabel
     except ImportError as error:
@@ -181,9 +182,10 @@ def _shape(image: Any, path: Path) -> tuple[int, int, int]:
     return sides
 
 
-def _targets() -> Any:
+def _targets() -> NDArray[np.float64]:
     """Columns to the patient's left, rows to the back, slices to the head."""
-    return _nibabel().orientations.axcodes2ornt("LPS")
+    axes: NDArray[np.float64] = _nibabel().orientations.axcodes2ornt("LPS")
+    return axes
 
 
 def _orientation(image: Any, path: Path) -> NDArray[np.float64]:

@@ -4,7 +4,8 @@ A model runs ``prepare -> encoder -> enrich -> decoder -> refine -> head -> corr
 what the decoder hands out to ``supervise``. An
 enhancement overrides one or two of these sites and leaves the others as they are: the identity.
 What it needs later, for `correct` or for its auxiliary loss, it returns as its *signal*, a value:
-nothing is stored on ``self``, so that copying, compiling and exporting a model are safe.
+nothing is stored on ``self``, so that copying, compiling and exporting a model are safe. Its type
+is the enhancement's own business, hence ``Any`` here.
 
 Axes: B batch, C image channels, D decoder channels, K classes, H W image size, h w decoder size.
 """

@@ -13,7 +13,7 @@ Site: rewire, once; no parameters, no signal, and the names in the state dict st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import nn
 
@@ -79,23 +79,24 @@ class Dilation(Enhancement):
         encoder: Any = model.encoder
         encoder = getattr(encoder, "model", encoder)  # timm's, as SMP wraps it
         for stage, rate in self.rates.items():
+            blocks = list(getattr(encoder, stage, [None]))
             convolutions = [
-                getattr(block, "conv2", None) for block in getattr(encoder, stage, [None])
+                convolution
+                for block in blocks
+                if _keeps_size_by_padding(convolution := getattr(block, "conv2", None))
             ]
+            if len(convolutions) != len(blocks):
+                raise ConfigError(
+                    f"dilation: the encoder's {stage} is no stage of a ResNet with a 3x3 conv2 "
+                    "in every block; take such an encoder (resnet18, tu-resnet50), or leave "
+                    "dilation out."
+                )
             for convolution in convolutions:
-                if not _keeps_size_by_padding(convolution):
-                    raise ConfigError(
-                        f"dilation: the encoder's {stage} is no stage of a ResNet with a 3x3 conv2 "
-                        "in every block; take such an encoder (resnet18, tu-resnet50), or leave "
-                        "dilation out."
-                    )
-            for convolution in convolutions:
-                height, width = convolution.dilation  # type: ignore[union-attr]
-                convolution.dilation = (rate * height, rate * width)  # type: ignore[union-attr]
-                convolution.padding = convolution.dilation  # type: ignore[union-attr]
+                height, width = convolution.dilation
+                convolution.dilation = convolution.padding = (rate * height, rate * width)
 
 
-def _keeps_size_by_padding(module: Any) -> bool:
+def _keeps_size_by_padding(module: object) -> TypeGuard[nn.Conv2d]:
     return (
         isinstance(module, nn.Conv2d)
         and module.kernel_size == (3, 3)

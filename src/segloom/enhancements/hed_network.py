@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segloom.ops.sizes import larger_size
+
 __all__ = ["STAGES", "Geometry", "HedNetwork"]
 
 Geometry = Literal["caffe", "simple"]
@@ -127,5 +129,5 @@ def _crop(values: Tensor, margin: int, height: int, width: int) -> Tensor:
 def _at_least(image: Tensor, size: int) -> Tensor:
     """Repeat the last column and row of an image until both sides have ``size`` pixels."""
     height, width = image.shape[-2:]
-    beside, below = (torch.sym_max(length, size) - length for length in (width, height))
-    return F.pad(image, (0, beside, 0, below), mode="replicate")  # type: ignore[arg-type]
+    beside, below = (larger_size(length, size) - length for length in (width, height))
+    return F.pad(image, (0, beside, 0, below), mode="replicate")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +149,7 @@ def write_tables(
     return paths
 
 
-def _value(number: Any) -> float | None:
+def _value(number: SupportsFloat) -> float | None:
     number = float(number)
     return None if math.isnan(number) else number
 

@@ -95,7 +95,7 @@ class _Watch(TorchFunctionMode):
                 yield weight, mean
 
 
-def _tensors(value: Any) -> list[Tensor]:
+def _tensors(value: object) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
 
 

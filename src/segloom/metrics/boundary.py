@@ -75,9 +75,9 @@ class Outline(NamedTuple):
 class BoundaryScores:
     """Shares from 0 to 1, float64; NaN where a class has no boundary; ``...`` leading axes."""
 
-    mean_iou: Any
+    mean_iou: NDArray[np.float64]
     """``(..., T)`` mean of `iou` over the classes."""
-    mean_f: Any
+    mean_f: NDArray[np.float64]
     """``(..., T)`` mean of `f` over the classes."""
     iou: NDArray[np.float64]
     """``(..., T, K)`` boundary IoU."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -104,7 +104,7 @@ def _per_class(
     return np.stack([count(*pair) for pair in maps])
 
 
-def multilabel_scores(tables: Any) -> Scores:
+def multilabel_scores(tables: ArrayLike) -> Scores:
     """Score tables ``(..., K, 2, 2)`` of one image or summed over many, array or tensor."""
     counts = np.asarray(tables)
     correct, truth = counts[..., 1, 1], counts[..., 1, :].sum(-1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from segloom.errors import DataError
 
@@ -50,15 +50,15 @@ class Scores:
     All are shares from 0 to 1, float64; NaN where a score does not exist.
     """
 
-    mIoU: Any  # noqa: N815 - the name the field knows
+    mIoU: Array
     """Mean of `IoU` over the classes that occur."""
-    aAcc: Any  # noqa: N815
+    aAcc: Array
     """Share of all counted pixels that are right."""
-    mAcc: Any  # noqa: N815
+    mAcc: Array
     """Mean of `accuracy` over the classes of the truth."""
-    mDice: Any  # noqa: N815
+    mDice: Array
     """Mean of `Dice` over the classes that occur."""
-    fwIoU: Any  # noqa: N815
+    fwIoU: Array
     """Mean of `IoU` weighted by the share of the class in the truth."""
     IoU: Array
     """``(..., K)`` TP / (TP + FP + FN)."""
@@ -76,7 +76,7 @@ class Scores:
         return {name: float(getattr(self, name)) for name in SUMMARY_NAMES}
 
 
-def class_totals(matrix: Any) -> NDArray[np.int64]:
+def class_totals(matrix: ArrayLike) -> NDArray[np.int64]:
     """Sum confusion matrices ``(..., K, K)`` to int64 ``(..., K, 3)``: TP, truth, predicted."""
     counts = np.asarray(matrix, dtype=np.int64)
     if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
@@ -85,7 +85,7 @@ def class_totals(matrix: Any) -> NDArray[np.int64]:
     return np.stack([correct, counts.sum(-1), counts.sum(-2)], axis=-1)
 
 
-def scores(matrix: Any) -> Scores:
+def scores(matrix: ArrayLike) -> Scores:
     """Score confusion matrices ``(..., K, K)``: rows truth, columns prediction; array or tensor."""
     return scores_of_totals(class_totals(matrix))
 

@@ -60,9 +60,9 @@ Integers = NDArray[np.int64]
 class SizeScores:
     """Shares from 0 to 1, float64; NaN where a bucket has no object; ``...`` leading axes."""
 
-    mean_iou: Any
+    mean_iou: NDArray[np.float64]
     """``(..., S)`` mean of `iou` over the classes with objects in the bucket."""
-    recall: Any
+    recall: NDArray[np.float64]
     """``(..., S)`` share of objects found, all classes together."""
     iou: NDArray[np.float64]
     """``(..., S, K)`` IoU of a class in a bucket."""

@@ -274,7 +274,7 @@ def _named(
     return named
 
 
-def _options(name: str, options: Any) -> dict[str, Any]:
+def _options(name: str, options: object) -> dict[str, Any]:
     if options == AS_MODULE:
         raise ConfigError(
             f"enhancement {name} was attached as a module, whose options were not saved; pass the "

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from segloom.enhancements.base import Enhancement
 from segloom.ops.binary import num_labels
 from segloom.ops.resize import resize
+from segloom.ops.sizes import larger_size
 from segloom.types import IGNORE_INDEX, LabelSet, Mode, ModelShape, Prediction
 
 __all__ = ["SegmentationModel"]
@@ -111,8 +112,8 @@ class SegmentationModel(nn.Module):
         mean, std = (*mean, *[0.0] * missing), (*std, *[1.0] * missing)
         self.pixel_mean = torch.tensor(mean).view(1, -1, 1, 1)
         self.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
-        for part in self.enhancements.values():
-            part.set_normalization(self.pixel_mean, self.pixel_std)  # type: ignore[operator]
+        for _, part in self._parts():
+            part.set_normalization(self.pixel_mean, self.pixel_std)
 
     def normalize(self, image: Tensor) -> Tensor:
         """Turn pixels of 0 to 255, any dtype, ``(B, C, H, W)``, into what the network expects."""
@@ -132,7 +133,7 @@ class SegmentationModel(nn.Module):
         height, width = image.shape[-2:]
         image = self._pad(image)
         seen = image[:, : self.shape.image_channels] if self.edge_channels else image
-        parts: list[tuple[str, Any]] = list(self.enhancements.items())
+        parts = self._parts()
         prepared = image
         signals: dict[str, Any] = {}  # `dict[str, Any]()` would break compilation
         for name, part in parts:
@@ -166,8 +167,8 @@ class SegmentationModel(nn.Module):
         padding = self._padding(*target.shape[-2:])
         target = F.pad(target, padding, value=IGNORE_INDEX)
         losses = {}
-        for name, part in self.enhancements.items():
-            loss = part.loss(prediction.signals[name], target)  # type: ignore[operator]
+        for name, part in self._parts():
+            loss = part.loss(prediction.signals[name], target)
             if loss is not None:
                 losses[name] = loss
         return losses
@@ -182,8 +183,8 @@ class SegmentationModel(nn.Module):
         _, right, _, bottom = self._padding(height, width)
         padded = (height + bottom, width + right)
         found: dict[str, list[Tensor]] = {}
-        for name, part in self.enhancements.items():
-            logits: list[Tensor] = part.auxiliary_logits(prediction.signals[name])  # type: ignore[operator]
+        for name, part in self._parts():
+            logits = part.auxiliary_logits(prediction.signals[name])
             if logits:
                 found[name] = [resize(map_, padded)[..., :height, :width] for map_ in logits]
         return found
@@ -233,12 +234,16 @@ class SegmentationModel(nn.Module):
             parameter.requires_grad_(trainable)
         self.train(self.training)
 
+    def _parts(self) -> list[tuple[str, Enhancement]]:
+        """List the enhancements; torch's container knows them as modules only."""
+        return cast("list[tuple[str, Enhancement]]", list(self.enhancements.items()))
+
     def _padding(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Left, right, top and bottom padding in pixels; left and top are 0."""
 
         def missing(size: int) -> int:
-            size_in: int = torch.sym_max(size, self.minimum_size)  # type: ignore[assignment]  # or SymInt
-            return (size_in + self.multiple - 1) // self.multiple * self.multiple - size
+            padded = larger_size(size, self.minimum_size)
+            return (padded + self.multiple - 1) // self.multiple * self.multiple - size
 
         return 0, missing(width), 0, missing(height)
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segloom.ops.sizes import larger_size
+
 __all__ = ["resize", "warp"]
 
 
@@ -41,8 +43,7 @@ def warp(source: Tensor, flow: Tensor) -> Tensor:
     def places(count: int) -> Tensor:
         """Spread -1 to 1; linspace and affine_grid write the size into an exported program."""
         steps = torch.arange(count, device=flow.device, dtype=precise)
-        spread: Tensor = steps * (2 / torch.sym_max(count - 1, 1)) - 1  # type: ignore[assignment]
-        return spread
+        return steps * (2 / larger_size(count - 1, 1)) - 1
 
     x = shift[:, 0] / width + places(width)
     y = shift[:, 1] / height + places(height).unsqueeze(-1)

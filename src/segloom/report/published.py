@@ -6,7 +6,7 @@ another protocol says little about ours, so every difference that the facts show
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def _sampling(data: Mapping[str, Any]) -> str | None:
     return "class-uniform" if data["class_uniform"] else "at random"
 
 
-def _size(size: Any) -> str | None:
+def _size(size: Sequence[int] | None) -> str | None:
     return None if not size else "x".join(str(side) for side in size)
 
 

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
 from threading import current_thread, main_thread
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,7 @@ class _Ramp(Hook):
             self.task = self.bar.add_task("", total=self.steps)
             self.bar.start()
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.was_stopped = True
 
     def on_train_batch_start(

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -167,6 +167,6 @@ class Recorder(Hook):
             self.events.flush()
 
 
-def _number(value: Any) -> float | None:
+def _number(value: SupportsFloat) -> float | None:
     """Turn NaN, a score that does not exist, into None."""
     return None if math.isnan(value) else float(value)

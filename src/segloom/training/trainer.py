@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -36,7 +35,7 @@ def build_trainer(
         clip: Largest norm of the gradient.
         epochs: How far to train, counted from the first epoch of the run.
     """
-    strategy: Any = "auto"
+    strategy: str | DDPStrategy = "auto"
     place, devices = LightningEnvironment(), local_size(config.devices)
     if config.devices > 1:
         place = TorchElasticEnvironment()
@@ -72,7 +71,7 @@ def training_settings(config: TrainConfig) -> Iterator[None]:
     handlers = {name: signal.getsignal(name) for name in stop_signals()}
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # a property of the module
     if config.threads is not None:
         torch.set_num_threads(max(1, config.threads // local_size(config.devices)))
     elif config.devices > 1 and not uses_gpu(config):
@@ -80,7 +79,7 @@ def training_settings(config: TrainConfig) -> Iterator[None]:
     # Numbers too small to matter cost a hundred times the others on a CPU.
     torch.set_flush_denormal(True)
     # Deterministic operations never read what they have not written: no need to fill it.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
     try:
         with _quiet_lightning():
             yield
@@ -91,7 +90,7 @@ def training_settings(config: TrainConfig) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
         torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]  # a property of the module
 
 
 @contextmanager

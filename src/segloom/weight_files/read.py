@@ -94,7 +94,7 @@ def check_fit(
         raise CheckpointError(f"{sentence}: {'; '.join(parts)}.")
 
 
-def _read_safetensors(path: Path) -> Any:
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -107,7 +107,7 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
-def _read_numpy(path: Path) -> Any:
+def _read_numpy(path: Path) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: torch.from_numpy(file[name]) for name in file.files}
@@ -118,7 +118,7 @@ def _read_numpy(path: Path) -> Any:
         ) from error
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path) -> object:
     scalar = np.float64(0).__reduce__()[0]
     # Scores beside the weights are often numpy's numbers: one constructor, under both its names.
     numbers: list[Any] = [np.dtype, np.dtypes.Float64DType]
@@ -140,7 +140,7 @@ def _read_torch(path: Path) -> Any:
         raise _damaged(path) from error
 
 
-READERS: dict[str, Callable[[Path], Any]] = {
+READERS: dict[str, Callable[[Path], object]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_numpy,
     ".caffemodel": read_caffemodel,

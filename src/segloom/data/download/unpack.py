@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
@@ -98,7 +99,7 @@ def _zip_members(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Member]:
         kind = stat.S_IFMT(info.external_attr >> 16)
         is_folder = info.is_dir()
         is_plain = not is_folder and kind in (0, stat.S_IFREG)
-        yield _Member(info.filename, is_plain, is_folder, lambda info=info: opened.open(info))  # type: ignore[misc]
+        yield _Member(info.filename, is_plain, is_folder, partial(opened.open, info))
 
 
 def _tar_members(archive: Path, opened: tarfile.TarFile) -> Iterator[_Member]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -187,7 +188,7 @@ class Street:
                 )
                 self._add(
                     FAR + 1,
-                    lambda t=texture, c=corners: self.canvas.panel(t, c, FAR, BUILDING),  # type: ignore[misc]
+                    partial(self.canvas.panel, texture, corners, FAR, BUILDING),
                 )
         for left in np.linspace(-70, 70, 15):
             if kind > 0.5 or rng.random() < 0.2:
@@ -213,13 +214,8 @@ class Street:
         lamp = float(rng.uniform(4, 25))
         spacing = float(rng.uniform(14, 30))
         while lamp < FAR:
-            furniture_z = lamp
-            self._add(
-                lamp,
-                lambda z=furniture_z: furniture.paint_lamp_post(  # type: ignore[misc]
-                    canvas, camera, rng, (edge + 0.4) * side, z, side
-                ),
-            )
+            x = (edge + 0.4) * side
+            self._add(lamp, partial(furniture.paint_lamp_post, canvas, camera, rng, x, lamp, side))
             lamp += spacing
         kinds = [
             (furniture.paint_sign, 2.6, 0.5),
@@ -232,7 +228,7 @@ class Street:
                 z = place(5.0)
                 if z > 0:
                     x = (edge + inward) * side
-                    self._add(z, lambda p=paint, x=x, z=z: p(canvas, camera, rng, x, z))  # type: ignore[misc]
+                    self._add(z, partial(paint, canvas, camera, rng, x, z))
         for _ in range(int(rng.poisson(self.style.trees * 5))):
             z = place(7.0)
             if z > 0:
@@ -244,7 +240,7 @@ class Street:
     # What moves
 
     def _traffic(self) -> None:
-        rng, lane = self.rng, self.style.half_road / 2
+        rng, style, lane = self.rng, self.style, self.style.half_road / 2
         parked = rng.random() < 0.5
         for _ in range(self.style.cars):
             z = 7.5 * (70.0 / 7.5) ** float(rng.uniform(0, 1))
@@ -263,13 +259,11 @@ class Street:
                 continue  # it would fill the picture
             self._add(
                 z - car.length / 2,
-                lambda car=car: vehicles.paint_vehicle(  # type: ignore[misc]
-                    self.canvas, self.camera, self.style, rng, car
-                ),
+                partial(vehicles.paint_vehicle, self.canvas, self.camera, style, rng, car),
             )
 
     def _people(self) -> None:
-        rng, style = self.rng, self.style
+        rng, style, canvas, camera = self.rng, self.style, self.canvas, self.camera
         for _ in range(style.people):
             z = 5.5 * (60.0 / 5.5) ** float(rng.uniform(0, 1))
             side = float(rng.choice([-1, 1]))
@@ -277,16 +271,9 @@ class Street:
             if rng.random() < 0.12:
                 x = float(rng.uniform(-1, 1)) * style.half_road  # crossing the road
             for extra in range(int(rng.integers(1, 4)) if rng.random() < 0.3 else 1):
-                self._add(
-                    z,
-                    lambda x=x + 0.55 * extra, z=z: figures.paint_pedestrian(  # type: ignore[misc]
-                        self.canvas, self.camera, rng, x, z
-                    ),
-                )
+                beside = x + 0.55 * extra
+                self._add(z, partial(figures.paint_pedestrian, canvas, camera, rng, beside, z))
         for _ in range(style.riders):
             z = 5.0 * (40.0 / 5.0) ** float(rng.uniform(0, 1))
             x = float(rng.choice([-1, 1])) * (style.half_road - float(rng.uniform(0.4, 1.4)))
-            self._add(
-                z,
-                lambda x=x, z=z: figures.paint_bicyclist(self.canvas, self.camera, rng, x, z),  # type: ignore[misc]
-            )
+            self._add(z, partial(figures.paint_bicyclist, canvas, camera, rng, x, z))

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from segloom.errors import ConfigError
 from segloom.models.architectures import Network
+from segloom.ops.sizes import larger_size
 
 __all__ = ["build"]
 
@@ -87,9 +88,9 @@ def build(
 def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
     """Pad as TensorFlow's "same" does: ``ceil(n / stride)`` outputs, the smaller half first."""
 
-    def halves(size: int) -> tuple[Any, Any]:  # int, or SymInt in an export
+    def halves(size: int) -> tuple[int, int]:
         steps = (size + stride - 1) // stride
-        total = torch.sym_max((steps - 1) * stride + kernel - size, 0)
+        total = larger_size((steps - 1) * stride + kernel - size, 0)
         return total // 2, total - total // 2
 
     return F.pad(x, (*halves(x.shape[-1]), *halves(x.shape[-2])), value=value)

@@ -21,7 +21,7 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-@register_model  # type: ignore[untyped-decorator]
+@register_model  # type: ignore[untyped-decorator]  # mypy does not read timm
 def resnet18s(pretrained: bool = False, **kwargs: Any) -> ResNet:
     """Build a ResNet-18 with the deep stem of timm's resnet50s: three 3x3 convolutions, 64-64-128.
 
