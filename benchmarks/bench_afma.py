@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from segloom.enhancements.afma import Afma, AfmaConfig
 from segloom.models import create_model
+from segloom.types import ModelShape
 
 CLASSES, HEIGHT, WIDTH, PATCH = 12, 480, 640, 10
 
@@ -75,7 +76,7 @@ class DenseAfma(Afma):
 def make_step(kind: str, level: int, batch: int) -> Callable[[], tuple[Tensor, Tensor]]:
     """Build a network and return its training step, which returns the logits and the loss."""
     torch.manual_seed(0)
-    enhancements: Any = {
+    enhancements: list[AfmaConfig] = {
         "plain": [],
         "factored": [AfmaConfig(level=level, mode="parity")],
         "dense": [_DenseConfig(level=level, mode="parity")],
@@ -101,10 +102,10 @@ def make_step(kind: str, level: int, batch: int) -> Callable[[], tuple[Tensor, T
 
 
 class _DenseConfig(AfmaConfig):
-    def build(self, shape: Any) -> DenseAfma:
+    def build(self, shape: ModelShape) -> Afma:
         made = super().build(shape)
         made.__class__ = DenseAfma
-        return made  # type: ignore[return-value]
+        return made
 
 
 def check_equal(level: int) -> None:

@@ -27,10 +27,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from measure import write_result
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
 
 GOAL = 2.0
 CROP = (320, 384)
@@ -68,7 +72,7 @@ def run_ours(lists: dict[str, Path], encoder: str, folder: Path) -> dict[str, An
     return {"seconds": time.perf_counter() - start, "miou": result.miou}
 
 
-def usual_dataset(file: Path, *, augment: bool) -> Any:
+def usual_dataset(file: Path, *, augment: bool) -> Dataset:
     """Build a data set that decodes, changes and normalises a sample each time."""
     import numpy as np
     import torch
@@ -78,7 +82,7 @@ def usual_dataset(file: Path, *, augment: bool) -> Any:
 
     jitter = transforms.ColorJitter(0.3, 0.3, 0.3, 0.1)
 
-    class Usual(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    class Usual(torch.utils.data.Dataset):
         def __init__(self) -> None:
             self.pairs = [line.split(",") for line in file.read_text().splitlines()]
 
@@ -238,14 +242,9 @@ def parse() -> argparse.Namespace:
 def child(arguments: argparse.Namespace) -> None:
     """Be one run of one variant; print its outcome."""
     lists = {split: arguments.lists / f"{split}.csv" for split in ("train", "val")}
-    import segmentation_models_pytorch  # noqa: F401 - neither call pays for the imports
-    import torchvision  # noqa: F401
-
-    if arguments.variant == "segloom":
-        import lightning.pytorch  # noqa: F401
-
-        import segloom.training.fit  # noqa: F401
-
+    ours = ("lightning.pytorch", "segloom.training.fit") if arguments.variant == "segloom" else ()
+    for name in ("segmentation_models_pytorch", "torchvision", *ours):
+        import_module(name)  # neither call pays for the imports
     before = processor_seconds()
     if arguments.variant == "usual":
         outcome = run_usual(lists, arguments.encoder, arguments.workers)

@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -83,7 +84,6 @@ def test_sixteen_bit_grey_keeps_the_high_byte(tmp_path: Path) -> None:
 
 
 def test_sixteen_bit_colour_keeps_the_high_byte(tmp_path: Path) -> None:
-    cv2 = pytest.importorskip("cv2")
     values = np.random.default_rng(0).integers(0, 65536, (5, 7, 3)).astype(np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), values[..., ::-1])
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), values >> 8)

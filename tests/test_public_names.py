@@ -22,7 +22,7 @@ def test_every_public_name_loads(name):
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'create_modle'"):
-        segloom.create_modle  # noqa: B018
+        segloom.create_modle  # noqa: B018 - looking it up is what raises
 
 
 def test_no_public_name_is_hidden_by_a_room_of_the_same_name():

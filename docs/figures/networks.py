@@ -53,29 +53,25 @@ def sfnet() -> Figure:
     """SFNet with the deep-stem ResNet-18."""
     joins = [Block(f"decoder.joins.{n}", "FAM +", "join", 2) for n in range(3)]
     smooth = [Block(f"decoder.smooth.{n}", "3x3", "decoder", 3) for n in range(3)]
-    tail = [
-        Block("decoder.fuse", "joined 3x3", "decoder", 4),
-        Block("segmentation_head.0", "classes", "lateral", 5),
-    ]
-    return draw(
-        create_model("sfnet", encoder_name="resnet18s", classes=19),
-        [*PYRAMID, *LATERALS, CONTEXT, *joins, *smooth, *tail],
-        (8.0, 3.6),
-        "elbow",
-    )
+    return pyramid("sfnet", [*joins, *smooth])
 
 
 def fenet() -> Figure:
     """FENet with the deep-stem ResNet-18."""
     details = [Block(f"decoder.details.{n}", "FEM-D", "context", 2) for n in range(3)]
     structures = [Block(f"decoder.structures.{n}", "FEM-S", "join", 3) for n in range(3)]
+    return pyramid("fenet", [*details, *structures])
+
+
+def pyramid(architecture: str, merges: Sequence[Block]) -> Figure:
+    """Draw a network that differs from its like in how it merges the levels."""
     tail = [
         Block("decoder.fuse", "joined 3x3", "decoder", 4),
         Block("segmentation_head.0", "classes", "lateral", 5),
     ]
     return draw(
-        create_model("fenet", encoder_name="resnet18s", classes=19),
-        [*PYRAMID, *LATERALS, CONTEXT, *details, *structures, *tail],
+        create_model(architecture, encoder_name="resnet18s", classes=19),
+        [*PYRAMID, *LATERALS, CONTEXT, *merges, *tail],
         (8.0, 3.6),
         "elbow",
     )

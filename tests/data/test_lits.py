@@ -15,7 +15,7 @@ from segloom.data.lits import LITS, REGIONS, SliceDecoder, is_here, read
 from segloom.data.volumes import _read
 from segloom.errors import DataError, NoSplitError
 
-nibabel = pytest.importorskip("nibabel")
+nibabel = pytest.importorskip("nibabel", reason="the extra segloom[medical] is not installed")
 
 AFFINE = np.diag([-0.7, -0.7, 5, 1])
 

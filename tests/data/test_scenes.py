@@ -97,9 +97,9 @@ def test_another_process_draws_the_same_pixels():
 
 def test_global_random_state_is_neither_used_nor_changed():
     np.random.seed(0)  # noqa: NPY002 - the legacy state is what is guarded
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - likewise
     make_scene(0, "train", 0, size=SMALL)
-    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002 - likewise
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 200), (200, 33), (101, 77)])

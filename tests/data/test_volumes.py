@@ -13,7 +13,7 @@ import pytest
 from segloom.data.volumes import MAX_VOXELS, count_slices, read_volume, window, write_labels
 from segloom.errors import ConfigError, DataError
 
-nibabel = pytest.importorskip("nibabel")
+nibabel = pytest.importorskip("nibabel", reason="the extra segloom[medical] is not installed")
 
 SHAPE = (5, 4, 3)  # left, back, up
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
-from support.recorded import procedural
+from support.recorded import Recording, procedural
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,7 +50,7 @@ def factors(attention: Tensor) -> AfmaSignal:
 
 
 @pytest.mark.parametrize("name", ["block_d1_64", "block_d3_96"])
-def test_relation_and_its_gradients(recorded: Any, name: str) -> None:
+def test_relation_and_its_gradients(recorded: Callable[[str], Recording], name: str) -> None:
     data = recorded(f"afma_{name}")
     afma = make_afma(data["depth"])
     weights = {key[2:]: data[key] for key in data if key.startswith("w.")}
@@ -74,7 +74,7 @@ def _own_name(key: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["gold_loss_d1_64", "gold_loss_d3_96"])
-def test_gold_relation_loss_and_gradients(recorded: Any, name: str) -> None:
+def test_gold_relation_loss_and_gradients(recorded: Callable[[str], Recording], name: str) -> None:
     data = recorded(f"afma_{name}")
     label, stride = data["label"].long(), 2 ** data["depth"]
     gold = gold_attention(label, 12, patch=10, stride=stride, parity=True)
@@ -95,7 +95,7 @@ def test_gold_relation_loss_and_gradients(recorded: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_scaled_logits_and_gradients(recorded: Any, name: str) -> None:
+def test_scaled_logits_and_gradients(recorded: Callable[[str], Recording], name: str) -> None:
     data = recorded(f"afma_head_{name}")
     decoded = data["decoder_out"].requires_grad_()
     attention = data["attention"].requires_grad_()
@@ -116,12 +116,12 @@ def test_scaled_logits_and_gradients(recorded: Any, name: str) -> None:
     data.compare(decoded.grad, "grad_decoder_out", 1e-3)
 
 
-def _random(seed: int, shape: Any) -> Tensor:
+def _random(seed: int, shape: Sequence[int]) -> Tensor:
     draws = np.random.RandomState(seed).standard_normal(tuple(shape))
     return torch.from_numpy(draws.astype(np.float32))
 
 
-def test_whole_unet_with_afma(recorded: Any) -> None:
+def test_whole_unet_with_afma(recorded: Callable[[str], Recording]) -> None:
     """In float64, so that it does not depend on the machine's float32 kernels.
 
     In the recorded float32 run one activation fell on the other side of a ReLU's kink, which moves

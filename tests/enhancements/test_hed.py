@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from support.cells import small_encoder
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make(architecture: str = "unet", enhancements: Any = (), **options: Any) -> Any:
     torch.manual_seed(0)
-    encoder = "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
+    encoder = small_encoder(architecture)
     return create_model(
         architecture, encoder_name=encoder, classes=3, enhancements=enhancements, **options
     )

@@ -15,7 +15,7 @@ from segloom.inference import Predictor, predict_files
 from segloom.inference.files import result_names
 from segloom.models.checkpoint import save_pretrained
 
-nibabel = pytest.importorskip("nibabel")
+nibabel = pytest.importorskip("nibabel", reason="the extra segloom[medical] is not installed")
 
 
 def make_volume(path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.cells import small_encoder
 
 from segloom.config import InferenceConfig
 from segloom.errors import CheckpointError, ConfigError, DataError
@@ -197,8 +198,7 @@ def test_bfloat16_answers_are_near(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("segloom.inference.optimize.bfloat16_is_fast", lambda: True)
-    encoder = "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
-    model = make_model(architecture, encoder)
+    model = make_model(architecture, small_encoder(architecture))
     exact = Predictor(model, labels, InferenceConfig(device="cpu"))
     fast = Predictor(model, labels, InferenceConfig(device="cpu", precision="bf16"))
     image = picture(96, 96)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.recorded import Recording
 from torch import Tensor
 
 from segloom.inference.tiles import blend_windows, window_starts, window_weights
@@ -42,7 +43,9 @@ def test_weights_over_a_pixel_sum_to_one(size: int, window: int, overlap: float)
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_averaged_windows_lie_where_sfnet_places_them(recorded: Any, index: int) -> None:
+def test_averaged_windows_lie_where_sfnet_places_them(
+    recorded: Callable[[str], Recording], index: int
+) -> None:
     """Fixture sf_eval_misc: boxes (left, top, right, bottom), column by column."""
     data = recorded("sf_eval_misc")
     name, case = list(data.json("meta.sliding").items())[index]

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 import torch
-from torch.export import Dim
+from support.cells import check_compiles, check_exports, small_encoder
 
 from segloom.models import ARCHITECTURES, create_model
 
@@ -20,11 +20,14 @@ CLASSES = 3
 
 def build(architecture, enhancements, **options):
     torch.manual_seed(0)
-    encoder = "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
     # The vision transformer's maps start at level 1, all at stride 16.
     parts = [f"{name}:level={2 if architecture == 'dpt' else 3}" for name in enhancements]
     return create_model(
-        architecture, encoder_name=encoder, classes=CLASSES, enhancements=parts, **options
+        architecture,
+        encoder_name=small_encoder(architecture),
+        classes=CLASSES,
+        enhancements=parts,
+        **options,
     )
 
 
@@ -65,14 +68,13 @@ def test_each_cell_runs_learns_and_keeps_the_plain_keys(architecture, enhancemen
 @pytest.mark.parametrize("architecture", list(ARCHITECTURES))
 @pytest.mark.parametrize("name", ["afma", "celt"])
 def test_every_level_of_the_encoder_is_taken(architecture, name):
-    encoder = "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
-    shape = create_model(architecture, encoder_name=encoder).shape
+    shape = create_model(architecture, encoder_name=small_encoder(architecture)).shape
     for spec in shape.features:
         if spec.level == 0 or spec.channels == 0:
             continue
         model = create_model(
             architecture,
-            encoder_name=encoder,
+            encoder_name=small_encoder(architecture),
             classes=CLASSES,
             enhancements=f"{name}:level={spec.level}",
         ).eval()
@@ -83,22 +85,10 @@ def test_every_level_of_the_encoder_is_taken(architecture, name):
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "enhancements"), CELLS)
 def test_each_cell_compiles_without_a_break(architecture, enhancements):
-    model = build(architecture, enhancements).eval()
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
-    image = torch.randn(2, 3, 128, 160)
-    with torch.no_grad():
-        assert torch.allclose(compiled(image), model(image), atol=1e-5)
+    check_compiles(build(architecture, enhancements))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "enhancements"), CELLS)
 def test_each_cell_exports_and_runs_at_another_size(architecture, enhancements):
-    model = build(architecture, enhancements).eval()
-    is_static = architecture == "dpt"  # its position embedding is resampled at a fixed size
-    sizes = {0: Dim.DYNAMIC} if is_static else {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    program = torch.export.export(
-        model, (torch.randn(2, 3, 160, 192),), dynamic_shapes={"image": sizes}, strict=False
-    )
-    other = torch.randn(3, 3, 160, 192) if is_static else torch.randn(1, 3, 197, 131)
-    with torch.no_grad():
-        assert torch.allclose(program.module()(other), model(other), atol=1e-4)
+    check_exports(build(architecture, enhancements))

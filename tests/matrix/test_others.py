@@ -6,8 +6,8 @@ import copy
 
 import pytest
 import torch
+from support.cells import check_compiles, check_exports, small_encoder
 from torch import nn
-from torch.export import Dim
 from torch.nn import functional as F
 
 from segloom.errors import ConfigError
@@ -27,14 +27,13 @@ CLASSES = 3
 
 def build(architecture, *names):
     torch.manual_seed(0)
-    is_dpt = architecture == "dpt"
     small = {"decoder_intermediate_channels": (16,) * 4, "decoder_fusion_channels": 16}
     return create_model(
         architecture,
-        encoder_name="tu-test_vit" if is_dpt else "tu-test_resnet",
+        encoder_name=small_encoder(architecture),
         classes=CLASSES,
         enhancements=[NAMES[name] for name in names],
-        **(small if is_dpt else {}),
+        **(small if architecture == "dpt" else {}),
     )
 
 
@@ -110,13 +109,6 @@ def test_the_one_cell_without_sense_is_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "name"), CELLS)
 def test_each_cell_compiles_and_exports(architecture, name):
-    model = wake(build(architecture, name), name).eval()
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
-    image = torch.randn(2, 3, 160, 192)
-    is_static = architecture == "dpt"  # its position embedding is resampled at a fixed size
-    sizes = {0: Dim.DYNAMIC} if is_static else {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    program = torch.export.export(model, (image,), dynamic_shapes={"image": sizes}, strict=False)
-    other = torch.randn(3, 3, 160, 192) if is_static else torch.randn(1, 3, 197, 131)
-    with torch.no_grad():
-        assert torch.allclose(compiled(image), model(image), atol=1e-5)
-        assert torch.allclose(program.module()(other), model(other), atol=1e-4)
+    model = wake(build(architecture, name), name)
+    check_compiles(model)
+    check_exports(model)

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch.export import Dim
+from support.cells import check_compiles, check_exports, small_encoder
 
 from segloom.enhancements.se import SqueezeExcitation
 from segloom.errors import ConfigError
@@ -26,8 +26,9 @@ CELLS = [
 
 def build(architecture, enhancements=()):
     torch.manual_seed(0)
-    encoder = "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
-    return create_model(architecture, encoder_name=encoder, classes=3, enhancements=enhancements)
+    return create_model(
+        architecture, encoder_name=small_encoder(architecture), classes=3, enhancements=enhancements
+    )
 
 
 @pytest.mark.parametrize(("architecture", "place"), CELLS)
@@ -68,22 +69,10 @@ def test_a_vision_transformer_has_no_residual_convolutions():
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "place"), CELLS)
 def test_each_cell_compiles_without_a_break(architecture, place):
-    model = build(architecture, f"se:place={place}").eval()
-    compiled = torch.compile(model, backend="eager", fullgraph=True)
-    image = torch.randn(2, 3, 128, 160)
-    with torch.no_grad():
-        assert torch.allclose(compiled(image), model(image), atol=1e-5)
+    check_compiles(build(architecture, f"se:place={place}"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "place"), CELLS)
 def test_each_cell_exports_and_runs_at_another_size(architecture, place):
-    model = build(architecture, f"se:place={place}").eval()
-    is_static = architecture == "dpt"  # its position embedding is resampled at a fixed size
-    sizes = {0: Dim.DYNAMIC} if is_static else {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    program = torch.export.export(
-        model, (torch.randn(2, 3, 160, 192),), dynamic_shapes={"image": sizes}, strict=False
-    )
-    other = torch.randn(3, 3, 160, 192) if is_static else torch.randn(1, 3, 197, 131)
-    with torch.no_grad():
-        assert torch.allclose(program.module()(other), model(other), atol=1e-4)
+    check_exports(build(architecture, f"se:place={place}"))

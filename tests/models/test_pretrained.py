@@ -336,8 +336,10 @@ def test_hub_weights_fill_the_encoder(monkeypatch):
 
 def test_weights_in_a_folder_are_no_hub_name(tmp_path):
     file = Path(tmp_path) / "weights"  # no ending, yet a file
-    torch.save(small().state_dict(), file)
-    load_encoder_weights(small(), "tu-test_efficientnet", str(file), 3)
+    source, part = small(), small()
+    torch.save(source.state_dict(), file)
+    load_encoder_weights(part, "tu-test_efficientnet", str(file), 3)
+    assert torch.equal(part.state_dict()["model.conv_stem.weight"], source.model.conv_stem.weight)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -26,7 +26,7 @@ def difference(value: float | None, label: str = "afma", **options: object) -> D
         "detectable": None,
         **options,
     }
-    return Difference(label=label, value=value, **fields)  # type: ignore[arg-type]
+    return Difference(label=label, value=value, **fields)
 
 
 def test_points_lie_between_their_ends_on_one_axis() -> None:
@@ -82,7 +82,7 @@ def test_front_keeps_what_nothing_of_the_same_or_lower_cost_beats() -> None:
     assert chart.front.startswith(f"M{by_number[4].x:g} {by_number[4].y:g}H{chart.origin[0]:g}")
     for point in chart.points:
         assert LEFT <= point.x <= RIGHT
-        assert point.line[0] >= TOP or point.line[0] <= BOTTOM
+        assert all(TOP <= end <= BOTTOM for end in point.line)
     assert "c: words points at 2 times the cost" in by_number[3].title
 
 

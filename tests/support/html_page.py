@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+HOSTILE_NAMES = (
+    "<script>alert(1)</script>",
+    "\"quoted\" & 'single' --> </style>",
+    "{{ 7 * 7 }}{% include 'x' %}",
+    "very long " * 500,
+    "道路\u202e\x00\n",
+)
+"""Names that would become tags, templates or broken lines if a page took them as they are."""
+
 VOID_TAGS = {"meta", "img", "br", "hr", "link", "input"}
 
 

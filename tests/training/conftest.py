@@ -6,38 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from support.squares import write_squares
 
 from segloom.config import RunConfig
-
-SIZE = 32
-
-
-def write_images(root: Path, counts: dict[str, int], void_rows: int = 2) -> None:
-    """Write squares (class 1) on a noisy ground (class 0), with rows of void."""
-    rng = np.random.default_rng(0)
-    for split, count in counts.items():
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True)
-        for index in range(count):
-            mask = np.zeros((SIZE, SIZE), np.uint8)
-            top, left = rng.integers(0, SIZE // 2, 2)
-            mask[top : top + SIZE // 2, left : left + SIZE // 2] = 1
-            mask[:void_rows] = 255
-            image = rng.integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
-            image += (mask == 1)[..., None].astype(np.uint8) * 120
-            Image.fromarray(image).save(root / split / "images" / f"{index}.png")
-            Image.fromarray(mask).save(root / split / "masks" / f"{index}.png")
 
 
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine training and three validation images."""
     root = tmp_path_factory.mktemp("squares")
-    write_images(root / "data", {"train": 9, "val": 3})
+    write_squares(root / "data", {"train": 9, "val": 3})
     return root
 
 
@@ -45,7 +25,7 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def full_squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nine training and three validation images without void, so that all pixels count alike."""
     root = tmp_path_factory.mktemp("full_squares")
-    write_images(root, {"train": 9, "val": 3}, void_rows=0)
+    write_squares(root, {"train": 9, "val": 3}, void_rows=0)
     return root
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
+from support.recorded import Recording
 
 from segloom.config import OptimConfig
 from segloom.models import create_model
@@ -118,7 +119,9 @@ def test_every_optimiser_takes_a_step(model, name: str, kind: str) -> None:
     assert not torch.equal(before, model.segmentation_head[0].weight)
 
 
-def test_poly_over_thirty_thousand_steps_is_the_recorded_one(recorded: Any) -> None:
+def test_poly_over_thirty_thousand_steps_is_the_recorded_one(
+    recorded: Callable[[str], Recording],
+) -> None:
     """The LinkNet tutorial divides by 30000 steps, whatever the length of the training."""
     data = recorded("ln_misc")
     config = OptimConfig(schedule="poly", power=0.9, lr=5e-4)

@@ -213,17 +213,11 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
     Raises:
         ConfigError: It cannot be read, or holds what no plan has.
     """
-    import yaml
     from pydantic import ValidationError
 
-    from segloom.config.load import explain, read_values
+    from segloom.config.load import explain, read_values, read_yaml
 
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a plan, such as enhancements: and recipes:.")
     if "recipes" not in values:  # a recipe of the user's own

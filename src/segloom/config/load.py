@@ -23,6 +23,7 @@ __all__ = [
     "load_run_config",
     "read_config",
     "read_values",
+    "read_yaml",
 ]
 
 
@@ -51,7 +52,7 @@ def load_run_config(recipe: str | Path) -> RunConfig:
 
 def read_config(path: Path) -> RunConfig:
     """Read a configuration file; see `load_run_config`."""
-    return read_values(_read_yaml(path), path)
+    return read_values(_read_sections(path), path)
 
 
 def read_values(values: dict[str, Any], path: Path) -> RunConfig:
@@ -59,7 +60,7 @@ def read_values(values: dict[str, Any], path: Path) -> RunConfig:
     base = values.pop("extends", None)
     if base is not None:
         base_path = list_recipes().get(str(base), path.parent / str(base))
-        base_values = _read_yaml(base_path)
+        base_values = _read_sections(base_path)
         if "extends" in base_values:
             raise ConfigError(f"{base_path} extends another file itself; only one level is read.")
         values = _merge(base_values, values)
@@ -123,15 +124,24 @@ def _fields(section: type[BaseModel], place: list[str]) -> list[str]:
     return list(section.model_fields)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> object:
+    """Read what a YAML file holds.
+
+    Raises:
+        ConfigError: It cannot be read, or is no YAML.
+    """
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
+
+
+def _read_sections(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(
             f"{path} must hold sections such as data: and model:; it holds {values!r}."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support.recorded import seeded
+from support.recorded import Recording, seeded
 from torch import Tensor, nn
 from torch.export import Dim
 from torch.nn import functional as F
@@ -36,8 +37,10 @@ from segloom.models.networks.linknet_blog import (
 UNUSED = 2 * (128 + 64 + 32 + 16 + 32 + 12)
 """Parameters of the six batch norms that the blog's network makes and never applies."""
 
+Blog = tuple[Recording, dict[str, Tensor]]
 
-def fill(module: nn.Module, data: dict[str, Any], theirs: str, ours: str) -> nn.Module:
+
+def fill(module: nn.Module, data: Recording, theirs: str, ours: str) -> nn.Module:
     """Load the ``sd.*`` arrays of a part that the whole network calls ``theirs`` and ``ours``."""
     state = {}
     for key in data:
@@ -51,13 +54,13 @@ def fill(module: nn.Module, data: dict[str, Any], theirs: str, ours: str) -> nn.
 
 
 @pytest.fixture
-def blog(recorded: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def blog(recorded: Callable[[str], Recording]) -> Blog:
     data = recorded("ln_full")
     keys = data.json("meta.state_keys")
     return data, {key: seeded(key, shape) for key, shape in keys}
 
 
-def test_blog_blocks_equal_the_recorded_ones(recorded: Any) -> None:
+def test_blog_blocks_equal_the_recorded_ones(recorded: Callable[[str], Recording]) -> None:
     data = recorded("ln_conv_block")
     block = fill(conv_norm_relu(3, 6, 7, stride=2), data, "_mconv_1.", "encoder.stem.")
     data.compare(block(data["in.x"]), "out.y")
@@ -83,7 +86,7 @@ def test_blog_blocks_equal_the_recorded_ones(recorded: Any) -> None:
 
 
 def test_blog_network_equals_the_recorded_one_at_sizes_that_divide_by_four_and_not(
-    blog: Any,
+    blog: Blog,
 ) -> None:
     data, state = blog
     model = rebuild(state, inspect_checkpoint(state, "blog.tch"), "blog.tch").eval()
@@ -106,7 +109,7 @@ def test_blog_form_pads_to_even_sizes_only() -> None:
     assert meta_model().multiple == 32
 
 
-def test_blog_loss_equals_the_recorded_one(recorded: Any) -> None:
+def test_blog_loss_equals_the_recorded_one(recorded: Callable[[str], Recording]) -> None:
     data, logits = recorded("ln_misc"), recorded("ln_full")["out.a"]
     labels = data["in.labels"]
     weights = data["out.class_weights"]
@@ -114,7 +117,9 @@ def test_blog_loss_equals_the_recorded_one(recorded: Any) -> None:
     data.compare(F.cross_entropy(logits, labels), "out.loss_plain")
 
 
-def test_blog_checkpoint_converts_and_opens(blog: Any, recorded: Any, tmp_path: Path) -> None:
+def test_blog_checkpoint_converts_and_opens(
+    blog: Blog, recorded: Callable[[str], Recording], tmp_path: Path
+) -> None:
     data, state = blog
     torch.save(state, tmp_path / "camvid.tch.pth")
     assert main(["convert", str(tmp_path / "camvid.tch.pth"), "--out", str(tmp_path / "m")]) == 0
@@ -129,7 +134,7 @@ def test_blog_checkpoint_converts_and_opens(blog: Any, recorded: Any, tmp_path: 
     misc.compare(model.normalize(pixels)[0].permute(1, 2, 0), "out.normalized")
 
 
-def test_what_is_no_blog_checkpoint_is_refused(blog: Any, tmp_path: Path) -> None:
+def test_what_is_no_blog_checkpoint_is_refused(blog: Blog, tmp_path: Path) -> None:
     _, state = blog
     with pytest.raises(CheckpointError, match="holds a linknetpaper, not a unet"):
         inspect_checkpoint(state, "blog.tch", architecture="unet")
