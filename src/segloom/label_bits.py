@@ -24,6 +24,7 @@ MAX_CLASSES = 7
 """One bit less than a byte has, since the byte 255 is void."""
 
 Labels = TypeVar("Labels", bound=Any)
+"""Integers in an array or in a tensor, whose library is not imported here."""
 
 
 def check_number(num_classes: int) -> None:

@@ -144,7 +144,7 @@ def _filled(kind: type[Any], weight: Tensor, bias: Tensor | None, *, stride: int
 class UpsampledBlock(nn.Module):
     """Stands for a decoder block of Unet, Unet++ or MAnet without attention over its input."""
 
-    def __init__(self, block: Any, coarse_channels: int) -> None:
+    def __init__(self, block: Any, coarse_channels: int) -> None:  # SMP has no types
         super().__init__()
         convolution, *rest = block.conv1
         self.upsampled = UpsampledConvolution(convolution, coarse_channels)
@@ -227,7 +227,7 @@ def _upsampled_blocks(model: nn.Module, run: Callable[[], object]) -> dict[str, 
     }
 
 
-def _can_merge(block: Any) -> bool:
+def _can_merge(block: Any) -> bool:  # SMP has no types
     convolution = block.conv1[0] if block.conv1 is not None else None
     attention = getattr(getattr(block, "attention1", None), "attention", nn.Identity())
     return (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -133,14 +133,15 @@ def _rest(norm: nn.Module | None) -> nn.Module | None:
     return None
 
 
-def _can_absorb(convolution: nn.Module | None) -> bool:
+def _can_absorb(convolution: nn.Module | None) -> TypeGuard[nn.Conv2d | nn.ConvTranspose2d]:
     if isinstance(convolution, nn.ConvTranspose2d):
         # In groups the output channels do not lie along one axis of the transposed weight.
         return convolution.groups == 1
     return isinstance(convolution, nn.Conv2d)
 
 
-def _absorb(convolution: Any, norm: Any) -> None:
+# A batch norm is Any here: its statistics, optional to a type checker, were seen at work.
+def _absorb(convolution: nn.Conv2d | nn.ConvTranspose2d, norm: Any) -> None:
     convolution.weight, convolution.bias = fuse_conv_bn_weights(
         convolution.weight,
         convolution.bias,

@@ -298,7 +298,7 @@ def _class_name(part: EnhancementConfig | Enhancement) -> str:
     return next(registered, kind.__name__.removesuffix("Config").lower())
 
 
-def _output_stride(encoder: Any) -> int:
+def _output_stride(encoder: Any) -> int:  # of SMP, which mypy does not read
     return int(encoder.output_stride)
 
 

@@ -67,7 +67,7 @@ def freeze_unused(encoder: nn.Module, in_channels: int) -> None:
         parameter.requires_grad_(gradient is not None)
 
 
-def _small_size(encoder: Any) -> tuple[int, int]:
+def _small_size(encoder: Any) -> tuple[int, int]:  # of SMP, which mypy does not read
     """Choose a small image size that the encoder takes, in pixels."""
     if getattr(encoder, "is_fixed_input_size", False):
         return tuple(encoder.input_size[-2:])

@@ -47,7 +47,7 @@ def checkpoint_activations(model: SegmentationModel, encoder_name: str) -> None:
         )
 
 
-def _divided_by_timm(network: Any) -> bool:
+def _divided_by_timm(network: Any) -> bool:  # mypy does not read timm
     """Switch timm's own checkpoints on, and say whether it has them for this network."""
     while not hasattr(network, "set_grad_checkpointing"):
         network = getattr(network, "model", None)  # a transformer stands in a getter of features

@@ -32,6 +32,7 @@ def resnet18s(pretrained: bool = False, **kwargs: Any) -> ResNet:
     return build_model_with_cfg(ResNet, "resnet18s", pretrained, **{**arguments, **kwargs})
 
 
+# mypy does not read SMP, hence Any.
 def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | None) -> Any:
     """Build an encoder with random weights whose last four maps are at strides 4 to 32.
 
