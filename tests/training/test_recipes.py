@@ -21,9 +21,12 @@ from support.coco import draw_coco
 
 from segloom.cli.main import main
 from segloom.config import RunConfig
-from segloom.config.load import list_recipes
+from segloom.config.load import list_recipes, load_run_config
 from segloom.data import build_dataset
 from segloom.data.scenes import make_scene
+from segloom.enhancements import list_enhancements
+from segloom.losses import build_losses
+from segloom.models import build_model
 from segloom.pictures import write_image, write_label_png
 
 
@@ -151,6 +154,24 @@ MAKERS = {
 
 def test_every_recipe_has_a_case() -> None:
     assert sorted(CASES) == sorted(list_recipes())
+
+
+@pytest.mark.parametrize("recipe", CASES)
+def test_the_parts_of_a_recipe_fit_each_other(recipe: str) -> None:
+    config = load_run_config(recipe)
+    parts = ["hed:weights=random" if "hed" in part else part for part in config.model.enhancements]
+    model = build_model(
+        config.model.model_copy(update={"encoder_weights": None, "enhancements": parts}),
+        config.model.classes or 3,
+        is_multilabel=config.data.mask_format == "multilabel",
+    )
+    build_losses(
+        config.loss,
+        class_weights=None,
+        auxiliary=model.loss_weights,
+        known_enhancements=list_enhancements(),
+        mode=model.mode,
+    )
 
 
 @pytest.mark.slow
