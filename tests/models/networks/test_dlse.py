@@ -171,9 +171,9 @@ def test_corrected_form_takes_any_encoder_and_any_image_size():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"form": "paper"}, "form must be corrected or published, not 'paper'"),
         ({"form": "published"}, "takes no tu-test_resnet; give encoder_name resnet50"),
-        ({"edge_channels": -1}, "edge_channels must be 0 or more, not -1"),
+        ({"edge_channels": 1}, "edge_channels must be 0 or less, not 1: edge maps are the chan"),
+        ({"edge_channels": 2, "in_channels": 4}, "edge_channels must be 1 or less, not 2"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):
