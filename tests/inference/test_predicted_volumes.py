@@ -133,3 +133,17 @@ def test_a_real_labelled_folder_gives_its_volumes(shared, model, labels, tmp_pat
     assert [path.name for path in out.iterdir()] == [
         f"{volumes[0].name.removesuffix('.gz').removesuffix('.nii')}_label.nii.gz"
     ]
+
+
+def test_a_volume_of_no_numbers_is_refused_and_the_rest_predicted(model, labels, tmp_path, capsys):
+    save_pretrained(model, tmp_path / "model", labels)
+    voxels = np.full((8, 9, 3), np.nan, np.float32)
+    (tmp_path / "case").mkdir()
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "case" / "empty.nii")
+    voxels[4, 4, 2] = 40  # as scanners fill what lies outside their circle
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "case" / "round.nii")
+    words = ["predict", str(tmp_path / "model"), str(tmp_path / "case")]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    assert "empty.nii holds no number, only NaN or infinity; export it again." in output.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["round_label.nii.gz"]

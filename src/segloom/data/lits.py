@@ -231,7 +231,10 @@ def _load_slice(path: Path) -> NDArray[np.float32]:
         )
     if stored.shape[0] * stored.shape[1] > MAX_PIXELS:
         raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; cut it up.")
-    return np.asarray(stored, np.float32)
+    values = np.asarray(stored, np.float32)
+    if not np.isfinite(values).any():
+        raise DataError(f"{path} holds no number, only NaN or infinity; export it again.")
+    return values
 
 
 def _whole_numbers(values: NDArray[np.float32], path: Path) -> NDArray[np.uint8]:
