@@ -238,5 +238,5 @@ def test_volumes_and_slices_without_a_number_are_refused(tmp_path):
     np.save(tmp_path / "slices" / "volume-0_1.npy", np.full((6, 8), np.nan, np.float32))
     np.save(tmp_path / "slices" / "segmentation-0_1.npy", np.zeros((6, 8), np.uint8))
     for folder in ("volumes", "slices"):
-        with pytest.raises(DataError, match="volume-0.* holds no number, only NaN or infinity"):
+        with pytest.raises(DataError, match=r"volume-0.* holds no number, only NaN or infinity"):
             build_dataset(config(tmp_path / folder, **options), "train")[0]

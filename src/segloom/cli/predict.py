@@ -29,8 +29,8 @@ class PredictOptions:
     run: Positional[Path]
     """A run (its best checkpoint is taken) or a model directory."""
     sources: Positional[tuple[str, ...]]
-    """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, without
-    slices, and without segmentation-N beside volume-N) and globs such as "frames/*.jpg"."""
+    """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
+    and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz."""
