@@ -228,3 +228,15 @@ def test_an_array_that_claims_terabytes_is_refused(tmp_path):
 def test_a_folder_without_volumes_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no LiTS"):
         read(config(tmp_path), "train")
+
+
+def test_volumes_and_slices_without_a_number_are_refused(tmp_path):
+    options = {"split_shares": (1, 0, 0), "cache": False}
+    make_case(tmp_path / "volumes", 0)
+    save(tmp_path / "volumes" / "volume-0.nii.gz", np.full((3, 6, 8), np.inf, np.float32))
+    (tmp_path / "slices").mkdir()
+    np.save(tmp_path / "slices" / "volume-0_1.npy", np.full((6, 8), np.nan, np.float32))
+    np.save(tmp_path / "slices" / "segmentation-0_1.npy", np.zeros((6, 8), np.uint8))
+    for folder in ("volumes", "slices"):
+        with pytest.raises(DataError, match=r"volume-0.* holds no number, only NaN or infinity"):
+            build_dataset(config(tmp_path / folder, **options), "train")[0]

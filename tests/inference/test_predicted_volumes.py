@@ -84,3 +84,66 @@ def test_the_program_takes_the_window_of_the_training(model, labels, tmp_path, c
     wrong = ["predict", str(run), str(tmp_path / "case.nii.gz"), "--hu-window", "5", "1"]
     assert main(wrong) == 2
     assert "from low to high values" in capsys.readouterr().err
+
+
+def test_labels_beside_their_volumes_are_left_out(model, labels, tmp_path, capsys):
+    save_pretrained(model, tmp_path / "model", labels)
+    case = tmp_path / "case"
+    for name in ("volume-2.nii.gz", "segmentation-2.nii.gz", "segmentation-3.nii", "deep/x.nii"):
+        (case / name).parent.mkdir(parents=True, exist_ok=True)
+        make_volume(case / name)
+    words = ["predict", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    assert main([*words, str(case)]) == 0
+    assert "left out 1 of 4 files: labels of volumes" in capsys.readouterr().err
+    names = ["segmentation-3", "volume-2", "x"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        f"{name}_label.nii.gz" for name in names
+    ]
+    assert main([*words, str(case / "segmentation-2.nii.gz")]) == 0, "it was named"
+    assert "left out" not in capsys.readouterr().err
+    assert main([*words, str(case / "segm*-2.nii.gz")]) == 2
+    assert "holds only labels of volumes; name the volumes" in capsys.readouterr().err
+
+
+def test_slices_of_labels_are_left_out_of_a_glob(model, labels, tmp_path, capsys):
+    save_pretrained(model, tmp_path / "model", labels)
+    for name in ("volume-3_40", "segmentation-3_40"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((8, 9), np.float32))
+    out = tmp_path / "out"
+    words = ["predict", str(tmp_path / "model"), str(tmp_path / "*.npy"), "--out", str(out)]
+    assert main(words) == 0
+    assert "left out 1 of 2 files: labels of volumes" in capsys.readouterr().err
+    assert not list(out.glob("segmentation*"))
+
+
+def test_a_real_labelled_folder_gives_its_volumes(shared, model, labels, tmp_path, capsys):
+    volumes = sorted((shared / "data" / "samples" / "lits").rglob("volume-*.nii*"))
+    if not volumes:
+        pytest.skip("no LiTS volume among the samples")
+    save_pretrained(model, tmp_path / "model", labels)
+    (tmp_path / "case").mkdir()
+    mask = next(volumes[0].parent.glob(volumes[0].name.replace("volume", "segmentation")))
+    for path in (volumes[0], mask):  # two slices of it: the whole only takes longer
+        part = nibabel.load(path).slicer[::8, ::8, :2]
+        part.to_filename(tmp_path / "case" / path.name)
+    out = tmp_path / "out"
+    words = ["predict", str(tmp_path / "model"), str(tmp_path / "case"), "--out", str(out)]
+    assert main(words) == 0
+    assert "left out 1 of 2 files: labels of volumes" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == [
+        f"{volumes[0].name.removesuffix('.gz').removesuffix('.nii')}_label.nii.gz"
+    ]
+
+
+def test_a_volume_of_no_numbers_is_refused_and_the_rest_predicted(model, labels, tmp_path, capsys):
+    save_pretrained(model, tmp_path / "model", labels)
+    voxels = np.full((8, 9, 3), np.nan, np.float32)
+    (tmp_path / "case").mkdir()
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "case" / "empty.nii")
+    voxels[4, 4, 2] = 40  # as scanners fill what lies outside their circle
+    nibabel.Nifti1Image(voxels, np.eye(4)).to_filename(tmp_path / "case" / "round.nii")
+    words = ["predict", str(tmp_path / "model"), str(tmp_path / "case")]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 1
+    output = capsys.readouterr()
+    assert "empty.nii holds no number, only NaN or infinity; export it again." in output.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["round_label.nii.gz"]

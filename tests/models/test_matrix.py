@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from segloom.cli import progress
 from segloom.cli.main import main
 from segloom.models import matrix
 from segloom.models.matrix import Cell, fit_matrix, markdown_table
@@ -30,10 +32,27 @@ def test_the_command_builds_every_pair(monkeypatch, capsys):
     monkeypatch.setattr(matrix, "list_architectures", lambda: ["unet", "fpn"])
     monkeypatch.setattr(matrix, "list_enhancements", lambda: ["afma", "fam"])
     assert main(["list", "enhancements", "--matrix"]) == 0
-    shown = capsys.readouterr().out
-    assert "| unet | yes | no (1) |" in shown
-    assert "| fpn | yes | yes |" in shown
+    shown = capsys.readouterr()
+    assert "| unet | yes | no (1) |" in shown.out
+    assert "| fpn | yes | yes |" in shown.out
+    assert shown.err == "building every architecture with every enhancement ...\n"
     assert main(["list", "losses", "--matrix"]) == 2
+
+
+def test_a_terminal_shows_how_far_it_is(monkeypatch, capsys):
+    told = []
+
+    @contextmanager
+    def bar(*words):
+        yield lambda *counts: told.append((*words, *counts))
+
+    monkeypatch.setattr(matrix, "list_architectures", lambda: ["fpn"])
+    monkeypatch.setattr(matrix, "list_enhancements", lambda: ["fam", "fem"])
+    monkeypatch.setattr(progress, "progress_bar", bar)
+    assert main(["list", "enhancements", "--matrix"]) == 0
+    assert [counts[0] for counts in told] == ["building"] * len(told)
+    assert [done for *_, done, _ in told] == list(range(1, told[-1][-1] + 1))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.slow

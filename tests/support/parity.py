@@ -26,6 +26,8 @@ processor.
 REST = """
 ## Recorded, but read by no test
 
+Settings that a test states itself, weights that a program makes and never applies, and notes:
+
 """
 
 

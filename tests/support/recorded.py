@@ -76,6 +76,16 @@ class Recording(Mapping[str, Any]):
         assert actual == wanted
         self._note(key, kind, 0.0, 0.0)
 
+    def compare_stages(self, stages: Mapping[str, Tensor], shapes: str, statistics: str) -> None:
+        """Compare shapes, means, mean magnitudes and deviations of all stages of a network."""
+        found = {name: list(map_.shape) for name, map_ in stages.items()}
+        self.equal(found, shapes, self.json(shapes), kind="size")
+        wanted = self.json(statistics)
+        for name, map_ in stages.items():
+            moments = torch.stack([map_.mean(), map_.abs().mean(), map_.std()])
+            self.compare(moments, statistics, expected=torch.tensor(wanted[name]), kind="forward")
+        assert wanted.keys() == stages.keys()
+
     def _note(self, key: str, kind: str | None, error: float, bound: float) -> None:
         if kind is None:
             kind = "gradient" if GRADIENT.match(key) else "forward"

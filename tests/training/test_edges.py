@@ -136,6 +136,38 @@ def test_the_verb_trains(squares: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "training HED: 1 steps of 1 images each, saved to " in errors
     assert "step 1: loss " in output
     assert f"{tmp_path / 'run' / 'hed.safetensors'} is trained" in output
+    words[words.index("--steps") + 1] = "2"
+    assert main(["edges", "train", *words]) == 0
+    assert "training HED: 2 steps of 1 images each" in (errors := capsys.readouterr().err)
+    assert errors.endswith("every 200 steps; 1 are done already\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--weights": "nope"}, "nope"),
+        ({"--weights": "resnet.safetensors"}, "resnet.safetensors"),
+        ({"--data.root": "nowhere"}, "nowhere"),
+        ({"--data.classes": "ground"}, "outside the 1 classes"),
+    ],
+)
+def test_nothing_is_announced_before_it_is_accepted(
+    change: dict[str, str],
+    message: str,
+    squares: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_file({"layer1.0.conv1.weight": torch.zeros(64, 64, 3, 3)}, "resnet.safetensors")
+    words = {"--weights": str(squares / "start.safetensors"), "--out": "run", "--steps": "1"}
+    words |= {"--data.root": str(squares), "--data.classes": "ground square"} | change
+    pairs = [word for name, value in words.items() for word in (name, *value.split())]
+    assert main(["edges", "train", *pairs]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "training HED" not in errors
 
 
 @pytest.mark.slow

@@ -124,6 +124,8 @@ def test_poly_over_thirty_thousand_steps_is_the_recorded_one(
 ) -> None:
     """The LinkNet tutorial divides by 30000 steps, whatever the length of the training."""
     data = recorded("ln_misc")
-    config = OptimConfig(schedule="poly", power=0.9, lr=5e-4)
-    rates = [config.lr * rate_factor(config, step, 30_000) for step in data["in.lr_iters"].tolist()]
+    program = data.json("meta.lr")  # 5e-4, 30000 steps, power 0.9
+    config = OptimConfig(schedule="poly", power=program["power"], lr=program["init"])
+    last = program["max_iter"]
+    rates = [config.lr * rate_factor(config, step, last) for step in data["in.lr_iters"].tolist()]
     data.compare(rates, "out.lr_values", 1e-6, kind="learning rate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,8 +28,8 @@ class ListOptions:
     json: bool = False
     """Print a JSON list."""
     matrix: bool = False
-    """With enhancements: build each with every architecture (about a minute) and print a table in
-    Markdown of what fits what, and why not."""
+    """With enhancements: build each with every architecture, which takes a while, and print a table
+    in Markdown of what fits what, and why not."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -49,14 +50,14 @@ def run(words: Sequence[str]) -> int:
 
 
 def _print_matrix(*, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
+    from segloom.cli.progress import progress_bar
 
-    from segloom.models.matrix import fit_matrix, markdown_table
+    with progress_bar("building", "networks") as bar:
+        if bar is None:
+            print("building every architecture with every enhancement ...", file=sys.stderr)
+        from segloom.models.matrix import fit_matrix, markdown_table  # loads torch
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("building")
-        cells = fit_matrix(lambda done, total: progress.update(task, completed=done, total=total))
+        cells = fit_matrix(bar)
     print(json.dumps([c._asdict() for c in cells]) if as_json else markdown_table(cells))
 
 

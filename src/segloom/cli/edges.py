@@ -90,12 +90,16 @@ def _train(words: Sequence[str]) -> int:
     from segloom.training.edges import train_edges
 
     console = Console(stderr=True)
-    console.print(
-        f"training HED: {config.steps} steps of {config.data.batch_size} images each, saved to "
-        f"{config.out} every {config.save_every} steps",
-        highlight=False,
-        soft_wrap=True,
-    )
+
+    def announce(done: int) -> None:
+        console.print(
+            f"training HED: {config.steps} steps of {config.data.batch_size} images each, saved to "
+            f"{config.out} every {config.save_every} steps"
+            + (f"; {done} are done already" if done else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+
     columns = (TextColumn("loss {task.fields[loss]}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeLeft(), console=console, disable=not console.is_terminal, transient=True
@@ -103,6 +107,7 @@ def _train(words: Sequence[str]) -> int:
         task = bar.add_task("training", total=config.steps, loss="-")
         result = train_edges(
             config,
+            on_start=announce,
             progress=lambda step, loss: bar.update(task, completed=step, loss=f"{loss:.0f}"),
         )
     for row in result.rows[-MAX_ROWS:]:

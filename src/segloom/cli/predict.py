@@ -30,7 +30,7 @@ class PredictOptions:
     """A run (its best checkpoint is taken) or a model directory."""
     sources: Positional[tuple[str, ...]]
     """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
-    left out) and globs such as "frames/*.jpg"."""
+    and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz."""
@@ -80,6 +80,7 @@ def run(words: Sequence[str]) -> int:
 
     predictor = Predictor.from_path(options.run, options.inference)
     files = _without_results(files, options.out, predictor.labels)
+    files = _without_labels(files, options.sources)
     data, truth = _trained_data(options.run), None
     if options.truth is not None:
         truth = find_truth(
@@ -160,6 +161,21 @@ def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list
     ]
     if not kept:
         raise DataError(f"{out} holds only results of earlier predictions; name the images.")
+    return kept
+
+
+def _without_labels(files: Sequence[Path], sources: Sequence[str]) -> list[Path]:
+    """Leave out labels that lie beside the volumes of LiTS, unless they are named one by one."""
+    from segloom.data.lits import is_labels
+    from segloom.errors import DataError
+
+    named = {Path(source).expanduser() for source in sources}
+    kept = [file for file in files if file in named or not is_labels(file)]
+    if not kept:
+        raise DataError(f"{' '.join(sources)} holds only labels of volumes; name the volumes.")
+    if len(kept) < len(files):
+        count = len(files) - len(kept)
+        print(f"left out {count} of {len(files)} files: labels of volumes", file=sys.stderr)
     return kept
 
 

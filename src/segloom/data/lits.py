@@ -32,7 +32,7 @@ from segloom.errors import DataError, NoSplitError
 from segloom.images import MAX_PIXELS, is_volume
 from segloom.types import LabelSet, Record, Region
 
-__all__ = ["LITS", "REGIONS", "SliceDecoder", "is_here", "read", "read_slice"]
+__all__ = ["LITS", "REGIONS", "SliceDecoder", "is_here", "is_labels", "read", "read_slice"]
 
 LITS = LabelSet(("background", "liver", "tumour"), ((0, 0, 0), (190, 70, 60), (250, 220, 80)))
 """The three classes."""
@@ -127,6 +127,13 @@ def is_here(root: Path) -> bool:
         ("*volume*.npy", "*segmentation*.npy"),
     )
     return any(any(root.rglob(image)) and any(root.rglob(labels)) for image, labels in pairs)
+
+
+def is_labels(path: Path) -> bool:
+    """Tell whether a file holds the labels of a volume or slice in the same folder."""
+    stem = _stem(path)
+    twin = stem.replace("segmentation", "volume")
+    return stem != twin and any((path.parent / f"{twin}{ending}").is_file() for ending in ENDINGS)
 
 
 def read_slice(path: Path, limits: tuple[float, float]) -> NDArray[np.uint8]:
@@ -224,7 +231,10 @@ def _load_slice(path: Path) -> NDArray[np.float32]:
         )
     if stored.shape[0] * stored.shape[1] > MAX_PIXELS:
         raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; cut it up.")
-    return np.asarray(stored, np.float32)
+    values = np.asarray(stored, np.float32)
+    if not np.isfinite(values).any():
+        raise DataError(f"{path} holds no number, only NaN or infinity; export it again.")
+    return values
 
 
 def _whole_numbers(values: NDArray[np.float32], path: Path) -> NDArray[np.uint8]:

@@ -89,7 +89,7 @@ def read_volume(path: Path) -> Volume:
 
     Raises:
         DataError: The file is missing, damaged, cut short, no volume of numbers along three axes,
-            or claims a size beyond `MAX_VOXELS`.
+            has no voxel that is a number, or claims a size beyond `MAX_VOXELS`.
         ConfigError: nibabel is not installed.
     """
     try:
@@ -145,7 +145,11 @@ def _read(path: Path, _changed: int) -> Volume:
     orientations = _nibabel().orientations
     turned = orientations.apply_orientation(stored, orientation)  # (W, H, S)
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
-    return Volume(turned.T, slope, intercept, image.affine, image.header, orientation)
+    volume = Volume(turned.T, slope, intercept, image.affine, image.header, orientation)
+    # Slice by slice, and as a rule the first will do.
+    if not any(np.isfinite(volume.values(index)).any() for index in range(len(volume.voxels))):
+        raise DataError(f"{path} holds no number, only NaN or infinity; export it again.")
+    return volume
 
 
 def _open(path: Path) -> Any:

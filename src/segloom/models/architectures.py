@@ -11,7 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from pydantic import TypeAdapter, ValidationError
 
 from segloom.errors import ConfigError, UnknownNameError
 
@@ -40,7 +51,8 @@ class Architecture:
     """Name of the class in SMP, or of the network as its paper writes it."""
     builder: str = ""
     """``module:function`` of a network of ours; empty for SMP's. It takes ``encoder_name``,
-    ``in_channels``, ``classes`` and options, and returns a `Network` with random weights."""
+    ``in_channels``, ``classes`` and options, and returns a `Network` with random weights. Values of
+    options are checked by its annotations, among them ``Annotated[int, Field(ge=n)]``."""
     minimum_grid: int = 1
     """Least rows and columns of the deepest map; smaller images are padded to give it."""
     grid_multiple: int = 1
@@ -60,7 +72,8 @@ class Network(NamedTuple):
     """Like an encoder of SMP: ``out_channels`` and ``output_stride``, and maps by level; images are
     padded to a multiple of ``input_multiple`` or, where it has none, of the output stride."""
     decoder: nn.Module
-    """Takes the list of those maps."""
+    """Takes the list of those maps. Where it has ``edge_channels``, these many last channels of the
+    first map, the encoder's input, join once more."""
     segmentation_head: nn.Module
     """Returns logits at the size of the encoder's input."""
 
@@ -211,10 +224,13 @@ def build_network(
 
     Raises:
         UnknownNameError: An option is no argument of this architecture.
-        ConfigError: The parts do not fit each other, for example a dilated Swin encoder.
+        ConfigError: An option has a value that the network does not take, or the parts do not fit
+            each other, for example a dilated Swin encoder.
     """
     build, known = _builder(architecture)
     _check_options(architecture, options, known)
+    if architecture.builder:  # SMP takes more than its annotations say, and checks by itself
+        _check_values(architecture, options, get_type_hints(build, include_extras=True))
     try:
         network = build(
             encoder_name=encoder_name, in_channels=in_channels, classes=classes, **options
@@ -252,6 +268,31 @@ def _check_options(architecture: Architecture, options: dict[str, Any], known: s
             f"{output_stride}; attach the enhancement dilation, which keeps the strides, or take "
             "an architecture that up-samples to given sizes, for example unet."
         )
+
+
+def _check_values(
+    architecture: Architecture, options: dict[str, Any], hints: dict[str, Any]
+) -> None:
+    for option, value in options.items():
+        try:
+            TypeAdapter(hints[option]).validate_python(value, strict=True)
+        except ValidationError as error:
+            allowed = _allowed(hints[option])
+            raise ConfigError(
+                f"{architecture.name}: {option} must be {', '.join(allowed[:-1])}"
+                f"{' or ' if allowed[1:] else ''}{allowed[-1]}, not {value!r}."
+            ) from error
+
+
+def _allowed(hint: Any) -> list[str]:
+    """Name the values that an annotation allows."""
+    if get_origin(hint) is Literal:
+        return [str(value) for value in get_args(hint)]
+    if get_origin(hint) is Annotated:
+        _, field = get_args(hint)
+        return [f"a whole number of {field.metadata[0].ge} or more"]
+    names = {bool: ["true", "false"], int: ["a whole number"], type(None): ["null"]}
+    return names.get(hint) or [name for part in get_args(hint) for name in _allowed(part)]
 
 
 def _builder(architecture: Architecture) -> tuple[Callable[..., Any], set[str]]:

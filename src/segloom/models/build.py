@@ -91,6 +91,12 @@ def create_model(
     edge_channels = sum(part.edge_channels for part in configs)
     if edge_channels > 1:
         raise ConfigError("an image has one edge map; attach hed:source=file once.")
+    joined, maps = getattr(decoder, "edge_channels", 0), max(in_channels - 3, 0) + extra_channels
+    if joined > maps:
+        raise ConfigError(
+            f"{kind.name}: edge_channels must be {maps} or less, not {joined}: edge maps are the "
+            "channels of the image beyond three and those that enhancements add."
+        )
     widen_first_convolution(encoder, extra_channels)
     freeze_unused(encoder, in_channels + extra_channels)
     shape = _shape(network, in_channels, classes, extra_channels)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,17 @@ class EdgeTrainingResult:
 
 
 def train_edges(
-    config: EdgeTrainingConfig, *, progress: Callable[[int, float], None] | None = None
+    config: EdgeTrainingConfig,
+    *,
+    on_start: Callable[[int], None] | None = None,
+    progress: Callable[[int, float], None] | None = None,
 ) -> EdgeTrainingResult:
     """Train HED, or go on with a training that was stopped.
 
     Args:
         config: Everything.
+        on_start: Called with the number of steps done before, once the weights, the options and
+            the first image are accepted.
         progress: Called after each step with the number of steps done and the loss per image.
 
     Raises:
@@ -75,7 +81,10 @@ def train_edges(
         rows = state["rows"]
     first = int(rows[-1]["step"]) if rows else 0
     result = EdgeTrainingResult(config.out / "hed.safetensors", rows)
-    samples = _samples(config, first * config.data.batch_size)
+    samples = _samples(config, _dataset(config), first * config.data.batch_size)
+    samples = chain([next(samples)], samples)  # a first image that cannot be used is told now
+    if on_start is not None:
+        on_start(first)
     sums, since = torch.zeros(len(COLUMNS) - 1), first
     for step in range(first + 1, config.steps + 1):
         _set_rate(optimizer, config, step)
@@ -145,19 +154,24 @@ def _set_rate(optimizer: torch.optim.Optimizer, config: EdgeTrainingConfig, step
         group["lr"] = rate * group["factor"]
 
 
-def _samples(config: EdgeTrainingConfig, done: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images ``(1, 3, H, W)`` and targets ``(1, H, W)`` without end, from a position on."""
+def _dataset(config: EdgeTrainingConfig) -> SegmentationDataset:
     data = config.data
     if config.target == "edges":
         data = data.model_copy(update={"mask_format": "binary", "classes": (), "palette": ()})
-    dataset: SegmentationDataset = build_dataset(data, "train", augment=True, seed=config.seed)
+    return build_dataset(data, "train", augment=True, seed=config.seed)
+
+
+def _samples(
+    config: EdgeTrainingConfig, dataset: SegmentationDataset, done: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images ``(1, 3, H, W)`` and targets ``(1, H, W)`` without end, from a position on."""
     epoch, start = divmod(done, len(dataset))
     loader = build_loader(
         dataset,
         batch_size=1,
         shuffle=True,
         seed=config.seed,
-        workers=data.workers,
+        workers=config.data.workers,
         start=(epoch, start),
     )
     sampler = loader.sampler

@@ -7,6 +7,7 @@ import pytest
 import torch
 from support.recorded import seeded
 from torch import nn
+from torch.nn import functional as F
 
 from segloom.enhancements.edge_supervision import EdgeSupervision
 from segloom.enhancements.fem import DetailEnhance, FrequencyFilter, StructureEnhance
@@ -202,6 +203,8 @@ def test_whole_network(recorded, name, architecture):
     ).eval()
     model.load_state_dict(rename_reference_state(state, architecture))
     maps = model.encoder(data["in.image"])
+    pooled = F.max_pool2d(maps[1], 3, stride=2, padding=1)
+    stages = {"layer0": pooled, **{f"layer{number}": maps[number + 1] for number in range(1, 5)}}
     if "mid.layer4" in data:
         data.compare(maps[2][:, :8], "mid.layer1")
         data.compare(maps[5][:, :16], "mid.layer4")
@@ -209,11 +212,14 @@ def test_whole_network(recorded, name, architecture):
         enhanced = model.decoder.enhance(maps[2:])
         data.compare(enhanced[0][:, :8], "mid.fe0")
         data.compare(enhanced[3], "mid.fe3")
+        stages |= {f"fe{number}": map_ for number, map_ in enumerate(enhanced)}
         for head, level in zip(model.enhancements["deep_supervision"].heads, (4, 5), strict=True):
             data.compare(head(maps[level]), f"out.dsn_layer{level - 1}")
     decoded = model.decoder(maps)
     decoded = decoded[0] if isinstance(decoded, tuple) else decoded
-    data.compare(model.segmentation_head[0](decoded), "out.head_logits")
+    stages["head"] = model.segmentation_head[0](decoded)
+    data.compare(stages["head"], "out.head_logits")
+    data.compare_stages(stages, "meta.shapes", "meta.stats")
     data.compare(model(data["in.image"]), "out.logits_full")
 
 

@@ -22,9 +22,10 @@ Axes: B batch, C image channels, E edge channels, H W image size, h w size of a 
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,7 +47,7 @@ def build(
     in_channels: int,
     classes: int,
     form: Literal["corrected", "published"] = "corrected",
-    edge_channels: int | None = None,
+    edge_channels: Annotated[int, Field(ge=0)] | None = None,
 ) -> Network:
     """Build DLSE with random weights; squeeze-and-excitation is the enhancement ``se``.
 
@@ -60,13 +61,9 @@ def build(
             that adds an edge map joins that map.
 
     Raises:
-        ConfigError: An option does not exist or fit.
+        ConfigError: The published form is asked for on another encoder.
     """
-    if form not in ("corrected", "published"):
-        raise ConfigError(f"dlse: form must be corrected or published, not '{form}'.")
     edges = max(in_channels - 3, 0) if edge_channels is None else edge_channels
-    if edges < 0:
-        raise ConfigError(f"dlse: edge_channels must be 0 or more, not {edges}.")
     encoder: nn.Module
     decoder: nn.Module
     if form == "published":

@@ -14,7 +14,10 @@ strides 4 to 32, here level 2 to 5.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from segloom.enhancements.fem import DetailEnhance, Extractor, StructureEnhance
@@ -86,7 +89,7 @@ def fenet(
     in_channels: int,
     classes: int,
     *,
-    pyramid_channels: int = 128,
+    pyramid_channels: Annotated[int, Field(ge=1)] = 128,
     dense: bool = False,
     extractor: Extractor = "highpass",
     dilate: bool | None = None,

@@ -62,8 +62,6 @@ def build_linknet(
                 "resnet18."
             )
         return build_blog_linknet(in_channels, classes)
-    if form != "paper":
-        raise ConfigError(f"linknetpaper: form must be paper or blog, not '{form}'.")
     from segmentation_models_pytorch.encoders import get_encoder
 
     encoder = get_encoder(encoder_name, in_channels, 5, output_stride=output_stride)

@@ -15,9 +15,10 @@ strides 4 to 32, here level 2 to 5.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from segloom.enhancements.flow_align import FlowJoin, GatedDualFlowAlign
@@ -129,7 +130,7 @@ def sfnet(
     in_channels: int,
     classes: int,
     *,
-    pyramid_channels: int = 128,
+    pyramid_channels: Annotated[int, Field(ge=2)] = 128,
     align: bool = True,
     context: Literal["sfnet", "sum"] = "sfnet",
     dilate: bool | None = None,
@@ -141,6 +142,7 @@ def sfnet(
         in_channels: Channels of the image.
         classes: Number of classes.
         pyramid_channels: K; 128 for ResNet-18 in the released program, 256 for ResNet-50 and 101.
+            Flows are found on half of them.
         align: False builds the plain pyramid, the baseline.
         context: ``sum`` for the pyramid pooling of the lightest variants.
         dilate: None dilates the last stages of a ResNet, as released; see `make_pyramid_encoder`.
@@ -155,7 +157,7 @@ def sfnet_lite(
     in_channels: int,
     classes: int,
     *,
-    pyramid_channels: int = 128,
+    pyramid_channels: Annotated[int, Field(ge=2)] = 128,
     context: Literal["sfnet", "sum"] = "sfnet",
     dilate: bool | None = None,
 ) -> Network:
