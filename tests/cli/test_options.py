@@ -45,6 +45,13 @@ def test_a_value_out_of_range_is_one_sentence(words, message, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("word", ["none", "None", ""])
+def test_no_weights_may_be_typed_in_any_way(word):
+    default = RunConfig.model_validate({"model": {"encoder_weights": "pypi"}})
+    words = ["--model.encoder-weights", word]
+    assert parse(RunConfig, words, verb="train", default=default).model.encoder_weights is None
+
+
 @dataclass
 class Options:
     run: Positional[Path]

