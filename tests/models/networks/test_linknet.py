@@ -277,6 +277,14 @@ def test_each_form_copies_compiles_and_exports(form: str) -> None:
         ({"encoder_name": "tu-convnext_atto"}, "needs an encoder with a map at half the size"),
         ({"encoder_name": "resnet34", "form": "blog"}, "form=blog brings its own encoder"),
         ({"encoder_name": "resnet18", "form": "blgo"}, "form must be paper or blog, not 'blgo'"),
+        (
+            {"encoder_name": "resnet18", "form": "blog", "enhancements": "se:place=encoder"},
+            "not the encoder of form=blog; take form=paper, since .* such an encoder, or",
+        ),
+        (
+            {"encoder_name": "resnet18", "form": "blog", "enhancements": "dilation"},
+            "take form=paper, since form=blog brings its own encoder, and such an encoder",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_refused(options: dict[str, Any], message: str) -> None:
