@@ -34,9 +34,12 @@ def test_spellings_that_users_bring_along(words, expected):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--optim.lr", "-1"], r"optim\.lr: Input should be greater than 0 \(got -1\.0\)"),
-        (["--train.epochs", "0"], r"train\.epochs: Input should be greater than or equal to 1"),
-        (["--data.augment.flip", "2"], r"data\.augment\.flip: .* less than or equal to 1"),
+        (["--optim.lr", "-1"], r"optim\.lr is -1\.0, but must be greater than 0"),
+        (["--train.epochs", "0"], r"train\.epochs is 0, but must be greater than or equal to 1"),
+        (
+            ["--data.augment.flip", "2"],
+            r"data\.augment\.flip is 2\.0, but must be less than",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_one_sentence(words, message, capsys):

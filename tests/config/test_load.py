@@ -47,7 +47,7 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
     assert (
         "model.architectur: unknown option 'architectur': did you mean 'architecture'?" in message
     )
-    assert "train.epochs: Input should be greater than or equal to 1 (got 0)" in message
+    assert "train.epochs is 0, but must be greater than or equal to 1" in message
     assert "did you mean 'optim'?" in message
     assert str(path) in message
 
