@@ -279,11 +279,11 @@ def test_each_form_copies_compiles_and_exports(form: str) -> None:
         ({"encoder_name": "resnet18", "form": "blgo"}, "form must be paper or blog, not 'blgo'"),
         (
             {"encoder_name": "resnet18", "form": "blog", "enhancements": "se:place=encoder"},
-            "not the encoder of form=blog; take form=paper, since .* such an encoder, or",
+            "not the encoder of form=blog; take form=paper in place of form=blog, .*, or place",
         ),
         (
             {"encoder_name": "resnet18", "form": "blog", "enhancements": "dilation"},
-            "take form=paper, since form=blog brings its own encoder, and such an encoder",
+            "take form=paper in place of form=blog, with such an encoder .resnet18",
         ),
     ],
 )
