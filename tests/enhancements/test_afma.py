@@ -272,7 +272,7 @@ def test_exports_with_any_batch_and_size(mode: str) -> None:
         ({"level": -1}, "level must be at least 0, not -1"),
         ({"patch": 0}, "patch must be at least 1 pixel, not 0"),
         ({"image_embed_channels": 7}, "image_embed_channels must be 1 .* not 7"),
-        ({"mode": "exact"}, "mode Input should be 'default' or 'parity'"),
+        ({"mode": "exact"}, "mode is 'exact', but must be one of default or parity"),
         ({"depth": 1}, "unknown option of enhancement afma 'depth'"),
     ],
 )

@@ -247,8 +247,8 @@ def test_the_attention_matrix_is_never_stored():
         ({"grid": 0}, "grid must be at least 1"),
         ({"kernel": 2}, "kernel must be odd, not 2"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
-        ({"mode": "exact"}, "mode Input should be 'default' or 'parity'"),
-        ({"position": "learnt"}, "position Input should be 'none' or 'sine'"),
+        ({"mode": "exact"}, "mode is 'exact', but must be one of default or parity"),
+        ({"position": "learnt"}, "position is 'learnt', but must be one of none or sine"),
         ({"level": 2, "source_level": 2}, "level and source_level are both 2"),
     ],
 )

@@ -76,9 +76,12 @@ def test_a_config_that_cannot_build_says_whose_fault_it_is():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"level": "two"}, r"enhancement afma: level Input should be a valid integer.*'two'"),
-        ({"level": 2.5}, r"enhancement afma: level Input should be a valid integer.*2\.5"),
-        ({"mode": "exact"}, r"enhancement afma: mode Input should be 'default' or 'parity'"),
+        ({"level": "two"}, r"enhancement afma: level is 'two', but must be a valid integer$"),
+        ({"level": 2.5}, r"enhancement afma: level is 2\.5, but must be a valid integer$"),
+        (
+            {"mode": "exact"},
+            r"enhancement afma: mode is 'exact', but must be one of default or",
+        ),
         ({"loss_weight": float("nan")}, r"afma: loss_weight must be 0 or more; got nan"),
         ({"level": -1}, r"afma: level must be at least 0, not -1"),
     ],
@@ -90,3 +93,28 @@ def test_an_option_of_a_wrong_kind_is_named_with_its_value(options, message):
 
 def test_numbers_given_as_text_are_read():
     assert enhancement_config("afma", level="2").level == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "se",
+            {"gate": "tanh"},
+            "gate is 'tanh', but must be one of sigmoid, softmax or",
+        ),
+        (
+            "fem",
+            {"extractor": "foo"},
+            "extractor is 'foo', but must be one of highpass, lowp",
+        ),
+        (
+            "se",
+            {"gate": "tanh", "ratio": "x"},
+            "softmax; ratio is 'x', but must be a valid int",
+        ),
+    ],
+)
+def test_what_an_option_may_be_is_said_in_words_of_ours(name, options, message):
+    with pytest.raises(ConfigError, match=f"^enhancement {name}: .*{message}"):
+        enhancement_config(name, **options)

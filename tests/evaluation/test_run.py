@@ -186,6 +186,28 @@ def test_folder_without_a_network_is_refused(tmp_path):
         evaluate(tmp_path, QUICK)
 
 
+def test_label_maps_that_are_void_throughout_are_refused(trained, data_config, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(data_config.root, root)
+    void = data_config.model_copy(update={"root": root})
+    masks = sorted((root / "test/masks").iterdir())
+    for path in masks:
+        with Image.open(path) as labels:
+            shape = labels.size[::-1]
+        Image.fromarray(np.full(shape, 255, np.uint8)).save(path)
+    with pytest.raises(
+        DataError,
+        match=r"masks/scene0\.png and all .* split test .*\(--split val\), or check",
+    ):
+        evaluate(trained, QUICK, void, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+    labels = np.full(shape, 255, np.uint8)
+    labels[0, 0] = 2
+    Image.fromarray(labels).save(masks[-1])  # one pixel can be measured
+    assert evaluate(trained, QUICK, void, tmp_path / "out").metrics["classes"]
+
+
 def test_prediction_of_another_size_is_refused_with_the_file(trained, tmp_path, monkeypatch):
     from segloom.inference import Predictor
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from support.recorded import seeded
 
 from segloom.cli.main import main
 from segloom.data.cityscapes_labels import CITYSCAPES, LABEL_IDS
@@ -18,6 +22,9 @@ from segloom.inference import Predictor, submission, submit_cityscapes
 from segloom.models import create_model
 from segloom.models.checkpoint import save_pretrained
 from segloom.types import LabelSet
+
+if TYPE_CHECKING:
+    from support.recorded import Recording
 
 NAMES = [f"{city}_{frame:06}_000019" for city in ("berlin", "bonn") for frame in (0, 1)]
 
@@ -148,6 +155,36 @@ def test_a_network_of_other_classes_and_another_file_are_refused(
     save_pretrained(model, tmp_path / "two", LabelSet(("a", "b"), ((0, 0, 0), (9, 9, 9))))
     with pytest.raises(ConfigError, match="does not tell the 19 classes"):
         submit_cityscapes(tmp_path / "two", root, tmp_path / "out.zip", partial=True)
+    save_pretrained(
+        create_model("fpn", encoder_name="tu-test_resnet", classes=19), tmp_path / "nameless"
+    )
+    mend = r"segloom convert --class-names road sidewalk .* 'traffic light' .* bicycle`\.$"
+    with pytest.raises(ConfigError, match=mend):
+        submit_cityscapes(tmp_path / "nameless", root, tmp_path / "out.zip", partial=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("sfnet_res18_full", "head.conv_last.1."), ("fenet_res18_full", "conv_last.3.")],
+)
+def test_a_converted_checkpoint_of_the_programs_is_submitted(
+    recorded: Callable[[str], Recording], root: Path, tmp_path: Path, name: str, head: str
+) -> None:
+    sizes = dict(recorded(name).json("meta.state_keys"))
+    out, file = tmp_path / "out.zip", tmp_path / "weights.pth"
+    torch.save({key: seeded(key, size) for key, size in sizes.items()}, file)
+    assert main(["convert", str(file), "--out", str(tmp_path / "model")]) == 0
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    assert tuple(config["_segloom"]["labels"]["classes"]) == CITYSCAPES.classes
+    words = ["submit", "cityscapes", str(tmp_path / "model"), f"--data.root={root}"]
+    assert main([*words, "--out", str(out), "--partial"]) == 0
+    assert len(read_zip(out)) == 4
+
+    sizes |= {key: [11, *size[1:]] for key, size in sizes.items() if key.startswith(head)}
+    torch.save({key: seeded(key, size) for key, size in sizes.items()}, file)
+    assert main(["convert", str(file), "--out", str(tmp_path / "eleven")]) == 0
+    with pytest.raises(ConfigError, match=r"trained with the recipe cityscapes\.$"):
+        submit_cityscapes(tmp_path / "eleven", root, out, partial=True)
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(

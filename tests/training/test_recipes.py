@@ -38,20 +38,18 @@ class Case(NamedTuple):
     crop: tuple[int, int]
     options: str = ""
     epochs: int = 8
-    split: str = "test"
-    """Which images are measured: those of the recipe unless their labels are not public."""
 
 
 HUB = "--model.encoder-weights None"
 CASES = {
-    "ade20k": Case("make_ade20k", (96, 128), split="val"),
+    "ade20k": Case("make_ade20k", (96, 128)),
     "camvid": Case("samples/camvid", (192, 224)),
-    "cityscapes": Case("samples/cityscapes", (128, 192), HUB, split="val"),
-    "coco": Case("make_coco", (96, 128), split="val"),
+    "cityscapes": Case("samples/cityscapes", (128, 192), HUB),
+    "coco": Case("make_coco", (96, 128)),
     "cub": Case("samples/birds", (128, 128)),
     "demo": Case("", (96, 128), "--data.num-scenes 8 2 2"),
-    "dlse": Case("samples/cityscapes", (96, 160), HUB, split="val"),
-    "fenet": Case("samples/cityscapes", (128, 256), HUB, split="val"),
+    "dlse": Case("samples/cityscapes", (96, 160), HUB),
+    "fenet": Case("samples/cityscapes", (128, 256), HUB),
     "folder": Case(
         "samples/nuclei",
         (128, 128),
@@ -68,12 +66,11 @@ CASES = {
         "samples/cityscapes",
         (96, 160),
         f"{HUB} --model.enhancements se hed:weights=random",
-        split="val",
     ),
     "multilabel": Case("make_multilabel", (64, 64)),
-    "sfnet": Case("samples/cityscapes", (128, 256), HUB, split="val"),
-    "sfnetlite": Case("samples/cityscapes", (128, 256), HUB, split="val"),
-    "voc": Case("make_voc", (96, 128), split="val"),
+    "sfnet": Case("samples/cityscapes", (128, 256), HUB),
+    "sfnetlite": Case("samples/cityscapes", (128, 256), HUB),
+    "voc": Case("make_voc", (96, 128)),
 }
 
 
@@ -156,6 +153,15 @@ def test_every_recipe_has_a_case() -> None:
     assert sorted(CASES) == sorted(list_recipes())
 
 
+def test_recipes_for_data_without_public_test_labels_measure_val() -> None:
+    private = {"ade20k", "cityscapes", "coco", "voc"}
+    configs = {recipe: load_run_config(recipe) for recipe in list_recipes()}
+    measured = {name: c.eval.split for name, c in configs.items() if c.data.name in private}
+    assert measured.keys() >= {*private, "sfnet", "sfnetlite", "fenet", "dlse", "hed"}
+    assert set(measured.values()) == {"val"}
+    assert load_run_config("hed").eval.inference.scales == (0.5,)  # of dlse, which it extends
+
+
 @pytest.mark.parametrize("recipe", CASES)
 def test_the_parts_of_a_recipe_fit_each_other(recipe: str) -> None:
     config = load_run_config(recipe)
@@ -202,11 +208,10 @@ def test_a_recipe_learns_and_is_used(
     assert np.mean(losses[-3:]) < np.mean(losses[:3]), losses
 
     capsys.readouterr()
-    words = ["eval", str(run), "--split", case.split, "--bootstrap", "0", "--montages", "1"]
-    assert main([*words, "--json"]) == 0
+    assert main(["eval", str(run), "--bootstrap", "0", "--montages", "1", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     config = RunConfig.model_validate(yaml.safe_load((run / "config.yaml").read_text()))
-    dataset = build_dataset(config.data, case.split)
+    dataset = build_dataset(config.data, config.eval.split)
     assert result["num_images"] == len(dataset)
     assert result["classes"] == list(dataset.classes)
     assert 0 <= result["scores"]["mIoU"] <= 1

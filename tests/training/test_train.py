@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.squares import SIZE, write_squares
 
 from segloom.config import RunConfig
 from segloom.config.load import dump_config, read_config
-from segloom.errors import ConfigError, TrainingError
+from segloom.errors import ConfigError, DataError, TrainingError
 from segloom.models.checkpoint import from_pretrained
 from segloom.training import TrainingStep, train
 from segloom.training.fit import explain
@@ -212,6 +213,15 @@ def test_one_class_leaves_nothing_to_learn(tiny: Callable[..., RunConfig]) -> No
     config = tiny(data__classes=("all",), data__label_map={"0": 0, "1": 0})
     with pytest.raises(ConfigError, match=r"a single class \(all\)"):
         train(config)
+
+
+def test_validation_without_a_labelled_pixel_is_refused(
+    tiny: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    write_squares(tmp_path / "data", {"train": 4})
+    write_squares(tmp_path / "data", {"val": 2}, void_rows=SIZE)
+    with pytest.raises(DataError, match=r"val/masks/0\.png and all .* split val .*; check data\."):
+        train(tiny(data__root=tmp_path / "data"))
 
 
 def test_operations_without_a_repeatable_form_are_explained() -> None:

@@ -36,7 +36,8 @@ class ConvertOptions:
     mode: Literal["parity", "default"] = "parity"
     """parity acts as the original; default lifts its limits, with its weights."""
     class_names: tuple[str, ...] = ()
-    """Names of the classes; the originals' twelve CamVid classes if left out."""
+    """Names of the classes; if left out, the original's own where their number tells them: CamVid's
+    twelve, for SFNet and FENet the 19 of Cityscapes."""
     options: dict[str, str] = field(default_factory=dict)
     """Arguments of the architecture that differ from SMP's defaults, as pairs."""
     json: bool = False

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from segloom.config.problems import describe_problem
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError, UnknownNameError
 
@@ -108,10 +109,7 @@ def explain(error: ValidationError, source: str, *, section: str = "") -> Config
             unknown = UnknownNameError("option", str(problem["loc"][-1]), known)
             lines.append(f"{place}: {unknown}")
         else:
-            given = problem["input"]
-            is_short = isinstance(given, str | int | float | bool | tuple | list | None)
-            got = f" (got {given!r})" if is_short and len(repr(given)) <= 100 else ""
-            lines.append(f"{place}: {problem['msg']}{got}")
+            lines.append(describe_problem(problem, place))
     return ConfigError(f"{source}: " + "; ".join(lines))
 
 

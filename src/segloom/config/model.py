@@ -61,6 +61,12 @@ class ModelConfig(Section):
     options: Annotated[dict[str, Any], pairs(_scalar, "[NAME VALUE]")] = Field(default_factory=dict)
     """Further arguments of the architecture, by SMP's names (decoder_channels, ...)."""
 
+    @field_validator("encoder_weights", mode="before")
+    @classmethod
+    def _read_none(cls, value: Any) -> Any:
+        """Take the word none, as typed or as YAML hands it over, for no weights."""
+        return None if isinstance(value, str) and value.lower() in ("", "none") else value
+
     @field_validator("enhancements", mode="before")
     @classmethod
     def _read_mappings(cls, value: Any) -> Any:

@@ -110,6 +110,32 @@ class SegmentationDataset(Dataset[EdgeSample]):
                 "`segloom data list --edges DIR` writes."
             )
 
+    def require_labels(self, split: str) -> None:
+        """Refuse label maps that are void throughout, as those of a benchmark's test split.
+
+        Args:
+            split: Name of these samples, for the message.
+
+        Raises:
+            DataError: No label map holds a pixel of a class, or a file cannot be used.
+        """
+        if any((self._mask(index) != self.ignore_index).any() for index in range(len(self))):
+            return
+        first, mend = self.records[0], "check data.label_map and data.ignore_values"
+        if split == "test":
+            mend = f"measure a split with public labels (--split val), or {mend}"
+        raise DataError(
+            f"{first.mask or first.image} and all other label maps of the split {split} hold not "
+            f"one labelled pixel, so there is nothing to measure; {mend}."
+        )
+
+    def _mask(self, index: int) -> NDArray[np.uint8]:
+        """Give the label map alone, without decoding its image where it is a file of its own."""
+        path = self.records[index].mask
+        if path is not None and isinstance(self.decode, PlainDecoder):
+            return self.decoder.decode(path)
+        return self.read(index).mask
+
     def read(self, index: int) -> Planes:
         """Give a sample as read-only or fresh arrays, whole and unchanged.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from segloom.config.problems import describe_problem
 from segloom.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -82,20 +83,16 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
     try:
         config = TypeAdapter(config_class).validate_python(options)
     except ValidationError as error:
-        raise ConfigError(f"enhancement {name}: {_explain(error)}") from error
+        problems = (
+            describe_problem(problem, " ".join(map(str, problem["loc"])))
+            for problem in error.errors()
+        )
+        raise ConfigError(f"enhancement {name}: {'; '.join(problems)}") from error
     if not (isfinite(config.loss_weight) and config.loss_weight >= 0):
         raise ConfigError(
             f"enhancement {name}: loss_weight must be 0 or more; got {config.loss_weight}."
         )
     return config
-
-
-def _explain(error: ValidationError) -> str:
-    return "; ".join(
-        " ".join([*map(str, problem["loc"]), problem["msg"].removeprefix("Value error, ")])
-        + ("" if problem["type"] == "value_error" else f" (got {problem['input']!r})")
-        for problem in error.errors()
-    )
 
 
 def known_enhancements() -> dict[str, str]:

@@ -77,6 +77,7 @@ class Dilation(Enhancement):
             ConfigError: The encoder is no ResNet with a 3x3 ``conv2`` in every block.
         """
         encoder: Any = model.encoder
+        instead = getattr(encoder, "instead", "such an encoder")
         encoder = getattr(encoder, "model", encoder)  # timm's, as SMP wraps it
         for stage, rate in self.rates.items():
             blocks = list(getattr(encoder, stage, [None]))
@@ -88,7 +89,7 @@ class Dilation(Enhancement):
             if len(convolutions) != len(blocks):
                 raise ConfigError(
                     f"dilation: the encoder's {stage} is no stage of a ResNet with a 3x3 conv2 "
-                    "in every block; take such an encoder (resnet18, tu-resnet50), or leave "
+                    f"in every block; take {instead} (resnet18, tu-resnet50), or leave "
                     "dilation out."
                 )
             for convolution in convolutions:

@@ -150,10 +150,12 @@ class Se(Enhancement):
         network: Any = model
         place = self.config.place
         if place == "encoder" and gate_residual_branches(network.encoder, self._gate) == 0:
+            name = getattr(network.encoder, "title", network.spec["encoder_name"])
+            instead = getattr(network.encoder, "instead", "such an encoder")
             raise ConfigError(
                 "se: place encoder needs an encoder of residual blocks without gates of their "
-                f"own, such as resnet50 or tu-resnet50, not {network.spec['encoder_name']}; take "
-                "such an encoder, or place skips or decoder, which every network has."
+                f"own, such as resnet50 or tu-resnet50, not {name}; take {instead}, or place skips "
+                "or decoder, which every network has."
             )
         if place == "aspp" and gate_pooling_pyramids(network.decoder, self._gate) == 0:
             raise ConfigError(

@@ -109,7 +109,8 @@ def evaluate(
     Raises:
         CheckpointError: There is no network at ``run``, or it cannot be loaded.
         ConfigError: There is no data, or the data has other classes than the network.
-        DataError: A file of the split cannot be used; the sentence names it.
+        DataError: A file of the split cannot be used, or no label map of it holds a pixel of a
+            class; the sentence names it.
     """
     from segloom.data import build_dataset
     from segloom.inference import Predictor
@@ -125,6 +126,7 @@ def evaluate(
         )
     dataset = build_dataset(data, config.split)
     _check_classes(run, dataset.labels, saved)
+    dataset.require_labels(config.split)
     folder = out or RunDirectory(run).evaluation(config.split)
     model = from_pretrained(run)
     if model.edge_channels:

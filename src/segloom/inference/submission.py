@@ -7,6 +7,7 @@ training ids, per test image, 2048 x 1024 pixels, whose name begins with CITY_SE
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -76,10 +77,11 @@ def submit_cityscapes(
         )
     saved = read_saved(run)
     if saved.labels is None or saved.labels.classes != CITYSCAPES.classes:
-        raise ConfigError(
-            f"{run} does not tell the 19 classes of Cityscapes apart; submit a network that was "
-            "trained with the recipe cityscapes."
-        )
+        mend = "submit a network that was trained with the recipe cityscapes"
+        if saved.labels is None and saved.spec["classes"] == len(CITYSCAPES.classes):
+            names = shlex.join(CITYSCAPES.classes)
+            mend += f", or name its classes with `segloom convert --class-names {names}`"
+        raise ConfigError(f"{run} does not tell the 19 classes of Cityscapes apart; {mend}.")
     status = saved.weights.stat()
     stamp = json.dumps(
         {

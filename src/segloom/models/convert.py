@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segloom.data.camvid import CAMVID
+from segloom.data.cityscapes_labels import CITYSCAPES
 from segloom.data.dlse_classes import DLSE_CLASSES
 from segloom.enhancements import afma, celt
 from segloom.errors import CheckpointError, ConfigError
@@ -102,7 +103,8 @@ def convert(
         classes: Number of classes; only checked.
         level: AFMA's level, where two levels of the encoder have as many channels.
         mode: ``parity`` acts as the original does; ``default`` lifts its limits, with its weights.
-        class_names: Names of the classes; the originals' twelve CamVid classes by default.
+        class_names: Names of the classes; by default the originals' own, where their number tells
+            them: CamVid's twelve, for SFNet and FENet the 19 of Cityscapes.
         options: Arguments of the architecture, by SMP's names, that differ from its defaults; for
             DLSE its ``gate``.
 
@@ -236,16 +238,18 @@ def _rename_afma(key: str) -> str:
 
 
 def _labels(class_names: Sequence[str], source: CheckpointSource) -> LabelSet | None:
-    if not class_names:
-        if source.classes != 12:
-            return None
-        is_blog = source.options.get("form") == "blog"
-        return CAMVID_12 if source.method else CAMVID_BLOG if is_blog else None
-    if len(class_names) != source.classes:
-        raise CheckpointError(
-            f"{len(class_names)} class names for a network with {source.classes} classes."
-        )
-    return LabelSet(tuple(class_names), tuple(_colour(n) for n in range(len(class_names))))
+    if class_names:
+        if len(class_names) != source.classes:
+            raise CheckpointError(
+                f"{len(class_names)} class names for a network with {source.classes} classes."
+            )
+        return LabelSet(tuple(class_names), tuple(_colour(n) for n in range(len(class_names))))
+    if source.is_reference_network:
+        return CITYSCAPES if source.classes == len(CITYSCAPES.classes) else None
+    if source.classes != 12:
+        return None
+    is_blog = source.options.get("form") == "blog"
+    return CAMVID_12 if source.method else CAMVID_BLOG if is_blog else None
 
 
 def _colour(number: int) -> tuple[int, int, int]:

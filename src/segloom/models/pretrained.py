@@ -146,7 +146,10 @@ def load_encoder_weights(
         normalization = expected_normalization(encoder_name)
     else:
         source = f"{encoder_weights} weights"
-        tensors, mean, std = fetch_encoder_weights(encoder, encoder_name, encoder_weights)
+        is_packaged = encoder_name.removeprefix("tu-") in PACKAGES
+        tensors, mean, std = fetch_encoder_weights(
+            encoder, encoder_name, encoder_weights, is_packaged=is_packaged
+        )
         normalization = Normalization(mean, std)
     _fill(encoder, encoder_name, tensors, source)
     return normalization.for_channels(in_channels)

@@ -74,12 +74,13 @@ def assemble(config: RunConfig) -> Assembly:
 
     Raises:
         ConfigError: The options do not fit each other or the data.
-        DataError: An image or a label map cannot be used.
+        DataError: An image or a label map cannot be used, or validation's are void throughout.
     """
     # What is decoded, counted and listed on a cold cache the other processes find there.
     with first_of_machine_first() if config.data.cache else nullcontext():
         training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
         validation = build_dataset(config.data, "val")
+        validation.require_labels("val")
         weights = _class_weights(config, training)
         uniform = _class_uniform(config, training)
     plan = plan_batches(config, len(training))

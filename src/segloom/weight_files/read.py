@@ -24,6 +24,13 @@ WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights")
 """Keys under which training programs put the state dict beside their own values."""
 
+PICKLE_HEADS = (b"PK", b"\x80")
+"""First bytes of PyTorch's files: a zip, before version 1.6 a bare pickle."""
+
+TORCH7_SUFFIXES = (".t7", ".net")
+TORCH7_HEADS = (b"\3\0\0\0", b"\4\0\0\0", b"3\n1\n", b"4\n1\n")
+"""First bytes of a table and of an object, in binary and in text."""
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a weight file, on the CPU, in their stored dtype.
@@ -128,7 +135,9 @@ def _read_torch(path: Path) -> object:
             warnings.simplefilter("ignore")  # of an unusual pickle; our own sentence follows
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
+        # Bytes of any other kind of file are unsupported operations of a pickle too.
+        is_pickle = "Unsupported" in str(error) and _head(path).startswith(PICKLE_HEADS)
+        if not is_pickle and "GLOBAL" not in str(error):
             raise _damaged(path) from error
         raise CheckpointError(
             f"{path} holds pickled objects such as a whole model, and opening those can run any "
@@ -147,7 +156,20 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
 def _damaged(path: Path) -> CheckpointError:
+    head = _head(path)
+    is_named_so = path.suffix in TORCH7_SUFFIXES and not head.startswith(PICKLE_HEADS)
+    if is_named_so or head in TORCH7_HEADS:
+        return CheckpointError(
+            f"{path} is a file of Torch7 (Lua), which is not read; load it with the package "
+            "torchfile, save its arrays with safetensors.numpy.save_file under the names in "
+            "segloom.create_model(...).state_dict(), and give that file."
+        )
     return CheckpointError(
         f"{path} is not a PyTorch weight file or is damaged; copy or download it again."
     )

@@ -292,6 +292,14 @@ def test_each_form_copies_compiles_and_exports(form: str) -> None:
     [
         ({"encoder_name": "tu-convnext_atto"}, "needs an encoder with a map at half the size"),
         ({"encoder_name": "resnet34", "form": "blog"}, "form=blog brings its own encoder"),
+        (
+            {"encoder_name": "resnet18", "form": "blog", "enhancements": "se:place=encoder"},
+            "not the encoder of form=blog; take form=paper in place of form=blog, .*, or place",
+        ),
+        (
+            {"encoder_name": "resnet18", "form": "blog", "enhancements": "dilation"},
+            "take form=paper in place of form=blog, with such an encoder .resnet18",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_refused(options: dict[str, Any], message: str) -> None:

@@ -9,6 +9,7 @@ from support.recorded import seeded
 from torch import nn
 from torch.nn import functional as F
 
+from segloom.data.cityscapes_labels import CITYSCAPES
 from segloom.enhancements.edge_supervision import EdgeSupervision
 from segloom.enhancements.fem import DetailEnhance, FrequencyFilter, StructureEnhance
 from segloom.enhancements.flow_align import FlowAlign, GatedDualFlowAlign
@@ -242,7 +243,9 @@ def test_a_checkpoint_is_converted(recorded, tmp_path, name, architecture):
     result = convert(tmp_path / "last_epoch_3_mean-iu_0.70000.pth", tmp_path / "model")
     assert (result.architecture, result.encoder_name) == (architecture, "tu-resnet18s")
     assert (result.method, result.classes) == (None, 19)
-    assert read_saved(tmp_path / "model").spec["pyramid_channels"] == 128
+    saved = read_saved(tmp_path / "model")
+    assert saved.spec["pyramid_channels"] == 128
+    assert saved.labels == CITYSCAPES
     with torch.no_grad():
         logits = from_pretrained(tmp_path / "model")(data["in.image"])
     data.compare(logits, "out.logits_full")

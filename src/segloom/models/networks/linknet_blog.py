@@ -40,6 +40,10 @@ class BlogEncoder(nn.Module):
 
     output_stride = 64
     input_multiple = 2
+    title = "the encoder of form=blog"
+    """What a refusal calls it: the name that its user gave is another encoder's."""
+    instead = "form=paper in place of form=blog, with such an encoder"
+    """What a refusal advises where another encoder is needed."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
