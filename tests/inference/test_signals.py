@@ -26,7 +26,8 @@ from segloom.models.checkpoint import save_pretrained
 SIZE = (64, 128)
 NUMBER = 24
 PROGRAM = f"""
-import sys, torch
+import signal, sys, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs without
 torch.set_num_threads(1)
 from segloom.inference import submission
 submission.SIZE = {SIZE}
