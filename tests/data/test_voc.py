@@ -100,5 +100,8 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(DataError, match=r"2007_000039\.png is missing"):
         read(DataConfig(root=folder), "train")
     (folder / LISTS / "val.txt").unlink()
-    with pytest.raises(NoSplitError, match=r"has no list .*val\.txt"):
+    with pytest.raises(NoSplitError, match=r"has no list .*val\.txt; unpack the release again"):
         read(DataConfig(root=folder), "val")
+    (folder / LISTS / "test.txt").unlink(missing_ok=True)
+    with pytest.raises(NoSplitError, match=r"has no list .*test\.txt; .* measure --split val"):
+        read(DataConfig(root=folder), "test")

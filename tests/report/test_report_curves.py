@@ -62,5 +62,7 @@ def test_command_writes_curves_and_every_report(
     assert report.is_file()
     (run / "metrics.csv").unlink()
     assert main(["report", str(run)]) == 0  # measured, but not trained here
+    assert main(["report", str(run / "nothing")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
     assert main(["report", str(run / "eval")]) == 2
     assert "give the folder that `segloom train` wrote" in capsys.readouterr().err

@@ -92,6 +92,14 @@ def test_norms_and_biases_are_not_decayed_and_the_encoder_has_its_own_rate(model
     assert groups[-1]["lr"] == 1e-2
 
 
+def test_the_encoder_decays_at_a_rate_of_its_own_if_asked(model) -> None:
+    config = OptimConfig(weight_decay=0.1, encoder_weight_decay=0.0, decay_all=True)
+    encoder = {id(parameter) for parameter in model.encoder.parameters()}
+    for group in parameter_groups(model, config):
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.0 if id(parameter) in encoder else 0.1)
+
+
 def test_all_parameters_decay_if_asked(model) -> None:
     groups = parameter_groups(model, OptimConfig(weight_decay=0.1, decay_all=True))
     assert {group["weight_decay"] for group in groups} == {0.1}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from segloom.errors import DataError
+
 __all__ = ["ReportOptions", "run"]
 
 
@@ -31,6 +33,10 @@ def run(words: Sequence[str]) -> int:
     from segloom.report import write_curves, write_report
     from segloom.run_directory import RunDirectory
 
+    if not options.run.is_dir():
+        raise DataError(
+            f"there is no folder {options.run}; give the one that `segloom train` wrote."
+        )
     splits = RunDirectory(options.run).evaluated_splits
     # A model that was measured but not trained here has no history; that is no reason to complain.
     if not splits or RunDirectory(options.run).history.is_file():

@@ -55,6 +55,8 @@ class OptimConfig(Section):
     """Learning rate of the encoder; None is the same as lr."""
     weight_decay: float = Field(1e-2, ge=0)
     """Not applied to biases and normalisation layers, but see decay_all."""
+    encoder_weight_decay: float | None = Field(None, ge=0)
+    """That of the encoder; None is the same as weight_decay."""
     decay_all: bool = False
     """Decay biases and normalisation layers too, as the SFNet and FENet programs do."""
     momentum: float = Field(0.9, ge=0, lt=1)

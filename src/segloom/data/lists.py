@@ -49,8 +49,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     if split not in config.lists:
         have = f"there are lists for {', '.join(sorted(config.lists))}" if config.lists else "none"
         raise DataError(
-            f"no list for the split '{split}' ({have}); name its file with "
-            f"data.lists: {{{split}: FILE}}."
+            f"no list for the split '{split}' ({have}); name its file with data.lists: "
+            f"{{{split}: FILE}}, on the command line --data.lists {split} FILE."
         )
     records = read_list(config.lists[split].expanduser(), config.root)
     if config.scheme == "default":

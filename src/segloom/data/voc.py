@@ -66,7 +66,14 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     folder = years[0]
     path = folder / LISTS / f"{split}.txt"
     if not path.is_file():
-        raise NoSplitError(f"{folder} has no list {path}; unpack the release again.")
+        raise NoSplitError(
+            f"{folder} has no list {path}; "
+            + (
+                "the release of training and validation has none, so measure --split val."
+                if split == "test"
+                else "unpack the release again."
+            )
+        )
     stems = [line.split()[0] for line in read_lines(path) if line.strip()]
     for stem in stems:
         if Path(stem).name != stem or stem == "..":

@@ -25,11 +25,14 @@ def parameter_groups(model: SegmentationModel, config: OptimConfig) -> list[dict
         if parameter.requires_grad:
             key = (id(parameter) in encoder, config.decay_all or parameter.ndim > 1)
             groups.setdefault(key, []).append(parameter)
+    rates = {False: config.lr, True: config.encoder_lr or config.lr}
+    own = config.encoder_weight_decay
+    decay = {False: config.weight_decay, True: config.weight_decay if own is None else own}
     return [
         {
             "params": parameters,
-            "lr": config.encoder_lr if is_encoder and config.encoder_lr else config.lr,
-            "weight_decay": config.weight_decay if decays else 0.0,
+            "lr": rates[is_encoder],
+            "weight_decay": decay[is_encoder] if decays else 0.0,
         }
         # The rest comes last: its rate is the one that is shown.
         for (is_encoder, decays), parameters in sorted(
