@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from segloom.cli.main import main
 from segloom.errors import DataError
@@ -28,6 +30,38 @@ def test_columns_become_curves_in_a_fixed_order() -> None:
     assert validation.are_shares
     assert rate.points == {"lr": [(1.0, 0.1), (2.0, 0.05)]}
     assert training_curves([{"epoch": 1.0, "val/mIoU": None}]) == []
+
+
+def test_a_sole_term_that_equals_the_total_is_left_out() -> None:
+    history = [{"epoch": x, "train/ce": y, "train/total": y} for x, y in ((1.0, 2.0), (2.0, 1.5))]
+    (loss,) = training_curves(history)
+    assert loss.points == {"train/total": [(1.0, 2.0), (2.0, 1.5)]}
+    weighted = [row | {"train/ce": 2 * row["train/total"]} for row in history]
+    (loss,) = training_curves(weighted)
+    assert list(loss.points) == ["train/total", "train/ce"]
+
+
+def test_epochs_are_whole_numbers_even_where_there_is_one(
+    make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    history = "epoch,lr,train/total,val/mIoU\n1,0.1,2.0,0.5\n"
+    (run / "metrics.csv").write_text(history)
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *args: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    write_curves(run)
+    (figure,) = figures
+    assert len(figure.axes) == 3
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert ticks == [1.0]
 
 
 def colors_of(path: Path) -> set[tuple[int, ...]]:

@@ -179,7 +179,7 @@ def test_prediction_writes_a_mask_per_class_in_the_layout_of_the_data(
     data = DataConfig(root=tmp_path, mask_format="multilabel", cache=False, classes=CLASSES)
     scores = evaluate(shared_run, QUICK, data, out=tmp_path / "eval").scores
     assert scores["mIoU"] == 1
-    with pytest.raises(ConfigError, match="ask for one of label, overlay, montage"):
+    with pytest.raises(ConfigError, match="ask for one of label, overlay, errors, montage"):
         predict_files(predictor, files, out, label=False, overlay=False)
 
 

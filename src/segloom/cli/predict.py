@@ -43,7 +43,8 @@ class PredictOptions:
     overlay: bool = True
     """Write NAME_overlay.png: the image tinted with the classes' colours."""
     truth: Path | None = None
-    """Folder of label maps of the images (ids, colours or 0/255), one of each one's name."""
+    """Folder of label maps of the images (ids, colours or 0/255), one of each one's name; where
+    classes may overlap, of masks CLASS/NAME.png."""
     image_ending: str = ""
     """With truth, end of an image's stem that its label map lacks, such as _leftImg8bit."""
     truth_ending: str = ""

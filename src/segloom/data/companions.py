@@ -8,7 +8,7 @@ from pathlib import Path
 from segloom.data.folder import find_images
 from segloom.errors import DataError
 
-__all__ = ["files_by_name", "match_files"]
+__all__ = ["files_by_name", "match_files", "nearest"]
 
 
 def files_by_name(folder: Path, kind: str, ending: str = "") -> dict[str, list[Path]]:
@@ -66,7 +66,7 @@ def match_files(
     for image in images:
         name = image.stem.removesuffix(image_ending) or image.stem
         candidates = by_name.get(name, [])
-        near = _nearest(image, name + ending, candidates, folder)
+        near = nearest(image, name + ending, candidates, folder)
         if len(near) != 1:
             number = f"{len(candidates)} {kind}s" if candidates else f"no {kind}"
             raise DataError(
@@ -77,8 +77,15 @@ def match_files(
     return found
 
 
-def _nearest(image: Path, stem: str, candidates: list[Path], folder: Path) -> list[Path]:
-    """Keep the candidates of the very stem, if any, and of these the ones in folders alike."""
+def nearest(image: Path, stem: str, candidates: list[Path], folder: Path) -> list[Path]:
+    """Keep the candidates of the very stem, if any, and of these the ones in folders alike.
+
+    Args:
+        image: Whose folders count.
+        stem: That of its file.
+        candidates: Files below ``folder``.
+        folder: From where on their folders count.
+    """
     candidates = [path for path in candidates if path.stem == stem] or candidates
     if len(candidates) < 2:
         return candidates

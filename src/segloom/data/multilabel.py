@@ -90,17 +90,29 @@ class ClassMaskDecoder:
             DataError: A file is missing or damaged, holds other values, or the sizes differ.
         """
         image = read_image(record.image)
-        present = np.zeros((len(self.classes), *image.shape[:2]), np.bool_)
-        void = np.zeros(image.shape[:2], np.bool_)
-        for index, path in enumerate(record.class_masks):
+        size = (image.shape[0], image.shape[1])
+        return Planes(image, self.bits(record.class_masks, size, record.image))
+
+    def bits(
+        self, masks: Sequence[Path | None], size: tuple[int, int], image: Path
+    ) -> NDArray[np.uint8]:
+        """Join the masks of an image, one per class or None, to bits ``(H, W)``.
+
+        Raises:
+            DataError: A mask is missing or damaged, holds other values, or is not of the size
+                (height, width) of its image, which lies at ``image``.
+        """
+        present = np.zeros((len(self.classes), *size), np.bool_)
+        void = np.zeros(size, np.bool_)
+        for index, path in enumerate(masks):
             if path is None:
                 continue
             stored = _grey(read_labels(path), path)
-            check_size(image, stored.pixels, record.image, f"mask {path}")
+            check_size(size, stored.pixels, image, f"mask {path}")
             present[index] = self._is_yes(stored, path, void)
         bits = pack(present)
         bits[void] = IGNORE_INDEX
-        return Planes(image, bits)
+        return bits
 
     def _is_yes(
         self, stored: StoredLabels, path: Path, void: NDArray[np.bool_]

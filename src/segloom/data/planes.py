@@ -63,7 +63,7 @@ def decode_sample(record: Record, decoder: LabelDecoder) -> Planes:
         raise DataError(f"image {record.image} has no label map; add one or leave the image out.")
     image = read_image(record.image)
     mask = decoder.decode(record.mask)
-    check_size(image, mask, record.image, f"label map {record.mask}")
+    check_size(image.shape[:2], mask, record.image, f"label map {record.mask}")
     if record.edge is None:
         return Planes(image, mask)
     return Planes(image, mask, read_edges(record.edge, image, record.image))
@@ -81,20 +81,20 @@ def read_edges(path: Path, image: NDArray[np.uint8], name: Path) -> NDArray[np.u
         DataError: It is missing, damaged or of another size than the image.
     """
     edge = np.ascontiguousarray(read_image(path)[..., 1])
-    check_size(image, edge, name, f"edge map {path}")
+    check_size(image.shape[:2], edge, name, f"edge map {path}")
     return edge
 
 
 def check_size(
-    image: NDArray[np.uint8], other: NDArray[np.unsignedinteger], path: Path, name: str
+    size: tuple[int, ...], other: NDArray[np.unsignedinteger], path: Path, name: str
 ) -> None:
-    """Refuse a map ``(H, W)`` that is not of the size of its image, which lies at ``path``.
+    """Refuse a map ``(H, W)`` that is not of the size (H, W) of its image, which lies at ``path``.
 
     Raises:
         DataError: It is not; the sentence begins with ``name``.
     """
-    if image.shape[:2] != other.shape:
-        (height, width), (rows, columns) = image.shape[:2], other.shape
+    if size != other.shape:
+        (height, width), (rows, columns) = size, other.shape
         raise DataError(
             f"{name} is {columns} x {rows} pixels but its image {path} is {width} x "
             f"{height}; export both at one size (width x height)."

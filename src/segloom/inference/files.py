@@ -14,6 +14,7 @@ from segloom.data.planes import read_edges
 from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path
 from segloom.images import VOLUME_ENDINGS, is_slice, is_volume, read_image
+from segloom.inference.class_truth import ClassTruth
 from segloom.inference.predictor import Predictor
 from segloom.inference.results import (
     ENDINGS,
@@ -44,7 +45,7 @@ def predict_files(
     montage: bool = False,
     probabilities: bool = False,
     skip_existing: bool = False,
-    truth: Truth | None = None,
+    truth: Truth | ClassTruth | None = None,
     edges: Mapping[Path, Path] | None = None,
     hu_window: tuple[float, float] = (-250.0, 250.0),
 ) -> Iterator[PredictedFile]:
@@ -82,8 +83,8 @@ def predict_files(
         One entry per file, in order.
 
     Raises:
-        ConfigError: Nothing is to be written, or edge maps are missing, not taken, or asked of a
-            volume.
+        ConfigError: Nothing is to be written, masks would replace those of the truth, or edge maps
+            are missing, not taken, or asked of a volume.
         SegloomError: The results cannot be written; no other image would fare better.
     """
     chosen = {
@@ -94,11 +95,16 @@ def predict_files(
         "montage": montage,
         "probabilities": probabilities,
     }
-    lacking = ("palette", "errors") if predictor.labels.is_multilabel else ()
+    lacking = ("palette",) if predictor.labels.is_multilabel else ()
     possible = [kind for kind in ENDINGS if kind not in lacking]
     kinds = [kind for kind in possible if chosen[kind]]
     if not kinds:
         raise ConfigError(f"nothing is to be written; ask for one of {', '.join(possible)}.")
+    if isinstance(truth, ClassTruth) and label and truth.folder.resolve() == out.resolve():
+        raise ConfigError(
+            f"{out} is the folder of the truth, whose masks the results would replace; choose "
+            "another with --out."
+        )
     _check_edges(predictor, files, edges)
     names = result_names(files)
     return (
@@ -159,7 +165,7 @@ def _predict_file(
     name: str,
     out: Path,
     kinds: Sequence[str],
-    truth: Truth | None,
+    truth: Truth | ClassTruth | None,
     edge: Path | None,
     hu_window: tuple[float, float],
     skip_existing: bool,
@@ -168,7 +174,7 @@ def _predict_file(
     if "label" in targets and predictor.labels.is_multilabel:
         del targets["label"]
         targets = class_mask_files(out, predictor.labels.classes, name) | targets
-    sources = [path for path in (file, truth and truth.files[file], edge) if path]
+    sources = [path for path in (file, *(truth.sources(file) if truth else ()), edge) if path]
     if skip_existing and is_up_to_date(targets.values(), *sources):
         return PredictedFile(file, written=targets, skipped=True)
     try:

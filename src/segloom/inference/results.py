@@ -46,7 +46,8 @@ class PredictedFile:
     """Share of the pixels by class, 0 to 1, of the classes that are there; where classes overlap
     they may add up to more than 1."""
     accuracy: float | None = None
-    """Share of the labelled pixels of the truth that are right; None without truth."""
+    """Share of the labelled pixels of the truth that are right, in every class where these may
+    overlap; None without truth."""
     void: float | None = None
     """Share of the truth that is void; None without truth."""
     skipped: bool = False

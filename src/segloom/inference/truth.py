@@ -18,6 +18,7 @@ from segloom.data.readers import read_labelled_source
 from segloom.data.source import SPLITS
 from segloom.errors import ConfigError, DataError
 from segloom.images import is_volume
+from segloom.inference.class_truth import ClassTruth, find_class_truth
 from segloom.types import IGNORE_INDEX, LabelSet
 
 __all__ = ["Truth", "find_truth"]
@@ -31,6 +32,10 @@ class Truth:
 
     files: Mapping[Path, Path]
     decoder: LabelDecoder
+
+    def sources(self, image: Path) -> tuple[Path, ...]:
+        """Name the files that the truth of an image comes from."""
+        return (self.files[image],)
 
     def read(self, image: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Read the class ids ``(H, W)`` of an image; what is no class of the network is void.
@@ -60,8 +65,11 @@ def find_truth(
     *,
     image_ending: str = "",
     truth_ending: str = "",
-) -> Truth:
+) -> Truth | ClassTruth:
     """Find the label map of every image and settle what the maps mean.
+
+    Of classes that may overlap the truth is a mask per class, see
+    `segloom.inference.class_truth.find_class_truth`.
 
     Label maps of Cityscapes, for its classes or those of DLSE, say by their names what they hold.
     Where the data that the network was trained on is still there and its label maps are stored
@@ -79,13 +87,8 @@ def find_truth(
 
     Raises:
         DataError: An image has no label map or several, or a label map cannot be read.
-        ConfigError: One of the images is a volume, or the classes of the network may overlap.
+        ConfigError: One of the images is a volume.
     """
-    if labels.is_multilabel:
-        raise ConfigError(
-            "the truth of classes that may overlap is several masks per image, which are compared "
-            "by `segloom eval` alone; leave --truth out."
-        )
     volume = next((image for image in images if is_volume(image)), None)
     if volume is not None:
         raise ConfigError(
@@ -99,6 +102,9 @@ def find_truth(
         if data and data.name == "folder":
             implied = [(data.image_ending, data.mask_ending)]
         endings = [*implied, *endings]
+    if labels.is_multilabel:
+        ignored = data.ignore_values if data and data.mask_format == "multilabel" else ()
+        return find_class_truth(folder, images, labels.classes, endings, ignored)
     files = _match(images, folder, endings)
     mask_format = detect_format(list(files.values()), len(labels.classes))
     decoder = _named_decoder(list(files.values()), kinds, data)

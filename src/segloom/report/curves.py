@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
 
 from segloom.errors import DataError
@@ -39,10 +40,11 @@ def training_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve
         history: One row per epoch, by column of metrics.csv.
 
     Returns:
-        What has any point.
+        What has any point. A loss term that is all of the total has no curve of its own.
     """
     columns = list(dict.fromkeys(name for row in history for name in row))
     losses = [name for name in columns if name == "val/loss" or name.startswith("train/")]
+    losses = [name for name in losses if not _is_whole_total(history, name)]
     losses.sort(key=lambda name: (name != "train/total", name != "val/loss"))
     scores = [name for name in ("val/mIoU", "val/mAcc", "val/aAcc") if name in columns]
     rates = [name for name in columns if name == "lr" or name.startswith("lr/")]
@@ -61,6 +63,16 @@ def training_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve
         Curves("Learning rate", choose(rates)),
     ]
     return [group for group in groups if group.points]
+
+
+def _is_whole_total(history: Sequence[Mapping[str, float | None]], name: str) -> bool:
+    """Tell whether a loss term is the total in every epoch, so that one curve hides the other."""
+    if name in ("train/total", "val/loss"):
+        return False
+    term, total = _points(history, name), _points(history, "train/total")
+    return len(term) == len(total) and all(
+        isclose(one, other, rel_tol=1e-4) for (_, one), (_, other) in zip(term, total, strict=True)
+    )
 
 
 def _points(history: Sequence[Mapping[str, float | None]], name: str) -> list[tuple[float, float]]:
@@ -94,7 +106,7 @@ def write_curves(run: Path) -> Path:
             axes.plot(epochs, values, color=color, label=name, marker=marker, markersize=3.5)
         axes.set_title(group.title, loc="left", color=INK, fontweight="bold")
         axes.set_xlabel("epoch", color=INK)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(color=PALE, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(y=0.12)
