@@ -16,7 +16,7 @@ from segloom.data import build_dataset
 from segloom.data.check import check
 from segloom.data.coco import CocoDecoder, is_here, read
 from segloom.data.outlines import draw_outline, fill_polygon, read_runs, unpack_runs
-from segloom.errors import DataError, NoSplitError
+from segloom.errors import ConfigError, DataError, NoSplitError
 
 BIG = [[1.0, 1.0, 7.0, 1.0, 7.0, 5.0, 1.0, 5.0]]
 SMALL = [[2, 2, 4, 2, 4, 4, 2, 4]]
@@ -88,6 +88,91 @@ def test_polygons_of_one_object_are_joined(tmp_path):
     np.testing.assert_array_equal(labels > 0, box(2, 2, 4, 4) | box(5, 0, 6, 2))
 
 
+def test_parts_of_one_or_two_points_are_left_out_beside_a_polygon(tmp_path):
+    labels = draw(tmp_path, thing(3, [[5, 0], *SMALL, [], [0, 0, 6, 5]]))
+    np.testing.assert_array_equal(labels > 0, box(2, 2, 4, 4))
+
+
+CAT, DOG, COW = ({"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}, {"id": 9, "name": "cow"})
+
+
+def read_val(root: Path, values: dict[str, Any], **options: Any) -> tuple[tuple[str, ...], Any]:
+    write(write(root, content(thing(7, BIG))), values, "val")
+    config = DataConfig(name="coco", root=root, cache=False, **options)
+    dataset = build_dataset(config, "val")
+    return dataset.classes, np.asarray(dataset[0]["mask"])
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [
+        [DOG],
+        [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}],
+        [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
+        [CAT, DOG, COW],
+        [{"id": 1, "name": "animals"}, DOG],
+        [{"id": 0, "name": "background"}, DOG],
+    ],
+)
+def test_every_split_has_the_classes_of_training_by_name(tmp_path, categories):
+    dog = next(entry["id"] for entry in categories if entry["name"] == "dog")
+    values = content(thing(dog, BIG), categories=categories)
+    classes, labels = read_val(tmp_path, values)
+    assert classes == ("background", "cat", "dog")
+    np.testing.assert_array_equal(labels, 2 * box(1, 1, 7, 5))
+
+
+def test_a_split_alone_has_its_own_classes(tmp_path):
+    write(tmp_path, content(thing(9, BIG), categories=[COW]), "val")
+    assert read(DataConfig(root=tmp_path), "val").labels.classes == ("background", "cow")
+
+
+def test_a_category_that_training_does_not_know_is_refused_where_it_is_used(tmp_path):
+    values = content(thing(9, BIG), categories=[CAT, DOG, COW])
+    with pytest.raises(DataError, match=r"val2017\.json .* 'cow'.*train2017\.json does not know"):
+        read_val(tmp_path, values)
+    report = check(tmp_path)
+    assert any("'cow'" in f.message for f in report.findings if f.level == "problem")
+
+
+def test_decoded_samples_follow_the_classes_of_training(tmp_path):
+    write(write(tmp_path, content(thing(7, BIG))), content(thing(7, BIG)), "val")
+    config = DataConfig(name="coco", root=tmp_path, cache_dir=tmp_path / "cache")
+    assert int(build_dataset(config, "val")[0]["mask"].max()) == 2
+    write(tmp_path, content(thing(7, BIG), categories=[DOG]))
+    assert int(build_dataset(config, "val")[0]["mask"].max()) == 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "dog", "ground"),
+    [(("background", "dog", "cat"), 1, 0), (("dog", "cat", "background"), 0, 2)],
+)
+def test_the_option_classes_orders_the_categories_by_name(tmp_path, classes, dog, ground):
+    found, labels = read_val(tmp_path, content(thing(7, BIG)), classes=classes)
+    assert found == classes
+    np.testing.assert_array_equal(labels, np.where(box(1, 1, 7, 5), dog, ground))
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("background", "cat", "dgo"), r"data\.classes.* 'dgo': did you mean 'dog'"),
+        (("background", "dog"), r"data\.classes .* not a reordering of .*background, cat, dog"),
+        (("cat", "dog"), r"data\.classes .* not a reordering of .*background, cat, dog"),
+    ],
+)
+def test_the_option_classes_renames_and_drops_nothing(tmp_path, classes, message):
+    with pytest.raises(ConfigError, match=message):
+        read_val(tmp_path, content(thing(7, BIG)), classes=classes)
+
+
+def test_categories_are_merged_by_a_label_map(tmp_path):
+    options = {"classes": ("ground", "pet"), "label_map": {"0": 0, "1": 1, "2": 1}}
+    found, labels = read_val(tmp_path, content(thing(7, BIG)), **options)
+    assert found == ("ground", "pet")
+    np.testing.assert_array_equal(labels, box(1, 1, 7, 5))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_pixel_is_inside_if_its_centre_is(seed):
     points = np.random.default_rng(seed).uniform(-4, 24, (9, 2))  # crosses itself and the border
@@ -138,7 +223,8 @@ def test_samples_are_cached_per_image_and_made_anew_when_the_json_changes(tmp_pa
     values["annotations"][0]["category_id"] = 7
     (tmp_path / "annotations/instances_train2017.json").write_text(json.dumps(values) + " ")
     assert int(build_dataset(config, "train")[0]["mask"].max()) == 2
-    assert pickle.loads(pickle.dumps(dataset.decode)) == CocoDecoder()
+    assert pickle.loads(pickle.dumps(dataset.decode)) == dataset.decode
+    assert isinstance(dataset.decode, CocoDecoder)
 
 
 def test_the_check_recognises_it(tmp_path):
@@ -159,6 +245,9 @@ def test_the_check_recognises_it(tmp_path):
         ([], "has no outline .*only a box"),
         (None, "has no outline"),
         ([[1, 2, 3, 4]], "a polygon that is none"),
+        ([[], [1, 2], [1, 2, 3, 4]], "a polygon that is none"),
+        ([*BIG, [1, 2, 3]], "a polygon that is none"),
+        ([*BIG, [1e300, 2]], "a polygon that is none"),
         ([[1, 2, 3, 4, 5]], "a polygon that is none"),
         ([["a", 2, 3, 4, 5, 6]], "a polygon that is none"),
         ([[1, 2, 1e300, 4, 5, 6]], "a polygon that is none"),

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
+from support.coco import draw_coco
 
-from segloom.config import EvalConfig
+from segloom.config import DataConfig, EvalConfig
 from segloom.errors import CheckpointError, ConfigError, DataError
 from segloom.evaluation import Progress, evaluate
 from segloom.report.read import Metrics
+from segloom.types import LabelSet
 
 QUICK = EvalConfig(bootstrap=20, size_limits=(60, 200), montages=2)
 
@@ -169,6 +171,30 @@ def test_data_with_other_classes_is_refused(trained, data_config, tmp_path):
     other = data_config.model_copy(update={"classes": ("ground", "thing", "water")})
     with pytest.raises(ConfigError, match="was trained on the classes ground, thing, sky, but"):
         evaluate(trained, QUICK, other, tmp_path)
+
+
+def test_the_way_to_other_classes_is_told(trained, data_config, tmp_path):
+    order = {"classes": ("thing", "ground", "sky")}
+    with pytest.raises(ConfigError, match=r"data\.label_map .*data\.classes alone only renames"):
+        evaluate(trained, QUICK, data_config.model_copy(update=order), tmp_path)
+
+
+def test_the_order_of_cocos_classes_is_told(tmp_path):
+    from segloom.models import create_model
+    from segloom.models.checkpoint import save_pretrained
+
+    model = create_model("unet", encoder_name="tu-test_resnet", classes=2)
+    labels = LabelSet(("road", "background"), ((0, 0, 0), (1, 1, 1)))
+    save_pretrained(model, tmp_path / "model", labels=labels)
+    image, mask = np.zeros((32, 32, 3), np.uint8), np.eye(32, dtype=np.uint8)
+    draw_coco(tmp_path / "coco", "val", 1, image, mask)
+    data = DataConfig(name="coco", root=tmp_path / "coco", cache=False)
+    config = QUICK.model_copy(update={"split": "val"})
+    with pytest.raises(ConfigError, match=r"put them in order with --data\.classes road backgr"):
+        evaluate(tmp_path / "model", config, data, tmp_path / "out")
+    ordered = data.model_copy(update={"classes": labels.classes})
+    metrics = evaluate(tmp_path / "model", config, ordered, tmp_path / "out").metrics
+    assert metrics["classes"] == ["road", "background"]
 
 
 def test_unlabelled_network_with_another_number_of_classes_is_refused(data_config, tmp_path):

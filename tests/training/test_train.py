@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +17,17 @@ from safetensors.torch import load_file
 from support.squares import SIZE, write_squares
 
 from segloom.config import RunConfig
+from segloom.config.data import DataConfig
 from segloom.config.load import dump_config, read_config
+from segloom.data import DATASETS, DatasetSource
+from segloom.data.check.known import read_known
+from segloom.data.folder import read as read_folder
 from segloom.errors import ConfigError, DataError, TrainingError
 from segloom.models.checkpoint import from_pretrained
 from segloom.training import TrainingStep, train
 from segloom.training.fit import explain
 from segloom.training.processes import run_processes
+from segloom.types import LabelSet
 
 
 def rows(run: Path) -> list[dict[str, float]]:
@@ -213,6 +221,32 @@ def test_one_class_leaves_nothing_to_learn(tiny: Callable[..., RunConfig]) -> No
     config = tiny(data__classes=("all",), data__label_map={"0": 0, "1": 0})
     with pytest.raises(ConfigError, match=r"a single class \(all\)"):
         train(config)
+
+
+@pytest.fixture
+def other_names(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A reader of squares that names the second class of each split after the split."""
+
+    def read(config: DataConfig, split: str) -> DatasetSource:
+        source = read_folder(config, split)
+        labels = LabelSet(("ground", f"{split} square"), ((0, 0, 0), (9, 9, 9)))
+        return replace(source, labels=labels, mask_format="index")
+
+    monkeypatch.setitem(sys.modules, "plugin", SimpleNamespace(read=read))
+    monkeypatch.setitem(DATASETS, "other_names", "plugin:read")
+    return "other_names"
+
+
+def test_validation_with_other_classes_than_training_is_refused(
+    tiny: Callable[..., RunConfig], other_names: str
+) -> None:
+    config = tiny(data__name=other_names, data__classes=())
+    message = r"class 1 is 'train square' in train, but 'val square' in val; .* data\.classes"
+    with pytest.raises(DataError, match=message):
+        train(config)
+    (finding,) = (f for f in read_known(config.data, None, None).findings if f.level == "problem")
+    assert finding.kind == "classes"
+    assert "'train square' in train, but 'val square' in val" in finding.message
 
 
 def test_validation_without_a_labelled_pixel_is_refused(

@@ -1,7 +1,9 @@
 """Data sets annotated as COCO's JSON: outlines of objects become label maps.
 
 Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; https://cocodataset.org, "Data
-format". Class 0 is background, the categories follow in the order of their ids.
+format". Class 0 is background, the categories follow in the order of their ids in the annotations
+of training; the other splits are read by the names of the categories, whatever ids they have there.
+``data.classes`` puts the names into another order.
 
 COCO       annotations/instances_{train,val}2017.json  {train,val}2017/* or images/{train,val}2017/*
 by folder  {train,val,test}/{any}.json with the images beside it
@@ -13,6 +15,8 @@ bus. Crowds (``iscrowd``) are void where no other object is.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -27,7 +31,7 @@ from segloom.data.labels import LabelDecoder
 from segloom.data.outlines import draw_outline
 from segloom.data.planes import Planes
 from segloom.data.source import SPLITS, DatasetSource, check_split, data_root, unique_ids
-from segloom.errors import DataError, NoSplitError
+from segloom.errors import ConfigError, DataError, NoSplitError, UnknownNameError
 from segloom.images import MAX_PIXELS, read_image
 from segloom.palette import default_palette
 from segloom.types import IGNORE_INDEX, LabelSet, Record
@@ -45,9 +49,8 @@ class _Image(NamedTuple):
 
 
 class _Annotations(NamedTuple):
-    classes: tuple[str, ...]
-    ids: dict[int, int]
-    """Category to class."""
+    categories: dict[int, str]
+    """Names in the order of the ids."""
     images: list[_Image]
 
 
@@ -57,12 +60,14 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     Raises:
         NoSplitError: Other splits have an annotation file, this one has none.
         DataError: There is no annotation file or there are several, it is damaged, its images are
-            not found, or the split is unknown.
+            not found, a category is used that training does not know, or the split is unknown.
+        ConfigError: ``data.classes`` is no reordering of the names of the classes.
     """
     check_split(split)
     root = data_root(config)
     path = _annotation_file(root, split)
     annotations = _load(path, path.stat().st_mtime_ns)
+    classes = _classes(config, root, path, annotations)
     names = [image.file for image in annotations.images]
     folder = _image_folder(root, path, names)
     keys = [Path(name).with_suffix("") for name in names]
@@ -70,8 +75,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         Record(record_id, folder / name, path, part=place)
         for place, (record_id, name) in enumerate(zip(unique_ids(keys), names, strict=True))
     )
-    labels = LabelSet(annotations.classes, default_palette(len(annotations.classes)))
-    return DatasetSource(records, labels, "index", decode=CocoDecoder())
+    labels = LabelSet(classes, default_palette(len(classes)))
+    return DatasetSource(records, labels, "index", decode=CocoDecoder(classes))
 
 
 def is_here(root: Path) -> bool:
@@ -83,8 +88,14 @@ def is_here(root: Path) -> bool:
 class CocoDecoder:
     """Draws the objects of an image; ``Record.mask`` is the JSON, ``part`` the place in it."""
 
-    fingerprint: str = "coco 1"
+    classes: tuple[str, ...]
+    """Names of the categories and the background, in the order of their class ids."""
     is_sequential: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs where the same files decode differently."""
+        return f"coco 2 {json.dumps(self.classes)}"
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read an image and draw its label map.
@@ -102,7 +113,8 @@ class CocoDecoder:
                 f"{record.image} is {image.shape[1]} x {image.shape[0]} pixels, but {path} says "
                 f"{entry.width} x {entry.height}; use the images that were annotated."
             )
-        labels = np.zeros((entry.height, entry.width), np.uint8)
+        background = self.classes.index(BACKGROUND)
+        labels = np.full((entry.height, entry.width), background, np.uint8)
         areas = np.full(labels.shape, entry.height * entry.width + 1, np.int32)
         for item in sorted(entry.objects, key=lambda item: not item.get("iscrowd")):
             where = f"{path}: object {item.get('id')} of {entry.file}"
@@ -112,7 +124,7 @@ class CocoDecoder:
                 continue
             area = int(outline.sum())
             is_on_top = outline & (area <= areas)
-            labels[is_on_top] = annotations.ids[item["category_id"]]
+            labels[is_on_top] = self.classes.index(annotations.categories[item["category_id"]])
             areas[is_on_top] = area
         return Planes(image, decoder.convert(StoredLabels(labels, "grey", is_lossy=False), path))
 
@@ -161,45 +173,93 @@ def _image_folder(root: Path, path: Path, names: list[str]) -> Path:
     )
 
 
-@lru_cache(maxsize=3)  # one per split; the time of change makes an edited file a new one
-def _load(path: Path, _changed: int) -> _Annotations:
-    """Read and check an annotation file, but for the outlines."""
+def _classes(
+    config: DataConfig, root: Path, path: Path, annotations: _Annotations
+) -> tuple[str, ...]:
+    """Give the classes of the data set, those of training, and refuse a split that has others."""
+    origin, categories = path, annotations.categories
+    if _candidates(root, "train"):
+        origin = _annotation_file(root, "train")
+        if origin != path:
+            categories = _categories(origin, origin.stat().st_mtime_ns)
+    own = (BACKGROUND, *(name for name in categories.values() if name != BACKGROUND))
+    used = {item["category_id"] for image in annotations.images for item in image.objects}
+    for category in sorted(used):
+        if (name := annotations.categories[category]) not in own:
+            raise DataError(
+                f"{path} has objects of the category '{name}', which {origin} does not know; add "
+                "it to the categories there, or leave these objects out."
+            )
+    if config.label_map or not config.classes:  # a label map gives these classes other names
+        return own
+    for name in config.classes:
+        if name not in own:
+            raise UnknownNameError(f"class of {origin} in data.classes", name, own)
+    if sorted(config.classes) != sorted(own):
+        raise ConfigError(
+            f"data.classes ({', '.join(config.classes)}) is not a reordering of the classes of "
+            f"{origin} ({', '.join(own)}); name each of them once, or merge them with "
+            "data.label_map."
+        )
+    return config.classes
+
+
+def _parse(path: Path) -> Any:
     try:
-        content = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is no JSON or is cut short ({error}); copy it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+@contextmanager
+def _of_cocos_form(path: Path) -> Iterator[None]:
     try:
-        classes, ids = _categories(content["categories"], path)
-        images = {entry["id"]: _image(entry, path) for entry in content["images"]}
-        for item in content["annotations"]:
-            images[item["image_id"]].objects.append(item)
-            ids[item["category_id"]]  # or it is no category
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(
             f"{path} is not of COCO's form ({type(error).__name__}: {error}); it needs images, "
             "annotations and categories that refer to each other."
         ) from error
+
+
+@lru_cache(maxsize=3)  # one per split; the time of change makes an edited file a new one
+def _load(path: Path, _changed: int) -> _Annotations:
+    """Read and check an annotation file, but for the outlines."""
+    content = _parse(path)
+    with _of_cocos_form(path):
+        categories = _named(content["categories"], path)
+        images = {entry["id"]: _image(entry, path) for entry in content["images"]}
+        for item in content["annotations"]:
+            images[item["image_id"]].objects.append(item)
+            categories[item["category_id"]]  # or it is no category
     if not images or len(images) < len(content["images"]):
         what = "an image id twice" if images else "no image"
         raise DataError(f"{path} lists {what}; export it again.")
-    return _Annotations(classes, ids, list(images.values()))
+    return _Annotations(categories, list(images.values()))
 
 
-def _categories(
-    entries: list[dict[str, Any]], path: Path
-) -> tuple[tuple[str, ...], dict[int, int]]:
+@lru_cache(maxsize=3)
+def _categories(path: Path, _changed: int) -> dict[int, str]:
+    """Read the categories alone: those who measure need not hold the objects of training."""
+    content = _parse(path)
+    with _of_cocos_form(path):
+        return _named(content["categories"], path)
+
+
+def _named(entries: list[dict[str, Any]], path: Path) -> dict[int, str]:
+    """Give the names of the categories in the order of their ids."""
     named = {int(entry["id"]): str(entry["name"]) for entry in entries}
-    classes = [BACKGROUND, *(named[key] for key in sorted(named) if named[key] != BACKGROUND)]
-    if len(set(classes)) < len(classes):
+    things = [name for name in named.values() if name != BACKGROUND]
+    if len(set(things)) < len(things):
         raise DataError(f"{path} names two categories alike; rename one.")
-    if len(classes) > IGNORE_INDEX:
+    if len(things) >= IGNORE_INDEX:
         raise DataError(
-            f"{path} has {len(classes) - 1} categories, but label maps hold at most "
+            f"{path} has {len(things)} categories, but label maps hold at most "
             f"{IGNORE_INDEX - 1} besides the background; leave some out."
         )
-    return tuple(classes), {key: classes.index(name) for key, name in named.items()}
+    return dict(sorted(named.items()))
 
 
 def _image(entry: dict[str, Any], path: Path) -> _Image:

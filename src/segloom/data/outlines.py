@@ -25,6 +25,9 @@ MAX_CROSSINGS = 20_000_000
 def draw_outline(segmentation: object, height: int, width: int, where: str) -> NDArray[np.bool_]:
     """Draw an object: the union of polygons ``[[x, y, x, y, ...], ...]``, or run lengths.
 
+    Parts of one or two points, which annotation tools leave behind, hold no pixel: beside a polygon
+    they are left out.
+
     Args:
         segmentation: As the JSON holds it.
         height: Of the image, in pixels.
@@ -44,22 +47,34 @@ def draw_outline(segmentation: object, height: int, width: int, where: str) -> N
             f"{where} has no outline (segmentation: {segmentation!r:.60}), perhaps only a box; "
             "outline it or leave it out."
         )
+    parts = [_points(polygon, where) for polygon in segmentation]
+    polygons = [points for points in parts if len(points) >= 3]
+    if not polygons:
+        raise _no_polygon(segmentation[0], where)
     pixels = np.zeros((height, width), bool)
-    for polygon in segmentation:
-        try:
-            points = np.asarray(polygon, np.float64).reshape(-1, 2)
-        except (ValueError, TypeError, OverflowError):
-            points = np.zeros((0, 2))
-        if len(points) < 3 or not (np.abs(points) <= MAX_COORDINATE).all():
-            raise DataError(
-                f"{where} has a polygon that is none ({polygon!r:.60}); it needs three points "
-                "x, y or more."
-            )
+    for points in polygons:
         rows = np.clip(points[:, 1], 0, height)
         if np.abs(rows - np.roll(rows, 1)).sum() > MAX_CROSSINGS:
             raise DataError(f"{where} has a polygon of {len(points)} points that is too long.")
         pixels |= fill_polygon(points, height, width)
     return pixels
+
+
+def _points(polygon: object, where: str) -> NDArray[np.float64]:
+    """Give the corners ``(P, 2)`` of a part of an outline."""
+    try:
+        points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _no_polygon(polygon, where) from error
+    if not (np.abs(points) <= MAX_COORDINATE).all():
+        raise _no_polygon(polygon, where)
+    return points
+
+
+def _no_polygon(polygon: object, where: str) -> DataError:
+    return DataError(
+        f"{where} has a polygon that is none ({polygon!r:.60}); it needs three points x, y or more."
+    )
 
 
 def fill_polygon(points: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ from segloom.errors import ConfigError, DataError
 from segloom.palette import default_palette
 from segloom.types import LabelSet, Record, Region
 
-__all__ = ["SPLITS", "DatasetSource", "check_split", "data_root", "settle_labels", "unique_ids"]
+__all__ = [
+    "SPLITS",
+    "DatasetSource",
+    "check_same_classes",
+    "check_split",
+    "data_root",
+    "settle_labels",
+    "unique_ids",
+]
 
 SPLITS = ("train", "val", "test")
 
@@ -54,6 +63,30 @@ def check_split(split: str) -> None:
     """
     if split not in SPLITS:
         raise DataError(f"unknown split '{split}'; the splits are {', '.join(SPLITS)}.")
+
+
+def check_same_classes(classes: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse splits whose classes are not those of the first one, id by id.
+
+    Args:
+        classes: Split to the names of its classes.
+
+    Raises:
+        DataError: They differ.
+    """
+    (first, known), *others = classes.items()
+    for split, found in others:
+        for class_id, (one, other) in enumerate(zip_longest(known, found)):
+            if one != other:
+                raise DataError(
+                    f"class {class_id} is {_quoted(one)} in {first}, but {_quoted(other)} in "
+                    f"{split}; give both splits the same classes in the same order, or name those "
+                    "of all with data.classes."
+                )
+
+
+def _quoted(name: str | None) -> str:
+    return "not there" if name is None else f"'{name}'"
 
 
 def data_root(config: DataConfig) -> Path:

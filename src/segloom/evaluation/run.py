@@ -9,6 +9,7 @@ image that is done, so memory does not grow with the number of images beyond a f
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def evaluate(
             "for example --data.name camvid --data.root DIR."
         )
     dataset = build_dataset(data, config.split)
-    _check_classes(run, dataset.labels, saved)
+    _check_classes(run, dataset.labels, saved, data.name)
     dataset.require_labels(config.split)
     folder = out or RunDirectory(run).evaluation(config.split)
     model = from_pretrained(run)
@@ -155,7 +156,7 @@ def _run_config(run: Path) -> RunConfig | None:
     return read_config(path) if path.is_file() else None
 
 
-def _check_classes(run: Path, data: LabelSet, saved: SavedModel) -> None:
+def _check_classes(run: Path, data: LabelSet, saved: SavedModel, reader: str) -> None:
     model, mode = saved.labels, saved.spec["mode"]
     if data.is_multilabel != (mode == "multilabel"):
         found, wanted = (
@@ -169,10 +170,20 @@ def _check_classes(run: Path, data: LabelSet, saved: SavedModel) -> None:
         )
     num_classes = num_labels(saved.spec["classes"], mode)
     if model is not None and model.classes != data.classes:
+        mend = (
+            "name data with these classes, or say with data.label_map which stored value is which "
+            "of them beside data.classes (data.classes alone only renames)."
+        )
+        if reader == "coco":
+            mend = (
+                "name data with these classes, or map its class ids to them with data.label_map "
+                "beside data.classes."
+            )
+            if sorted(model.classes) == sorted(data.classes):
+                mend = f"put them in order with --data.classes {shlex.join(model.classes)}."
         raise ConfigError(
             f"{run} was trained on the classes {', '.join(model.classes)}, but the data has "
-            f"{', '.join(data.classes)}; name data with these classes, or map its labels with "
-            "data.classes and data.label_map."
+            f"{', '.join(data.classes)}; {mend}"
         )
     if num_classes != len(data.classes):
         raise ConfigError(

@@ -11,6 +11,7 @@ import torch
 from segloom.config.run import RunConfig
 from segloom.data import SegmentationDataset, build_dataset, build_loader
 from segloom.data.class_uniform import ClassUniform, class_uniform
+from segloom.data.source import check_same_classes
 from segloom.data.statistics import class_weights, count_classes
 from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError
@@ -74,12 +75,14 @@ def assemble(config: RunConfig) -> Assembly:
 
     Raises:
         ConfigError: The options do not fit each other or the data.
-        DataError: An image or a label map cannot be used, or validation's are void throughout.
+        DataError: An image or a label map cannot be used, validation has other classes, or
+            its label maps are void throughout.
     """
     # What is decoded, counted and listed on a cold cache the other processes find there.
     with first_of_machine_first() if config.data.cache else nullcontext():
         training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
         validation = build_dataset(config.data, "val")
+        check_same_classes({"train": training.classes, "val": validation.classes})
         validation.require_labels("val")
         weights = _class_weights(config, training)
         uniform = _class_uniform(config, training)

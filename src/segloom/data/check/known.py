@@ -18,7 +18,7 @@ from segloom.data.check.contents import Contents, ValueCount
 from segloom.data.labels import LabelDecoder
 from segloom.data.planes import SampleDecoder
 from segloom.data.readers import read_labelled_source
-from segloom.data.source import SPLITS
+from segloom.data.source import SPLITS, check_same_classes
 from segloom.errors import DataError, NoSplitError
 from segloom.label_bits import class_map
 from segloom.types import IGNORE_INDEX, Record
@@ -84,6 +84,7 @@ def read_known(
         note = "the masks lie in a folder per class, so classes may overlap; its lines are below."
     known.findings.append(Finding("note", config.name, note))
     samples: list[tuple[str, Record, LabelDecoder, SampleDecoder]] = []
+    classes: dict[str, tuple[str, ...]] = {}
     for split in SPLITS:
         try:
             source, labels, decoder = read_labelled_source(config, split)
@@ -93,8 +94,14 @@ def read_known(
         except DataError as error:
             known.findings.append(Finding("problem", "unreadable", f"{split}: {error}"))
             continue
-        known.splits[split], known.classes = len(source.records), labels.classes
+        known.splits[split], classes[split] = len(source.records), labels.classes
         samples += [(split, record, decoder, source.decode) for record in source.records]
+    if classes:
+        known.classes = next(iter(classes.values()))
+        try:
+            check_same_classes(classes)
+        except DataError as error:
+            known.findings.append(Finding("problem", "classes", str(error)))
     step = max(1, -(-len(samples) // limit)) if limit else 1
     chosen = samples[::step]
     for number, (split, record, decoder, decode) in enumerate(chosen, 1):
