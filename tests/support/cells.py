@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
+from torch import Tensor
 from torch.export import Dim
 
 from segloom.models import SegmentationModel
@@ -12,6 +15,17 @@ IMAGE = (2, 3, 160, 192)
 
 def small_encoder(architecture: str) -> str:
     return "tu-test_vit" if architecture == "dpt" else "tu-test_resnet"
+
+
+def check_copies(model: SegmentationModel, image: Tensor) -> None:
+    """A deep copy answers alike, and goes on when the original's parameters are zeroed."""
+    twin = copy.deepcopy(model.eval())
+    with torch.no_grad():
+        expected = model(image)
+        for parameter in model.parameters():
+            parameter.zero_()
+        assert torch.equal(twin(image), expected)
+        assert not torch.equal(model(image), expected)
 
 
 def check_compiles(model: SegmentationModel) -> None:

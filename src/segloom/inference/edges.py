@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -94,12 +95,12 @@ class EdgeFinder:
         weights: Path,
         *,
         geometry: Geometry = "caffe",
-        device: str = "auto",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
         whole_limit: int = WHOLE_LIMIT,
     ) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device must be auto, cpu or cuda, not '{device}'.")
-        self.device = choose_device(device)  # type: ignore[arg-type]  # just looked at
+        self.device = choose_device(device)
         network = load_hed(weights, geometry).requires_grad_(requires_grad=False)
         self.network = network.to(memory_format=torch.channels_last).to(self.device)
         self.mark = f"{_digest(weights)} {geometry}"
