@@ -28,7 +28,7 @@ def step(arguments: argparse.Namespace) -> dict[str, float]:
     from segloom.losses import build_losses
     from segloom.models import create_model
     from segloom.training import TrainingStep
-    from segloom.training.activations import checkpoint_activations
+    from segloom.training.callbacks.activations import checkpoint_activations
 
     torch.manual_seed(0)
     model = create_model("fpn", encoder_name=arguments.encoder, classes=19).train()

@@ -20,9 +20,9 @@ import numpy as np
 from measure import interleave, write_result
 
 from segloom.data.class_uniform import Centroids, ClassUniform, find_centroids, tile_centroids
-from segloom.data.labels import make_decoder
-from segloom.data.scenes import make_scene
-from segloom.pictures import write_label_png
+from segloom.labels.decoder import make_decoder
+from segloom.labels.pictures import write_label_png
+from segloom.scenes import make_scene
 from segloom.types import Record
 
 GOAL = 0.1

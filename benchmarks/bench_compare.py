@@ -22,7 +22,7 @@ from measure import interleave, median_ratio, write_result
 BARE = """
 import sys
 from pathlib import Path
-from segloom.comparison.plan import make_cells, read_plan
+from segloom.comparison.cells.plan import make_cells, read_plan
 from segloom.evaluation import evaluate
 from segloom.training import train
 folder = Path(sys.argv[1])

@@ -22,9 +22,9 @@ import torch
 from measure import interleave, median_ratio, write_result
 from torch import Tensor, nn
 
-from segloom.enhancements.fem import StructureEnhance
-from segloom.enhancements.flow_align import FlowJoin
-from segloom.enhancements.hed_network import HedNetwork
+from segloom.blocks.fem import StructureEnhance
+from segloom.blocks.flow import FlowJoin
+from segloom.enhancements.hed.network import HedNetwork
 from segloom.models import create_model
 
 Join = Callable[[Tensor, Tensor], Tensor]

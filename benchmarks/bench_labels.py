@@ -23,10 +23,10 @@ from measure import interleave, median_ratio, write_result
 from numpy.typing import NDArray
 from PIL import Image
 
-from segloom.data.camvid import CAMVID
-from segloom.data.label_files import StoredLabels
-from segloom.data.labels import make_decoder
-from segloom.data.scenes import make_scene
+from segloom.data.sets.camvid import CAMVID
+from segloom.labels.decoder import make_decoder
+from segloom.labels.stored import StoredLabels
+from segloom.scenes import make_scene
 
 GOAL = 100.0
 

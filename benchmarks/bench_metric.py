@@ -25,10 +25,9 @@ import cv2
 import numpy as np
 import torch
 from measure import interleave, median_ratio, write_result
+from segloom.metrics.streaming import ConfusionMatrix
 from segmentation_models_pytorch.metrics import get_stats
 from torchmetrics.classification import MulticlassConfusionMatrix
-
-from segloom.metrics import ConfusionMatrix
 
 NUM_CLASSES, HEIGHT, WIDTH, NUM_IMAGES = 11, 360, 480, 32
 GOALS = {"torchmetrics": 20.0, "smp": 12.0}

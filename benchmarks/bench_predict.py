@@ -41,12 +41,12 @@ from segloom.config import (
     TrainConfig,
 )
 from segloom.data import build_dataset
-from segloom.images import image_files, read_image
+from segloom.images.read import image_files, read_image
 from segloom.inference import Predictor, bfloat16_is_fast
+from segloom.labels.palette import default_palette
 from segloom.models import SegmentationModel
 from segloom.models.architectures import ARCHITECTURES
-from segloom.models.checkpoint import from_pretrained
-from segloom.palette import default_palette
+from segloom.models.weights.checkpoint import from_pretrained
 from segloom.training import train
 from segloom.types import LabelSet
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from measure import write_result
 
-from segloom.comparison.analysis import analyse
-from segloom.comparison.plan import Group
-from segloom.comparison.results import read_measured
-from segloom.comparison.tables import write_tables
+from segloom.comparison.cells.plan import Group
+from segloom.comparison.statistics.analysis import analyse
+from segloom.comparison.statistics.results import read_counted, resample
+from segloom.comparison.statistics.tables import write_tables
 from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
 from segloom.data import build_dataset
@@ -70,10 +70,11 @@ def main() -> None:
             for seed in range(words.seeds)
         ]
         start = time.perf_counter()
-        measured = [
-            read_measured(run, group, f"variant{variant}" if variant else "none", seed, facts={})
+        counted = [
+            read_counted(run, group, f"variant{variant}" if variant else "none", seed, facts={})
             for variant, seed, run in cells
         ]
+        measured = resample(counted, baseline="none")
         read = time.perf_counter()
         values = analyse(measured, baseline="none", conditions={})
         write_tables(folder / "tables", values)

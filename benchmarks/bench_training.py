@@ -47,7 +47,7 @@ VALIDATION_SIZE = (384, 480)  # SMP takes multiples of 32
 def run_ours(lists: dict[str, Path], encoder: str, folder: Path) -> dict[str, Any]:
     """Train and validate for one epoch with the public function."""
     from segloom.config import RunConfig
-    from segloom.data.camvid import CAMVID
+    from segloom.data.sets.camvid import CAMVID
     from segloom.training import train
 
     config = RunConfig.model_validate(

@@ -31,8 +31,8 @@ from measure import in_fresh_process, interleave, median_ratio, peak_growth, wri
 
 from segloom.config import InferenceConfig
 from segloom.inference import Predictor, bfloat16_is_fast
+from segloom.labels.palette import default_palette
 from segloom.models import SegmentationModel, create_model
-from segloom.palette import default_palette
 from segloom.types import LabelSet
 
 SIZE, WINDOW, NUM_CLASSES = (1024, 2048), 512, 12

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segloom.enhancements.fem import StructureEnhance
-from segloom.enhancements.flow_align import FlowJoin
-from segloom.enhancements.hed_network import STAGES, HedNetwork
+from segloom.blocks.fem import StructureEnhance
+from segloom.blocks.flow import FlowJoin
+from segloom.enhancements.hed.network import STAGES, HedNetwork
 
 __all__ = ["fam", "fem", "gated_resnet", "hed", "plain_join"]
 

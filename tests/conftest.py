@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from support.browser import browser
 from support.parity import FINDINGS, Findings, parity_table
+from support.recorded_files import RECORDED
 
-from segloom.data.cityscapes_labels import LABELS
+from segloom.data.sets.cityscapes_labels import LABELS
 
 if TYPE_CHECKING:
     from support.recorded import Recording
+
+__all__ = ["browser"]
 
 FOUND = Findings()
 """What all tests of this run saw of recorded results."""
@@ -49,6 +53,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="run the tests that read recorded results, and write what they found as Markdown",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--parity-table"):
+        folder = SHARED / "fixtures"
+        missing = [name for name in RECORDED if not any(folder.glob(f"*/{name}.*"))]
+        if missing:
+            raise pytest.UsageError(
+                f"{folder} lacks {len(missing)} of {len(RECORDED)} recorded results of the "
+                f"original programs, {missing[0]} first; set SEGLOOM_SHARED to the folder that "
+                "holds fixtures/. The page is not written."
+            )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

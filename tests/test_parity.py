@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +61,25 @@ def test_a_comparison_fails_beyond_its_bound():
         data.compare(torch.tensor([[1.0, -4.0]]), "out.y")
     data.compare(torch.zeros(1), "out.zero", 0)
     assert [found.kind for found in FINDINGS.compared[:1]] == ["forward"]
+
+
+@pytest.mark.parametrize("kept", [[], ["ohem_ce.npz"]])
+def test_the_page_is_not_written_without_the_recorded_results(kept, tmp_path):
+    page, folder = tmp_path / "parity.md", tmp_path / "fixtures" / "some"
+    folder.mkdir(parents=True)
+    for name in kept:
+        (folder / name).touch()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"{__file__}"]
+    done = subprocess.run(
+        [*command, "--parity-table", str(page)],
+        env={**os.environ, "SEGLOOM_SHARED": str(tmp_path)},
+        cwd=Path(__file__).resolve().parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    count = len(RECORDED)
+    sentence = f"lacks {count - len(kept)} of {count} recorded results .* The page is not written."
+    assert re.search(sentence, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not page.exists()

@@ -25,15 +25,18 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "dilation": ideas.dilation,
     "dlinknet": networks.dlinknet,
     "dlse": networks.dlse,
+    "eomt": networks.eomt,
     "fam": ideas.fam,
     "fem": ideas.fem,
     "fenet": networks.fenet,
     "hed": networks.hed,
+    "linear": networks.linear,
     "linknet": networks.linknet,
     "pipeline": ideas.pipeline,
     "se": ideas.se,
     "sfnet": networks.sfnet,
     "supervision": ideas.supervision,
+    "transformer": networks.transformer,
 }
 """Name of the file, without ``.png``, and what draws it."""
 

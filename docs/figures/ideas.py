@@ -13,17 +13,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segloom import create_model
-from segloom.data.camvid import CAMVID
+from segloom.blocks.fem import FrequencyFilter
+from segloom.data.sets.camvid import CAMVID
 from segloom.enhancements import ENHANCEMENTS
 from segloom.enhancements.afma import gold_attention
 from segloom.enhancements.base import Enhancement
 from segloom.enhancements.celt import CeltConfig
 from segloom.enhancements.edge_supervision import inner_boundaries
-from segloom.enhancements.fem import FrequencyFilter
 from segloom.enhancements.se import SqueezeExcitation
+from segloom.labels.pictures import colorize
 from segloom.ops.low_rank_attention import materialize
 from segloom.ops.resize import resize, warp
-from segloom.pictures import colorize
 from segloom.types import FeatureSpec, ModelShape
 
 __all__ = ["afma", "celt", "control", "dilation", "fam", "fem", "pipeline", "se", "supervision"]

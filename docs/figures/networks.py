@@ -11,9 +11,11 @@ from torch import nn
 from wiring import Block, Route, draw_wiring, trace
 
 from segloom import create_model
-from segloom.enhancements.hed_network import HedNetwork
+from segloom.enhancements.hed.network import HedNetwork
 
-__all__ = ["dlinknet", "dlse", "fenet", "hed", "linknet", "sfnet"]
+__all__ = [
+    "dlinknet", "dlse", "eomt", "fenet", "hed", "linear", "linknet", "sfnet", "transformer",
+]  # fmt: skip
 
 PYRAMID = [Block(f"encoder:{level}", f"C{level}", "encoder", 0) for level in (2, 3, 4, 5)]
 LATERALS = [Block(f"decoder.laterals.{n}", "1x1", "lateral", 1) for n in range(3)]
@@ -113,3 +115,48 @@ def dlinknet() -> Figure:
         blocks.append(Block(path, f"dilation {dilation}", "context", n + 1.0, row=0))
     blocks.append(Block("decoder.blocks.0.squeeze.0", "sum, decoder", "decoder", 2, row=1.5))
     return draw(model, blocks, (8.0, 2.3), "down")
+
+
+PATCHES = Block("encoder.model.patch_embed.proj", "patches", "encoder", 0, row=0)
+
+
+def transformer() -> Figure:
+    """A plain vision transformer under FPN: the feature pyramid between both."""
+    branches = [Block(f"encoder.pyramid.branches.{n}", "pyramid", "context", 1.3) for n in range(4)]
+    laterals = [Block(f"decoder.p{n}.skip_conv", "1x1", "lateral", 2.6) for n in (2, 3, 4)]
+    blocks = [
+        Block("encoder.model.patch_embed.proj", "patches", "encoder", 0),
+        *branches,
+        *laterals,
+        Block("decoder.p5", "1x1", "lateral", 2.6),
+        Block("segmentation_head.0", "classes", "decoder", 3.9),
+    ]
+    model = create_model("fpn", encoder_name="tu-test_vit", classes=19)
+    return draw(model, blocks, (7.0, 3.6))
+
+
+def linear() -> Figure:
+    """The linear head; the frozen encoder is let free, for gradients show the wiring."""
+    blocks = [
+        PATCHES,
+        Block("encoder:-1", "last map", "encoder", 1.2, row=0),
+        Block("decoder.norm", "batch norm", "lateral", 2.4, row=0),
+        Block("segmentation_head.0", "1x1", "decoder", 3.6, row=0),
+    ]
+    model = create_model("linear", encoder_name="tu-test_vit", classes=19, freeze=False)
+    return draw(model, blocks, (6.4, 1.1))
+
+
+def eomt() -> Figure:
+    """EoMT: patches and queries through the last blocks, then masks and classes."""
+    blocks = [
+        PATCHES,
+        Block("encoder.model.blocks.2", "first blocks", "encoder", 1.2, row=0),
+        Block("decoder.blocks.2", "+ queries", "decoder", 2.4, row=0),
+        Block("decoder.upscale.1", "patches x4", "lateral", 3.6, row=0),
+        Block("decoder.mask_head.4", "mask vectors", "context", 3.6, row=0.9),
+        Block("decoder.class_head", "classes", "context", 3.6, row=1.8),
+        Block("segmentation_head", "sum of masks", "join", 4.8, row=0.9),
+    ]
+    model = create_model("eomt", encoder_name="tu-test_vit", classes=19)
+    return draw(model, blocks, (8.4, 2.9))

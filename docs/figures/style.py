@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from segloom.data.scenes import make_scene
+from segloom.scenes import make_scene
 
 __all__ = ["BLUE", "GREEN", "GREY", "INK", "ORANGE", "PURPLE", "panels", "save", "scene", "show"]
 

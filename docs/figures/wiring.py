@@ -43,6 +43,13 @@ class Trace:
     stride: int
     sources: tuple[str, ...]
     """Paths of the blocks whose results it read."""
+    tokens: int = 0
+    """Rows of a result that is no map but a list of vectors, ``(B, tokens, channels)``."""
+
+    @property
+    def size(self) -> str:
+        """What the block gives, in words."""
+        return f"{self.tokens} x {self.channels}" if self.tokens else f"{self.channels} ch"
 
 
 def trace(model: nn.Module, image: Tensor, blocks: Sequence[Block]) -> list[Trace]:
@@ -65,11 +72,13 @@ def trace(model: nn.Module, image: Tensor, blocks: Sequence[Block]) -> list[Trac
     return [
         Trace(
             block,
-            outputs[block.path].shape[1],
-            round(image.shape[-1] / outputs[block.path].shape[-1]),
-            _sources(outputs[block.path].grad_fn, owners),
+            output.shape[2 if output.ndim == 3 else 1],
+            round(image.shape[-1] / output.shape[-1]),
+            _sources(output.grad_fn, owners),
+            tokens=output.shape[1] if output.ndim == 3 else 0,
         )
         for block in blocks
+        for output in [outputs[block.path]]
     ]
 
 
@@ -119,7 +128,7 @@ def draw_wiring(axes: Axes, traces: Sequence[Trace], route: Route = "straight") 
         axes.add_patch(box)
         style = {"ha": "center", "va": "center", "zorder": 4}
         axes.text(x, y + 0.1, traced.block.label, size=8, **style)
-        axes.text(x, y - 0.12, f"{traced.channels} ch", size=7, **style)
+        axes.text(x, y - 0.12, traced.size, size=7, **style)
     has_strides = any(traced.block.row is None for traced in traces)
     axes.set_xlim(min(lefts) - (1.2 if has_strides else 0.45), max(lefts) + 0.45)
     axes.set_ylim(min(heights) - 0.4, max(heights) + 0.45)

@@ -1,5 +1,6 @@
 """Where the files of one run lie; every command that takes a RUN finds them through this.
 
+.lock                          held by the training that writes here
 config.yaml  environment.json  command.txt  log.txt
 metrics.csv  metrics.jsonl     one row per epoch
 curves.png                     the same as a picture
@@ -30,6 +31,11 @@ class RunDirectory:
     def config(self) -> Path:
         """The whole resolved configuration."""
         return self.path / "config.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one process that trains here."""
+        return self.path / ".lock"
 
     @property
     def history(self) -> Path:

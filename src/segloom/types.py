@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
 from segloom.errors import ConfigError
+from segloom.text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "ALONE",
     "IGNORE_INDEX",
+    "Blend",
     "FeatureSpec",
+    "LabelSet",
     "Mode",
     "ModelShape",
+    "Place",
     "Prediction",
     "Record",
     "Region",
@@ -35,6 +40,10 @@ Mode: TypeAlias = Literal["binary", "multiclass", "multilabel"]
 which each pixel has one, or one per class of which a pixel has any (`segloom.ops.multilabel`)."""
 
 
+Blend: TypeAlias = Literal["smooth", "average"]
+"""How windows over an image are placed and weighted (`segloom.images.windows`)."""
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """The classes of a data set, in the order of their ids; void is not among them."""
@@ -44,7 +53,7 @@ class LabelSet:
     """One RGB colour per class, 0 to 255."""
     ignore_index: int = IGNORE_INDEX
     is_multilabel: bool = False
-    """Classes may overlap; label maps then hold a bit per class (`segloom.label_bits`)."""
+    """Classes may overlap; label maps then hold a bit per class (`segloom.labels.bits`)."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.classes) <= IGNORE_INDEX:
@@ -53,6 +62,11 @@ class LabelSet:
             raise ConfigError(
                 f"{len(self.classes)} classes but {len(self.palette)} colours in the palette; "
                 "give one colour per class."
+            )
+        odd = [name for name in self.classes if printable(name) != name]
+        if odd:
+            raise ConfigError(
+                f"the class name {odd[0]!r} holds control characters; rename it in data.classes."
             )
 
 
@@ -111,7 +125,7 @@ class ModelShape:
     decoded_channels: int
     """Channels of the decoder's output, the input of the segmentation head."""
     pyramid_channels: tuple[int, ...] = ()
-    """Channels of the inner maps that the decoder hands out; SMP's hand out none."""
+    """Channels of the intermediate feature maps that the decoder hands out; SMP's hand out none."""
 
     def level(self, number: int) -> tuple[int, FeatureSpec]:
         """Find the map of a level.
@@ -141,6 +155,19 @@ class Prediction(NamedTuple):
     """Per enhancement, what its auxiliary loss needs: a tensor, a named tuple of tensors, None."""
 
 
+class Place(NamedTuple):
+    """Which other images an image depends on: frames of one film, slices of one patient."""
+
+    group: str = ""
+    """Name of the film, patient, city; empty for an image that depends on no other."""
+    order: int | None = None
+    """Where it stands in its group, if neighbours are alike: frame or slice number."""
+
+
+ALONE = Place()
+"""An image that depends on no other."""
+
+
 @dataclass(frozen=True)
 class Record:
     """One line of a data set: an image file, its label map, and an optional edge map."""
@@ -156,6 +183,17 @@ class Record:
     class_masks: tuple[Path | None, ...] = ()
     """In the place of ``mask``, for classes that overlap: a file per class, None where there is
     nothing of it."""
+    group: str = ""
+    """See `Place`; empty takes the case."""
+    order: int | None = None
+    """Likewise; None takes the part of a case."""
+
+    @property
+    def place(self) -> Place:
+        """Which other samples it depends on."""
+        if self.group or not self.case:
+            return Place(self.group, self.order)
+        return Place(self.case, self.part)
 
     @property
     def files(self) -> tuple[Path, ...]:

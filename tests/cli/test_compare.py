@@ -10,7 +10,7 @@ from support.squares import write_squares
 
 from segloom.cli.compare import _read_plan
 from segloom.cli.main import main
-from segloom.pictures import write_label_png
+from segloom.labels.pictures import write_label_png
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ DATA = ["--data.name", "folder", "--data.root", "data", "--data.classes", "groun
 def test_label_pngs_are_compared_from_the_command_line(folders, capsys):
     assert main(["compare", "old", "new", *DATA, "--data.cache", "False", "--out", "out"]) == 0
     shown = capsys.readouterr().out
-    assert "new: one seed - +" in shown
+    assert "new: no verdict: +" in shown
     assert "comparison.html" in shown
     html = (folders / "out" / "comparison.html").read_text(encoding="utf-8")
     assert html.count("<img ") == 2  # two of the four images changed
@@ -58,7 +58,7 @@ def test_overlapping_classes_are_compared_from_a_folder_per_class(tmp_path, monk
     data += ["--data.mask-format", "multilabel", "--data.classes", "bar", "disc"]
     assert main(["compare", "old", "new", *data]) == 0
     shown = capsys.readouterr().out
-    assert "new: one seed - +" in shown
+    assert "new: no verdict: +" in shown
     html = (tmp_path / "comparison" / "comparison.html").read_text(encoding="utf-8")
     assert html.count("<img ") == 2
 

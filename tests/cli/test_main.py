@@ -12,6 +12,7 @@ from segloom.cli.main import VERBS, main
 from segloom.cli.options import parse
 from segloom.config import RunConfig
 from segloom.config.load import load_run_config
+from segloom.data.cache import default_cache_dir
 from segloom.errors import ConfigError
 
 
@@ -44,6 +45,15 @@ def test_importing_segloom_imports_neither_torch_nor_pydantic():
 def test_an_unknown_command_suggests_the_nearest(capsys):
     assert main(["trian"]) == 2
     assert "unknown command 'trian': did you mean 'train'?" in capsys.readouterr().err
+
+
+def test_a_name_cannot_act_on_the_terminal(tmp_path, capsys):
+    path = tmp_path / "\x1b[31mred\udcff.yaml"
+    path.write_text("- 1\n")
+    assert main(["train", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "\\x1b[31mred\\udcff.yaml must hold sections" in error
+    assert "\x1b" not in error
 
 
 def test_an_error_is_one_sentence_and_exit_code_2(capsys):
@@ -116,10 +126,35 @@ def test_list_filters_encoders(capsys):
     assert "tu-tf_efficientnet_lite0" in capsys.readouterr().out.split()
 
 
+def test_list_shows_what_there_is_to_know_of_an_encoder(capsys):
+    assert main(["list", "encoders", "--pattern", "tu-test_vit", "--details"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("tu-test_vit  ")
+    assert "0.3 M parameters" in line
+    assert "licence apache-2.0  strides 16  decoders: dpt, linear, eomt as it is" in line
+    assert main(["list", "encoders", "--pattern", "tu-test_vit", "--details", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["name"] == "tu-test_vit"
+    assert found["side"] == 160
+
+
+def test_list_leaves_out_weights_under_other_licences(capsys):
+    words = ["list", "encoders", "--pattern", "tu-vit_small_patch1*_dinov?"]
+    assert main(words) == 0
+    assert "tu-vit_small_patch16_dinov3" in capsys.readouterr().out.split()
+    assert main([*words, "--license", "permissive"]) == 0
+    shown = capsys.readouterr().out.split()
+    assert "tu-vit_small_patch14_dinov2" in shown
+    assert "tu-vit_small_patch16_dinov3" not in shown
+    assert main(["list", "archs", "--license", "permissive"]) == 2
+    assert "--license goes with `segloom list encoders`." in capsys.readouterr().err
+
+
 def test_doctor_passes_here(capsys):
     assert main(["doctor", "--json"]) == 0
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["torchvision operators"]["ok"]
+    assert checks["cache of decoded images"]["detail"].startswith(str(default_cache_dir()))
 
 
 def test_a_reader_that_goes_away_is_no_error():

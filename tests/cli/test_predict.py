@@ -11,7 +11,7 @@ from PIL import Image
 
 from segloom.cli.main import main
 from segloom.models import create_model
-from segloom.models.checkpoint import save_pretrained
+from segloom.models.weights.checkpoint import save_pretrained
 from segloom.types import LabelSet
 
 
@@ -42,7 +42,7 @@ def test_folder_is_labelled(
     assert "3 predicted in" in capsys.readouterr().out
     names = {path.name for path in out.glob("*_label.png")}
     assert names == {"a_label.png", "left-b_label.png", "right-b_label.png"}
-    assert len(list(out.iterdir())) == 9
+    assert len(list(out.glob("[!.]*"))) == 9
 
 
 def test_damaged_file_gives_code_1_and_its_name_at_the_end(
@@ -175,3 +175,24 @@ def test_slices_of_a_volume_are_seen_in_its_window(
     np.testing.assert_array_equal(found, expected)
     assert main(["predict", str(run), str(tmp_path), "--out", str(out / "folder")]) == 0
     assert not (out / "folder" / "volume-1_1_label.png").exists()
+
+
+def test_the_overlay_is_tinted_or_outlined_as_asked(
+    run: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(run), str(images / "a.png"), "--no-palette"]
+    shown = {}
+    for name, more in (("bare", ["--alpha", "0"]), ("full", ["--alpha", "1"]), ("line", [])):
+        out = tmp_path / name
+        extra = more or ["--outline"]
+        assert main([*words, "--out", str(out), *extra]) == 0
+        shown[name] = np.asarray(Image.open(out / "a_overlay.png"))
+    labels = np.asarray(Image.open(tmp_path / "bare" / "a_label.png"))
+    image = np.asarray(Image.open(images / "a.png"))
+    colors = np.array([(128, 64, 128), (0, 0, 142)], np.uint8)[labels]
+    np.testing.assert_array_equal(shown["bare"], image)
+    np.testing.assert_array_equal(shown["full"], colors)
+    differs = (shown["line"] != image).any(-1)
+    assert (shown["line"][differs] == colors[differs]).all()
+    assert main([*words, "--out", str(tmp_path / "no"), "--alpha", "2"]) == 2
+    assert "--alpha is a share from 0 to 1, not 2" in capsys.readouterr().err

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from segloom.comparison import compare, compare_runs
-from segloom.comparison.cells import OUTCOME, claim, outcome
-from segloom.comparison.plan import make_cells, read_plan
-from segloom.comparison.status import read_status
+from segloom.comparison.cells.cell import OUTCOME, claim, outcome
+from segloom.comparison.cells.plan import make_cells, read_plan
+from segloom.comparison.cells.rounds import plan_looks
+from segloom.comparison.cells.status import read_status
 from segloom.errors import ConfigError, DataError
 
 
@@ -80,6 +81,40 @@ def test_what_is_done_is_not_done_again(finished, plan, tmp_path):
     assert before.items() <= after.items()
     assert len(after) > len(before)
     assert result.values["groups"][0]["pairs"][0]["seeds"] == [0, 1, 2]
+
+
+def test_seeds_are_added_until_decided_and_the_plan_keeps_its_first_ones(finished, plan, tmp_path):
+    folder = tmp_path / "lab"
+    shutil.copytree(finished, folder)
+    options = {"seeds": (0, 1), "until_decided": True, "max_seeds": 3}
+    result = compare(plan(**options), folder, engine="inline", pictures=0)
+    (pair,) = result.result.groups[0].pairs
+    rounds = json.loads((folder / "rounds.json").read_text())
+    looks = plan_looks(plan(**options), 0.05)
+    # Two seeds of a net of one epoch may or may not decide it; either way the rules hold.
+    assert pair.seeds in ([0, 1], [0, 1, 2])
+    assert rounds["seeds"] == pair.seeds
+    assert result.result.level == looks[len(pair.seeds) - 2].level
+    assert read_plan(folder).seeds == (0, 1)
+    assert len(result.table) == len(pair.scores)
+    assert "mIoU" in {row["score"] for row in result.table}
+    assert "celt" in result._repr_markdown_()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    again = compare(plan(**options), folder, engine="inline", pictures=0)
+    assert again.result.groups == result.result.groups
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    assert before == after
+
+
+def test_runs_may_be_named_by_a_mapping(finished, tmp_path):
+    cells = sorted((finished / "cells").glob("*-seed?"))
+    named = {
+        "plain": [path for path in cells if "-none-" in path.name],
+        "mine": [path for path in cells if "-celt-" in path.name],
+    }
+    found = compare_runs(named, tmp_path / "out", baseline="plain", pictures=0)
+    (pair,) = found.result.groups[0].pairs
+    assert (pair.variant, pair.baseline, pair.seeds) == ("mine", "plain", [0, 1])
 
 
 def test_cell_that_cannot_be_built_has_its_cause_in_the_table(plan, tmp_path):
@@ -177,7 +212,7 @@ def test_two_runs_in_one_place_are_refused_until_they_are_named(finished, tmp_pa
     result = compare_runs([f"before={run}", f"after={run}"], tmp_path / "out")
     (pair,) = result.values["groups"][0]["pairs"]
     assert pair["scores"]["mIoU"]["difference"] == 0
-    assert "0.00 points" in pair["sentence"]
+    assert pair["verdict"] == "one seed"
 
 
 def test_label_pngs_that_do_not_fit_are_refused(finished, recipe, tmp_path):

@@ -38,6 +38,16 @@ def test_a_file_extends_a_recipe_one_level(tmp_path):
         load_run_config(other)
 
 
+def test_only_configuration_files_are_extended(tmp_path):
+    """An error about any other file would show its lines to who reads the log."""
+    (tmp_path / "secret").write_text("password: hunter2\n")
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: secret\n")
+    with pytest.raises(ConfigError, match="is neither a packaged recipe") as caught:
+        load_run_config(path)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("model: {architectur: fpn}\ntrain: {epochs: 0}\noptin: {}\n")
@@ -54,7 +64,12 @@ def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "not valid YAML"), ("- 1\n", "must hold sections"), (None, "cannot read")],
+    [
+        ("a: [", "not valid YAML"),
+        ("- secret\n", "must hold sections such as data: and model:; it holds list."),
+        (None, "cannot read"),
+        ("[" * 50_000, "not valid YAML: lists or mappings are nested too deeply"),
+    ],
 )
 def test_unreadable_files_are_refused(text, message, tmp_path):
     path = tmp_path / "x.yaml"

@@ -88,12 +88,41 @@ def test_an_epoch_shows_every_class_equally_often_and_keeps_its_length():
     assert len(set(images)) == len(images) == 60 - 21
 
 
+def crops(keys):
+    """Where the crops of an epoch lie, without its number."""
+    return [(key.sample, key.center) for key in keys]
+
+
 def test_an_epoch_depends_on_seed_and_number_alone():
     lists = centroids([40, 3])
     first = ClassUniform(lists, 60, 2, 0.5, seed=1)
     assert first.keys(3) == ClassUniform(lists, 60, 2, 0.5, seed=1).keys(3)
-    assert first.keys(3) != first.keys(4)
-    assert first.keys(3) != ClassUniform(lists, 60, 2, 0.5, seed=2).keys(3)
+    assert crops(first.keys(3)) != crops(first.keys(4))
+    assert crops(first.keys(3)) != crops(ClassUniform(lists, 60, 2, 0.5, seed=2).keys(3))
+
+
+def test_every_epoch_draws_other_crops():
+    """Both kinds of crop, random and class-uniform, change from each epoch to the next."""
+    plan = ClassUniform(centroids([40, 30]), 60, 2, 0.5, seed=1)
+    for is_random in (True, False):
+        epochs = [
+            crops(key for key in plan.keys(epoch) if (key.center is None) is is_random)
+            for epoch in range(20)
+        ]
+        assert len({str(sorted(epoch, key=str)) for epoch in epochs}) == 20
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_place_comes_again_before_all_came(seed):
+    plan = ClassUniform(centroids([40, 15, 7, 1]), 60, 4, 1.0, seed=seed)
+    for epoch in range(5):
+        for label, count in enumerate([40, 15, 7, 1]):
+            keys = plan.keys(epoch)
+            shown = Counter(key.sample for key in keys if key.center == (label, 0))
+            assert shown.total() == 15
+            # 15 of 40 once; all 15 once; all 7 twice, one of them three times; the one 15 times.
+            assert len(shown) == min(15, count)
+            assert max(shown.values()) - min(shown.values()) <= 1
 
 
 def test_processes_share_the_epoch_and_a_resumed_one_goes_on():

@@ -30,7 +30,7 @@ def test_what_cannot_be_meant_is_refused(options, message):
 
 @pytest.mark.parametrize("scale", [(2, 1), (0, 1), (0.5, 100)])
 def test_zooms_must_be_a_range_of_sane_numbers(scale):
-    with pytest.raises(ValidationError, match="zooms go from low to high"):
+    with pytest.raises(ValidationError, match="scale goes from low to high"):
         AugmentConfig(scale=scale)
 
 

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import segloom.data
+from segloom import plugins
 from segloom.config.data import DataConfig
 from segloom.data import DATASETS, build_dataset, readers
 from segloom.errors import ConfigError, DataError, UnknownNameError
@@ -193,8 +194,8 @@ def test_all_splits_are_read_alike_whatever_one_of_them_shows(root):
 
 
 def test_a_reader_of_another_package_is_found(root, monkeypatch):
-    point = EntryPoint("theirs", "segloom.data.folder:read", "segloom.datasets")
-    monkeypatch.setattr(readers, "entry_points", lambda group: [point])
+    point = EntryPoint("theirs", "segloom.data.sets.folder:read", "segloom.datasets")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     assert len(build_dataset(config(root, name="theirs"), "train")) == 3
     assert "theirs" in readers.reader_names()
     assert set(DATASETS) <= set(readers.reader_names())

@@ -7,7 +7,7 @@ import pytest
 
 from segloom.config.data import DataConfig
 from segloom.data import build_dataset
-from segloom.data.camvid import CAMVID
+from segloom.data.sets.camvid import CAMVID
 from segloom.data.statistics import ClassCounts, class_weights, count_classes
 from segloom.errors import UnknownNameError
 

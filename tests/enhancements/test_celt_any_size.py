@@ -1,13 +1,15 @@
 """CELT beyond the original: any size, level, class count, and what compilers make of it."""
 
+import math
 from copy import deepcopy
+from itertools import product
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from segloom.enhancements import enhancement_config
-from segloom.enhancements.celt import CeltConfig, _area_weights
+from segloom.enhancements.celt import CeltConfig, _area_weights, _sine_positions
 from segloom.errors import ConfigError
 from segloom.types import FeatureSpec, ModelShape
 
@@ -151,6 +153,33 @@ def test_sine_positions_tell_equal_patches_apart():
     )
     drawn = placed.attend(image, feature)
     assert not torch.allclose(drawn[..., :4, :4], drawn[..., 4:8, :4])
+
+
+@pytest.mark.parametrize("width", [1, 9, 16, 100])
+def test_sine_positions_are_the_waves_of_row_and_column(width):
+    """A quarter each: sine and cosine of the row, then of the column; cut to the width."""
+    rows, columns, count = 5, 3, -(-width // 4)
+    found = _sine_positions(rows, columns, torch.zeros(1, 1, width)).view(rows, columns, width)
+    for row, column in product(range(rows), range(columns)):
+        waves = [
+            wave(place * 10000 ** (-n / count))
+            for place in (row, column)
+            for wave in (math.sin, math.cos)
+            for n in range(count)
+        ]
+        assert found[row, column].tolist() == pytest.approx(waves[:width], abs=1e-6)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_sine_positions_tell_rows_and_columns_apart(axis):
+    """One patch high or wide: neighbours differ along either direction, also in the map."""
+    size = [1, 3, 4, 4]
+    size[axis] = 16
+    module, image = build(position="sine"), torch.ones(size)
+    with torch.no_grad():
+        module.reduce.bias.fill_(50.0)
+    patches = module.attend(image, torch.ones(1, 7, 4, 4)).split(4, axis)
+    assert all(not torch.allclose(patches[0], other) for other in patches[1:])
 
 
 @pytest.mark.parametrize("patch", [1, 3])

@@ -1,4 +1,4 @@
-"""Heads on inner maps, and the edge side output: in training alone, and of no effect on logits."""
+"""Auxiliary heads and the edge side output: in training alone, and of no effect on logits."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_loss_of_the_heads_is_that_of_the_main_logits_weighted() -> None:
 
 
 def test_heads_on_a_decoder_without_maps_are_refused_with_the_way_out() -> None:
-    with pytest.raises(ConfigError, match="hands out no inner maps; set place=encoder"):
+    with pytest.raises(ConfigError, match="hands out no feature maps; set place=encoder"):
         build("fpn", "deep_supervision:place=decoder")
     with pytest.raises(ConfigError, match="no feature map at level 9"):
         build("fpn", "deep_supervision:from_level=9")

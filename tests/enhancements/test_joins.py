@@ -9,8 +9,8 @@ import torch
 from support.cells import check_compiles, check_exports
 from support.recorded import seeded
 
-from segloom.enhancements.fem import StructureEnhance
-from segloom.enhancements.flow_align import FlowJoin
+from segloom.blocks.fem import StructureEnhance
+from segloom.blocks.flow import FlowJoin
 from segloom.enhancements.se import SqueezeExcitation
 from segloom.errors import ConfigError
 from segloom.models import create_model
@@ -81,7 +81,7 @@ def test_other_decoders_are_refused_with_the_way_out(name) -> None:
     for architecture in ("unet", "sfnet"):
         with pytest.raises(ConfigError, match=rf"^{name}: .* take architecture fpn or upernet"):
             create_model(architecture, encoder_name="tu-test_resnet", enhancements=name)
-    with pytest.raises(ConfigError, match="without another join"):
+    with pytest.raises(ConfigError, match="without another fusion"):
         create_model("fpn", encoder_name="tu-test_resnet", enhancements=["fem", "fam"])
 
 

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from segloom import enhancements
+from segloom import plugins
 from segloom.enhancements import (
     Enhancement,
     EnhancementConfig,
@@ -39,12 +39,12 @@ class Foreign(Enhancement):
 
 @pytest.fixture
 def other_package(monkeypatch):
-    point = EntryPoint("foreign", f"{__name__}:ForeignConfig", enhancements.ENTRY_POINT_GROUP)
+    point = EntryPoint("foreign", f"{__name__}:ForeignConfig", "segloom.enhancements")
 
     def entry_points(*, group):
-        return [point] if group == enhancements.ENTRY_POINT_GROUP else []
+        return [point] if group == "segloom.enhancements" else []
 
-    monkeypatch.setattr(enhancements, "entry_points", entry_points)
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
 
 
 @pytest.mark.usefixtures("other_package")

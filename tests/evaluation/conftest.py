@@ -44,7 +44,7 @@ def data_config(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 def trained(tmp_path_factory: pytest.TempPathFactory, data_config: DataConfig) -> Path:
     """Run directory; it is shared, so a test writes its results elsewhere or copies it."""
     from segloom.models import create_model
-    from segloom.models.checkpoint import save_pretrained
+    from segloom.models.weights.checkpoint import save_pretrained
 
     torch.manual_seed(0)
     run = tmp_path_factory.mktemp("run")

@@ -15,6 +15,7 @@ from support.coco import draw_coco
 from segloom.config import DataConfig, EvalConfig
 from segloom.errors import CheckpointError, ConfigError, DataError
 from segloom.evaluation import Progress, evaluate
+from segloom.files import hold_lock
 from segloom.report.read import Metrics
 from segloom.types import LabelSet
 
@@ -52,6 +53,15 @@ def test_matrix_is_that_of_the_predictions_at_the_size_of_the_files(result, trai
         expected += confusion_matrix(truth[known], predicted[known], labels=range(3))
     assert result.metrics["confusion"] == expected.tolist()
     assert result.scores["aAcc"] == np.trace(expected) / expected.sum()
+
+
+def test_a_second_evaluation_into_one_folder_is_refused(trained, tmp_path):
+    with (
+        hold_lock(tmp_path / "out" / ".lock", "taken."),
+        pytest.raises(ConfigError, match=r"another evaluation is writing to .*out"),
+    ):
+        evaluate(trained, QUICK, out=tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_metrics_file_is_what_the_report_reads(result):
@@ -135,7 +145,7 @@ def test_other_options_do_not_go_on_from_the_journal(trained, tmp_path):
     seen = []
     evaluate(trained, flipped, out=tmp_path, on_progress=seen.append)
     assert seen[0].done == 0
-    assert not list(tmp_path.glob(".*"))
+    assert [path.name for path in tmp_path.glob(".*")] == [".lock"]
 
 
 def test_second_evaluation_replaces_what_the_first_left(trained, tmp_path):
@@ -149,7 +159,7 @@ def test_second_evaluation_replaces_what_the_first_left(trained, tmp_path):
     assert metrics["intervals"] == {}
     assert metrics["montages"] == {"best": [], "worst": []}
     names = {str(path) for path in files_of(tmp_path)}
-    assert names == {"metrics.json", "counts.jsonl", "per_image.csv", "confusion.csv"}
+    assert names - {".lock"} == {"metrics.json", "counts.jsonl", "per_image.csv", "confusion.csv"}
 
 
 def test_result_lies_in_the_run_by_default(trained, tmp_path):
@@ -181,7 +191,7 @@ def test_the_way_to_other_classes_is_told(trained, data_config, tmp_path):
 
 def test_the_order_of_cocos_classes_is_told(tmp_path):
     from segloom.models import create_model
-    from segloom.models.checkpoint import save_pretrained
+    from segloom.models.weights.checkpoint import save_pretrained
 
     model = create_model("unet", encoder_name="tu-test_resnet", classes=2)
     labels = LabelSet(("road", "background"), ((0, 0, 0), (1, 1, 1)))
@@ -199,7 +209,7 @@ def test_the_order_of_cocos_classes_is_told(tmp_path):
 
 def test_unlabelled_network_with_another_number_of_classes_is_refused(data_config, tmp_path):
     from segloom.models import create_model
-    from segloom.models.checkpoint import save_pretrained
+    from segloom.models.weights.checkpoint import save_pretrained
 
     model = create_model("unet", encoder_name="tu-test_resnet", classes=2)
     save_pretrained(model, tmp_path / "model")

@@ -12,9 +12,10 @@ from support.cells import small_encoder
 
 from segloom.config import InferenceConfig
 from segloom.errors import CheckpointError, ConfigError, DataError
+from segloom.images.windows import fallback_window
 from segloom.inference import Predictor
 from segloom.models import SegmentationModel
-from segloom.models.checkpoint import save_pretrained
+from segloom.models.weights.checkpoint import save_pretrained
 from segloom.types import LabelSet
 
 
@@ -86,7 +87,7 @@ def test_array_layout_does_not_matter(predictor: Predictor) -> None:
 def test_image_over_the_limit_goes_through_windows(
     model: SegmentationModel, labels: LabelSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segloom.inference.predictor.FALLBACK_WINDOW", 64)
+    monkeypatch.setattr("segloom.images.windows.FALLBACK_WINDOW", 64)
     whole = Predictor(model, labels, InferenceConfig(device="cpu"))
     tiled = Predictor(model, labels, InferenceConfig(device="cpu"), whole_limit=100 * 100)
     seen: list[tuple[int, ...]] = []
@@ -102,16 +103,16 @@ def test_image_over_the_limit_goes_through_windows(
     assert set(seen) == {(1, 3, 64, 64)}
 
 
-def test_many_classes_and_a_wide_image_take_a_smaller_window(predictor: Predictor) -> None:
-    assert predictor._fallback_window(4096) == (1024, 1024)
-    assert predictor._fallback_window(100_000) == (512, 512)
-    assert predictor._fallback_window(10_000_000) == (256, 256)
+def test_many_classes_and_a_wide_image_take_a_smaller_window() -> None:
+    assert fallback_window(4096, 5) == (1024, 1024)
+    assert fallback_window(100_000, 5) == (512, 512)
+    assert fallback_window(10_000_000, 5) == (256, 256)
 
 
 def test_full_gpu_goes_on_in_windows(
     model: SegmentationModel, labels: LabelSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segloom.inference.predictor.FALLBACK_WINDOW", 64)
+    monkeypatch.setattr("segloom.images.windows.FALLBACK_WINDOW", 64)
     predictor = Predictor(model, labels, InferenceConfig(device="cpu"))
     image = picture(100, 90)
     logits = predictor.graph._scores

@@ -17,11 +17,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from segloom.cli.main import main
-from segloom.data.cityscapes_labels import CITYSCAPES
-from segloom.enhancements.hed_network import HedNetwork
+from segloom.data.sets.cityscapes_labels import CITYSCAPES
+from segloom.enhancements.hed.network import HedNetwork
 from segloom.inference import submission
 from segloom.models import create_model
-from segloom.models.checkpoint import save_pretrained
+from segloom.models.weights.checkpoint import save_pretrained
 
 SIZE = (64, 128)
 NUMBER = 24

@@ -16,11 +16,11 @@ from PIL import Image
 from support.recorded import seeded
 
 from segloom.cli.main import main
-from segloom.data.cityscapes_labels import CITYSCAPES, LABEL_IDS
+from segloom.data.sets.cityscapes_labels import CITYSCAPES, LABEL_IDS
 from segloom.errors import ConfigError, DataError
 from segloom.inference import Predictor, submission, submit_cityscapes
 from segloom.models import create_model
-from segloom.models.checkpoint import save_pretrained
+from segloom.models.weights.checkpoint import save_pretrained
 from segloom.types import LabelSet
 
 if TYPE_CHECKING:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from support.recorded import Recording
 from torch import Tensor
 
-from segloom.inference.tiles import blend_windows, window_starts, window_weights
+from segloom.images.windows import window_starts
+from segloom.images.windows import window_weights as weights_of_windows
+from segloom.inference.tiles import blend_windows
+from segloom.types import Blend
+
+
+def window_weights(size: int, window: int, starts: list[int], blend: Blend = "smooth") -> Tensor:
+    return torch.from_numpy(weights_of_windows(size, window, starts, blend))
 
 
 @settings(deadline=None)

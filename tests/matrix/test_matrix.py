@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 import torch
-from support.cells import check_compiles, check_exports, small_encoder
+from support.cells import check_compiles, check_exports, small_encoder, small_level
 
 from segloom.models import ARCHITECTURES, create_model
 
@@ -20,8 +20,7 @@ CLASSES = 3
 
 def build(architecture, enhancements, **options):
     torch.manual_seed(0)
-    # The vision transformer's maps start at level 1, all at stride 16.
-    parts = [f"{name}:level={2 if architecture == 'dpt' else 3}" for name in enhancements]
+    parts = [f"{name}:level={small_level(architecture)}" for name in enhancements]
     return create_model(
         architecture,
         encoder_name=small_encoder(architecture),

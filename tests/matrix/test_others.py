@@ -17,8 +17,16 @@ NAMES = {
     "control": "control",
     "hed": "hed:weights=random,geometry=simple",
 }
-REFUSED = ("pspnet", "deep_supervision")  # its encoder ends at level 3
-PAIRS = [(a, n) for a in ARCHITECTURES for n in NAMES if (a, n) != REFUSED]
+REFUSED = {
+    ("pspnet", "deep_supervision"): "deep_supervision: this encoder has no feature map at level 4",
+    **{
+        (architecture, name): f"{name}: "  # a single map
+        for architecture in ("eomt", "linear")
+        for name in ("deep_supervision", "edge_supervision")
+    },
+    ("linear", "hed"): "linear freezes the encoder, which would never look at the channels",
+}
+PAIRS = [(a, n) for a in ARCHITECTURES for n in NAMES if (a, n) not in REFUSED]
 CELLS = [pytest.param(a, n, id=f"{a}-{n}") for a, n in PAIRS]
 CLASSES = 3
 
@@ -73,7 +81,8 @@ def test_each_cell_runs_learns_and_keeps_the_plain_keys(architecture, name):
     heads = model.auxiliary_logits(prediction)
     losses = model.auxiliary_losses(prediction, target)
     assert set(heads) == ({name} if name == "deep_supervision" else set())
-    assert set(losses) == ({name} if name == "edge_supervision" else set())
+    own = {"eomt"} if architecture == "eomt" else set()
+    assert set(losses) == own | ({name} if name == "edge_supervision" else set())
     maps = [prediction.logits, *heads.get(name, [])]
     total = sum(F.cross_entropy(logits, target, ignore_index=255) for logits in maps)
     sum(losses.values(), total).backward()
@@ -89,12 +98,10 @@ def test_each_cell_runs_learns_and_keeps_the_plain_keys(architecture, name):
     check_copies(model, image)
 
 
-def test_the_one_cell_without_sense_is_refused():
-    with pytest.raises(
-        ConfigError,
-        match=r"^deep_supervision: this encoder has no feature map at level 4; take one of",
-    ):
-        build(*REFUSED)
+@pytest.mark.parametrize(("architecture", "name"), REFUSED)
+def test_cells_without_sense_are_refused(architecture, name):
+    with pytest.raises(ConfigError, match=f"^{REFUSED[architecture, name]}"):
+        build(architecture, name)
 
 
 @pytest.mark.slow

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
-from segloom.errors import ConfigError, DataError
-from segloom.metrics import ConfusionMatrix, count_confusion, scores
+from segloom.errors import DataError
+from segloom.metrics import count_confusion, scores
 
 
 def draw(seed, num_classes, shape=(17, 23), void=0.2):
@@ -122,57 +121,6 @@ def test_labels_that_are_no_classes_are_refused(prediction, truth, message):
 def test_other_dtypes_are_refused_by_the_array_function():
     with pytest.raises(DataError, match="label maps are uint8; got int64"):
         count_confusion(np.zeros((2, 2), np.int64), np.zeros((2, 2), np.uint8), 3)
-
-
-def test_metric_sums_batches_of_any_integer_dtype():
-    prediction, truth = draw(1, 11, (3, 8, 8))
-    metric = ConfusionMatrix(11)
-    metric.update(torch.from_numpy(prediction[:1]), torch.from_numpy(truth[:1]))
-    metric.update(torch.from_numpy(prediction[1:]).long(), torch.from_numpy(truth[1:]).int())
-    result = metric.compute()
-    assert result.dtype == torch.int64
-    np.testing.assert_array_equal(result.numpy(), count_confusion(prediction, truth, 11))
-    metric.reset()
-    assert metric.matrix.sum() == 0
-
-
-def test_metric_adds_the_states_of_two_processes():
-    """`dist_reduce_fx` is what torchmetrics applies to the gathered states."""
-    prediction, truth = draw(2, 5, (2, 8, 8))
-    parts = [ConfusionMatrix(5), ConfusionMatrix(5)]
-    for metric, p, t in zip(parts, prediction, truth, strict=True):
-        metric.update(torch.from_numpy(p), torch.from_numpy(t))
-    gathered = torch.stack([metric.matrix for metric in parts])
-    reduced = parts[0]._reductions["matrix"](gathered)
-    np.testing.assert_array_equal(reduced.numpy(), count_confusion(prediction, truth, 5))
-
-
-def test_metric_called_in_a_step_returns_the_batch_and_keeps_the_sum():
-    prediction, truth = (torch.from_numpy(array) for array in draw(4, 5, (2, 8, 8)))
-    metric = ConfusionMatrix(5)
-    first = metric(prediction[:1], truth[:1])
-    metric(prediction[1:], truth[1:])
-    assert first.sum() == (truth[0] != 255).sum()
-    assert metric.compute().sum() == (truth != 255).sum()
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (torch.zeros(2, 2), "take the argmax first"),
-        (torch.full((2, 2), -1), "labels lie in 0 to 255; got -1 to -1"),
-        (torch.full((2, 2), 256), "labels lie in 0 to 255"),
-    ],
-)
-def test_metric_refuses_what_is_not_a_label(labels, message):
-    with pytest.raises(DataError, match=message):
-        ConfusionMatrix(3).update(labels, torch.zeros(2, 2, dtype=torch.uint8))
-
-
-@pytest.mark.parametrize("num_classes", [0, 256])
-def test_a_class_count_out_of_range_is_refused(num_classes):
-    with pytest.raises(ConfigError, match=f"1 to 255 classes, not {num_classes}"):
-        ConfusionMatrix(num_classes)
 
 
 def test_matrix_and_iou_equal_those_of_sfnet(recorded):

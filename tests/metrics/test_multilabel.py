@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import jaccard_score, precision_score, recall_score
 
-from segloom.errors import ConfigError, DataError
-from segloom.metrics import MultilabelTables, count_tables, multilabel_scores
+from segloom.errors import DataError
+from segloom.metrics import count_tables, multilabel_scores
 from segloom.metrics.boundary import count_boundary
 from segloom.metrics.multilabel import multilabel_boundary, multilabel_sizes
 from segloom.metrics.size_buckets import count_sizes
@@ -71,18 +70,6 @@ def test_objects_and_outlines_are_those_of_the_binary_maps():
         np.testing.assert_array_equal(outlines[:, k], count_boundary(*pair, 2, (0.02, 0.1))[:, 1])
 
 
-def test_tables_of_batches_add_up_to_those_of_the_whole():
-    metric = MultilabelTables(K)
-    pairs = [draw(seed) for seed in range(3)]
-    for prediction, truth in pairs:
-        metric.update(torch.from_numpy(prediction)[None], torch.from_numpy(truth)[None].long())
-    whole = count_tables(*(np.concatenate(maps) for maps in zip(*pairs, strict=True)), K)
-    np.testing.assert_array_equal(metric.compute().numpy(), whole)
-    assert whole.sum() == K * sum((truth != 255).sum() for _, truth in pairs)
-
-
 def test_a_bit_of_no_class_is_refused():
     with pytest.raises(DataError, match="the truth holds the label 8"):
         count_tables(np.zeros((1, 1), np.uint8), np.full((1, 1), 8, np.uint8), K)
-    with pytest.raises(ConfigError, match="1 to 7 classes"):
-        MultilabelTables(8)

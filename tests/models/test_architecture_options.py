@@ -29,6 +29,9 @@ WRONG = [
     ("extractor", "must be highpass, lowpass or fixed, not ", ("lowpas", "HighPass", False)),
     ("edge_channels", "must be a whole number of 0 or more or null, not ", (-1, 1.0, False, "1")),
     ("output_stride", "must be a whole number, not ", (16.0, 8.0)),
+    ("freeze", "must be true or false, not ", ("yes", 1)),
+    ("num_queries", "must be a whole number of 1 or more, not ", (0, 8.0, "8")),
+    ("num_blocks", "must be a whole number of 1 or more or null, not ", (0, True, "3")),
 ]
 FORMS = {"dlse": "corrected or published", "linknetpaper": "paper or blog"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segloom.cli import progress
+from segloom import terminal
 from segloom.cli.main import main
 from segloom.models import matrix
 from segloom.models.matrix import Cell, fit_matrix, markdown_table
@@ -39,6 +39,22 @@ def test_the_command_builds_every_pair(monkeypatch, capsys):
     assert main(["list", "losses", "--matrix"]) == 2
 
 
+def test_the_command_builds_an_encoder_of_every_family(monkeypatch, capsys):
+    monkeypatch.setattr(matrix, "list_architectures", lambda: ["unet", "dpt", "eomt"])
+    monkeypatch.setattr(matrix, "FAMILIES", ("tu-test_vit", "tu-test_resnet", "tu-cait_xxs24_224"))
+    assert main(["list", "encoders", "--matrix"]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    assert lines[0] == "| | unet | dpt | eomt |"
+    assert lines[2:5] == [
+        "| tu-test_vit | yes | yes | yes |",
+        "| tu-test_resnet | yes | yes | no (1) |",
+        "| tu-cait_xxs24_224 | no (2) | no (3) | no (4) |",
+    ]
+    assert "1. eomt needs a plain vision transformer of timm" in shown.out
+    assert shown.err == "building every architecture with every family of encoders ...\n"
+
+
 def test_a_terminal_shows_how_far_it_is(monkeypatch, capsys):
     told = []
 
@@ -48,7 +64,7 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch, capsys):
 
     monkeypatch.setattr(matrix, "list_architectures", lambda: ["fpn"])
     monkeypatch.setattr(matrix, "list_enhancements", lambda: ["fam", "fem"])
-    monkeypatch.setattr(progress, "progress_bar", bar)
+    monkeypatch.setattr(terminal, "progress_bar", bar)
     assert main(["list", "enhancements", "--matrix"]) == 0
     assert [counts[0] for counts in told] == ["building"] * len(told)
     assert [done for *_, done, _ in told] == list(range(1, told[-1][-1] + 1))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from segloom.files import write_csv, write_json, write_text
-from segloom.palette import default_palette
-from segloom.pictures import write_image
+from segloom.labels.palette import default_palette
+from segloom.labels.pictures import write_image
 
 SCORES = {"mIoU": 0.6234, "aAcc": 0.9123, "mAcc": 0.7345, "mDice": 0.7456, "fwIoU": 0.8567}
 

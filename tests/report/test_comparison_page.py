@@ -14,9 +14,9 @@ import pytest
 from support.comparisons import GROUP, measured, study
 from support.html_page import HOSTILE_NAMES, Page
 
-from segloom.comparison.analysis import FailedCell, analyse
-from segloom.comparison.plan import Group
-from segloom.pictures import FLIP_LEGEND, write_image
+from segloom.comparison.cells.plan import Group
+from segloom.comparison.statistics.analysis import FailedCell, analyse
+from segloom.labels.pictures import FLIP_LEGEND, write_image
 from segloom.report.changed import ChangedImage, ChangedPair
 from segloom.report.comparison import render_comparison, write_comparison
 
@@ -103,12 +103,14 @@ def test_some_comparisons_may_have_one_seed_and_others_more() -> None:
     assert "unet + celt: no verdict" in page.text
 
 
-def test_no_difference_names_the_smallest_that_would_be_found() -> None:
+def test_undecided_names_the_seeds_that_would_decide_it() -> None:
     runs = [measured("none", s, 0.6 + 0.01 * s) for s in range(3)]
     runs += [measured("afma", s, 0.6 + 0.01 * ((s + 1) % 3)) for s in range(3)]
     page = read(compared(runs))
     assert re.search(
-        r"unet \+ afma: no difference larger than \d+\.\d\d points detected", page.text
+        r"unet \+ afma: undecided: 0\.00 points \(95 % .*; about \d+ more seeds to find a gain of "
+        r"1 point, 3 seeds, 20 images",
+        page.text,
     )
     assert "k-none" in page.values("class")
 
@@ -138,6 +140,15 @@ def test_groups_are_named_and_measured_against_their_own_baseline() -> None:
     assert "fpn + afma: hurts" in page.text
     assert "against the baseline of its own group" in page.text
     assert page.text.count("baseline") >= 2
+
+
+def test_a_variant_of_equal_runs_has_no_general_gain_beside_one_that_has() -> None:
+    other = Group("streets", "fpn", "resnet18")
+    runs = [*study(), *study(group=other)]
+    runs += [replace(run, variant="same") for run in runs if run.variant == "none"]
+    result = compared(runs)
+    assert [item.variant for item in result.general] == ["afma"]
+    assert "all networks" in read(result).text
 
 
 def test_lost_runs_have_their_cause_once_and_are_counted_nowhere() -> None:

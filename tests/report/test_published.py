@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
+from segloom.report.comparison_result import ComparedGroup
 from segloom.report.published import FILE, our_facts, published_beside, published_elsewhere
 
-GROUP = {
-    "recipe": "mine",
-    "architecture": "pspnet",
-    "encoder": "resnet50",
-    "classes": [str(k) for k in range(19)],
-    "image_size": [1024, 2048],
-}
+GROUP = ComparedGroup(
+    recipe="mine",
+    architecture="pspnet",
+    encoder="resnet50",
+    classes=[str(k) for k in range(19)],
+    num_images=500,
+    image_size=[1024, 2048],
+    rows=[],
+    pairs=[],
+)
 AS_MMSEG = {
     "data": {"name": "cityscapes", "crop": [512, 1024], "batch_size": 8, "class_uniform": 0.0},
     "model": {"encoder_weights": "imagenet"},
@@ -26,7 +31,7 @@ AS_MMSEG = {
 
 
 def of_mmseg(protocol: dict[str, Any], **group: Any) -> Any:
-    found = published_beside(protocol, {**GROUP, **group})
+    found = published_beside(protocol, replace(GROUP, **group))
     return next(f for f in found if f.method == "PSPNet" and f.miou == 0.7855)
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from segloom.cli.main import main
 from segloom.errors import DataError
-from segloom.images import read_image
+from segloom.images.read import read_image
 from segloom.report import write_curves
 from segloom.report.curves import COLORS, training_curves
 

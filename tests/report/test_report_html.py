@@ -15,7 +15,7 @@ import pytest
 from support.html_page import HOSTILE_NAMES, Page
 
 from segloom.files import write_text
-from segloom.pictures import write_image
+from segloom.labels.pictures import write_image
 from segloom.report import write_report
 from segloom.report.html import cut
 

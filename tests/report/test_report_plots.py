@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment, PackageLoader
 
+from segloom.report.html import cut
 from segloom.report.plots import (
     BOTTOM,
     LEFT,
@@ -124,3 +127,16 @@ def test_histogram_marks_the_median() -> None:
     assert chart is not None
     assert chart.mark is not None
     assert chart.mark.label == "median 40.0 %"
+
+
+def test_labels_below_bars_wrap_before_they_touch() -> None:
+    groups = ["< 256 px", "256-1023 px", "1024-4095 px", ">= 4096 px"]
+    chart = bar_chart(groups, {"IoU": [0.2, 0.4, 0.6, 0.8]}, x_title="object size")
+    assert chart is not None
+    environment = Environment(loader=PackageLoader("segloom", "report"), autoescape=True)
+    environment.filters["cut"] = cut
+    drawn = environment.get_template("charts.html.j2").module.bars(chart, "IoU by object size")
+    lines = re.findall(r"<tspan[^>]*>([^<]*)</tspan>", drawn)
+    pitch = chart.x_ticks[1].position - chart.x_ticks[0].position
+    assert "1024-4095" in lines
+    assert max(len(html.unescape(line)) for line in lines) * 7 <= pitch

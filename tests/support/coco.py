@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segloom.pictures import write_image
+from segloom.labels.pictures import write_image
 
 __all__ = ["draw_coco"]
 

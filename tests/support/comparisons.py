@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from segloom.comparison.plan import Group
-from segloom.comparison.results import Measured
+from segloom.comparison.cells.plan import Group
+from segloom.comparison.statistics.results import Measured
+from segloom.metrics import Resampling
 
 GROUP = Group("streets", "unet", "resnet18")
 CLASSES = ("road", "tree")
@@ -63,6 +64,7 @@ def measured(
     fields: dict[str, Any] = {
         "name": f"{variant}-seed{seed}",
         "ids": tuple(f"image{i}" for i in range(20)),
+        "resampling": Resampling.of_images(20),
         "image_miou": np.full(20, miou),
         "path": Path("runs") / f"{variant}-seed{seed}",
         "facts": {"policy": "Void pixels are not counted.", **facts},

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segloom.data.download import Patience
-from segloom.data.download.fetch import fetch
+from segloom.data.tools.download import Patience
+from segloom.data.tools.download.fetch import fetch
 
 BODY = np.random.default_rng(0).bytes(600_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()

@@ -17,7 +17,7 @@ from segloom.cli.main import main
 from segloom.config import RunConfig
 from segloom.config.load import dump_config, list_recipes
 from segloom.training import RunResult, TrainingStopped
-from segloom.training.progress import format_seconds
+from segloom.training.callbacks.progress import format_seconds
 
 
 def test_print_config_shows_the_recipe_with_the_options_and_trains_nothing(
@@ -31,7 +31,7 @@ def test_print_config_shows_the_recipe_with_the_options_and_trains_nothing(
     assert config.data.root == Path("here")
     assert config.model.architecture == "fpn"
     assert config.model.enhancements == ("afma",)
-    assert config.train.out == Path("runs/camvid-fpn-tu-tf_efficientnet_lite0-afma")
+    assert config.train.out == Path("runs/camvid-fpn-resnet18-afma")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -87,7 +87,8 @@ def test_the_exit_code_tells_a_stopped_training(
 def test_a_terminal_gets_a_bar_with_loss_score_and_time_left(
     tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segloom.training import progress, train
+    from segloom.training import train
+    from segloom.training.callbacks import progress
 
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=120)
@@ -106,3 +107,23 @@ def test_a_terminal_gets_a_bar_with_loss_score_and_time_left(
 )
 def test_durations_are_written_as_clocks_do(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_stages_are_left_out_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--train.stages", "none"], ["train.stages=[]"]):
+        assert main(["train", "dlse", *words, "--train.epochs", "3", "--print-config"]) == 0
+        config = RunConfig.model_validate(yaml.safe_load(capsys.readouterr().out))
+        assert config.train.stages == ()
+        assert config.train.epochs == 3
+    assert main(["train", "dlse", "--train.stages", "2", "--print-config"]) == 2
+    assert "--train.stages takes `none`" in capsys.readouterr().err
+
+
+def test_an_option_without_effect_is_said(
+    tiny: Callable[..., RunConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "squares.yaml"
+    file.write_text(dump_config(tiny(train__epochs=1)))
+    assert main(["train", str(file), "--optim.name", "adamw", "--optim.momentum", "0.8"]) == 0
+    note = "note: optim.momentum is 0.8 but has no effect with optim.name adamw."
+    assert note in capsys.readouterr().err.splitlines()

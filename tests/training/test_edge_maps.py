@@ -16,11 +16,11 @@ from segloom.cli.main import main
 from segloom.config import AugmentConfig, DataConfig, LossConfig
 from segloom.data import build_dataset, build_loader
 from segloom.errors import DataError
-from segloom.images import read_image
+from segloom.images.read import read_image
 from segloom.inference import Predictor
 from segloom.losses import build_losses
 from segloom.models import create_model, load_weights
-from segloom.models.checkpoint import from_pretrained, save_pretrained
+from segloom.models.weights.checkpoint import from_pretrained, save_pretrained
 from segloom.training.step import TrainingStep
 from segloom.types import LabelSet
 

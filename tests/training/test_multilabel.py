@@ -17,8 +17,10 @@ from segloom.config import DataConfig, EvalConfig, ModelConfig
 from segloom.errors import ConfigError
 from segloom.evaluation import evaluate
 from segloom.evaluation.journal import read_counts
-from segloom.inference import Predictor, predict_files
+from segloom.inference import Predictor
 from segloom.models.build import build_model
+from segloom.prediction.files import predict_files
+from segloom.prediction.options import DEFAULT_OUTPUTS, PredictionOptions
 from segloom.report import write_report
 from segloom.training import train
 
@@ -151,7 +153,8 @@ def test_prediction_writes_a_mask_per_class_in_the_layout_of_the_data(
     predictor = Predictor.from_path(shared_run)
     files = sorted((root / "val/images").iterdir())
     out = tmp_path / "val/masks"
-    results = list(predict_files(predictor, files, out, montage=True, probabilities=True))
+    options = PredictionOptions(outputs=DEFAULT_OUTPUTS | {"montage", "probabilities"})
+    results = list(predict_files(predictor, files, out, options))
     found: dict[int, list[np.ndarray]] = {1: [], 2: [], 3: []}
     for file, result in zip(files, results, strict=True):
         image = np.array(Image.open(file))
@@ -180,7 +183,7 @@ def test_prediction_writes_a_mask_per_class_in_the_layout_of_the_data(
     scores = evaluate(shared_run, QUICK, data, out=tmp_path / "eval").scores
     assert scores["mIoU"] == 1
     with pytest.raises(ConfigError, match="ask for one of label, overlay, errors, montage"):
-        predict_files(predictor, files, out, label=False, overlay=False)
+        predict_files(predictor, files, out, PredictionOptions(outputs=frozenset({"palette"})))
 
 
 def test_views_and_windows_average_sigmoids(shared_run, overlapping):

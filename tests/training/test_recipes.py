@@ -23,11 +23,11 @@ from segloom.cli.main import main
 from segloom.config import RunConfig
 from segloom.config.load import list_recipes, load_run_config
 from segloom.data import build_dataset
-from segloom.data.scenes import make_scene
 from segloom.enhancements import list_enhancements
+from segloom.labels.pictures import write_image, write_label_png
 from segloom.losses import build_losses
 from segloom.models import build_model
-from segloom.pictures import write_image, write_label_png
+from segloom.scenes import make_scene
 
 
 class Case(NamedTuple):
@@ -41,9 +41,10 @@ class Case(NamedTuple):
 
 
 HUB = "--model.encoder-weights None"
+RESNET18 = "--model.encoder-weights {shared}/data/weights/resnet18.safetensors"
 CASES = {
     "ade20k": Case("make_ade20k", (96, 128)),
-    "camvid": Case("samples/camvid", (192, 224)),
+    "camvid": Case("samples/camvid", (192, 224), RESNET18),
     "cityscapes": Case("samples/cityscapes", (128, 192), HUB),
     "coco": Case("make_coco", (96, 128)),
     "cub": Case("samples/birds", (128, 128)),
@@ -56,11 +57,7 @@ CASES = {
         "--data.mask-format binary --data.classes ground nucleus --train.steps-per-epoch 2",
     ),
     "isic": Case("samples/skin_lesion", (96, 128)),
-    "linknet": Case(
-        "small_camvid",
-        (160, 224),
-        "--model.encoder-weights {shared}/data/weights/resnet18.safetensors",
-    ),
+    "linknet": Case("small_camvid", (160, 224), RESNET18),
     "lits": Case("cut_lits", (96, 96), "--train.steps-per-epoch 2"),
     "hed": Case(
         "samples/cityscapes",

@@ -21,12 +21,12 @@ from segloom.config.data import DataConfig
 from segloom.config.load import dump_config, read_config
 from segloom.data import DATASETS, DatasetSource
 from segloom.data.check.known import read_known
-from segloom.data.folder import read as read_folder
+from segloom.data.sets.folder import read as read_folder
 from segloom.errors import ConfigError, DataError, TrainingError
-from segloom.models.checkpoint import from_pretrained
+from segloom.models.weights.checkpoint import from_pretrained
 from segloom.training import TrainingStep, train
+from segloom.training.distributed.processes import run_processes
 from segloom.training.fit import explain
-from segloom.training.processes import run_processes
 from segloom.types import LabelSet
 
 
@@ -56,7 +56,7 @@ def test_a_training_learns_and_leaves_what_it_should(
     assert result.miou > 0.8
     run = tmp_path / "run"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]  # no lightning_logs
-    assert sorted(path.name for path in run.iterdir()) == sorted(
+    assert sorted(path.name for path in run.glob("[!.]*")) == sorted(
         [
             "checkpoints",
             "command.txt",

@@ -7,21 +7,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import arg
 
-from segloom.config.comparison import ComparisonPlan
+from segloom.config.comparison import SMALLEST_GAIN, ComparisonPlan
 from segloom.config.data import DataConfig
 from segloom.config.engine import Engine, EngineOptions
 from segloom.config.evaluation import EvalConfig
 from segloom.config.load import list_recipes, load_run_config
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
+from segloom.terminal import Pace, progress_bar
 
 if TYPE_CHECKING:
     from segloom.comparison import Comparison
-    from segloom.comparison.plan import Cell
+    from segloom.comparison.cells.plan import Cell
 
 __all__ = ["CompareOptions", "RunsOptions", "run"]
 
@@ -35,9 +36,6 @@ usage: segloom compare RECIPE[,RECIPE ...] [--architectures A,B]
   RECIPE  one of {recipes}, or a YAML file;
           its own options (--data.root DIR) hold for all cells
 """
-
-PLAIN_SECONDS = 30.0
-"""Time between two progress lines where there is no terminal."""
 
 
 @dataclass
@@ -62,8 +60,15 @@ class CompareOptions:
     pictures: int = 3
     """Images that the page shows for every comparison, the most improved and as many of the most
     worsened; 0 shows none, for pages that may be published without pictures of a data set."""
+    spread: Literal["moderated", "plain"] = "moderated"
+    """moderated: the spread between seeds is estimated from all comparisons together, which finds
+    smaller gains with few seeds; plain: from the seeds of each comparison alone."""
     dry_run: bool = False
-    """Show the cells, each with its expected time and memory from a short probe, and stop."""
+    """Show the cells, each with its expected time and memory from a short probe, and the seeds that
+    find the smallest gain, and stop."""
+    spread_from: Path | None = None
+    """Folder of an earlier study whose spread between seeds --dry-run takes; None takes that of the
+    cells of this comparison that are done."""
 
 
 @dataclass
@@ -81,6 +86,12 @@ class RunsOptions:
     pictures: int = 3
     """Images that the page shows for every comparison, the most improved and as many of the most
     worsened; 0 shows none, for pages that may be published without pictures of a data set."""
+    spread: Literal["moderated", "plain"] = "moderated"
+    """moderated: the spread between seeds is estimated from all comparisons together, which finds
+    smaller gains with few seeds; plain: from the seeds of each comparison alone."""
+    smallest_gain: float = SMALLEST_GAIN
+    """Smallest gain of interest, in points of mIoU: what surely lies between minus and plus this is
+    called practically equal."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -122,10 +133,12 @@ def _compare_plan(words: Sequence[str]) -> int:
     _check_plan(plan)
     folder = options.out or Path("lab") / "-".join(plan.recipes)
     from segloom.comparison import compare
-    from segloom.comparison.local import ComparisonStopped
+    from segloom.comparison.engines.local import ComparisonStopped
 
     if options.dry_run:
-        return _dry_run(plan, folder, options.workers or 1)
+        from segloom.cli.dry_run import dry_run
+
+        return dry_run(plan, folder, workers=options.workers or 1, spread_from=options.spread_from)
     try:
         with _progress() as show:
             result = compare(
@@ -134,6 +147,7 @@ def _compare_plan(words: Sequence[str]) -> int:
                 engine=options.engine,
                 workers=options.workers,
                 pictures=options.pictures,
+                spread=options.spread,
                 options=options.options,
                 on_change=show,
             )
@@ -154,34 +168,6 @@ def _check_plan(plan: ComparisonPlan) -> None:
             update = {"architecture": architecture, "enhancements": enhancements}
             model = recipe.model.model_copy(update=update)
             check_names(recipe.model_copy(update={"model": model}))
-
-
-def _dry_run(plan: ComparisonPlan, folder: Path, workers: int) -> int:
-    """Print what every cell will take; nothing of the comparison is written."""
-    import tempfile
-
-    from segloom.comparison.budget import budgeted_cells, kind, probe_cells
-    from segloom.comparison.plan import make_cells
-
-    with tempfile.TemporaryDirectory() as scratch:
-        probes = probe_cells(make_cells(plan, folder), Path(scratch))
-        cells = budgeted_cells(plan, Path(scratch))
-    total, peak = 0.0, 0.0
-    for cell in cells:
-        found = probes[kind(cell)]
-        if isinstance(found, str):
-            print(f"{cell.id:<60} cannot run: {found}")
-            continue
-        seconds = found.seconds(cell.config)
-        total, peak = total + seconds, max(peak, found.memory_gib or 0)
-        memory = "" if found.memory_gib is None else f"{found.memory_gib:.1f} GiB"
-        print(f"{cell.id:<60} {seconds / 60:7.1f} min  {memory}")
-    print(
-        f"{len(cells)} cells, about {total / 3600:.1f} hours of work; with {workers} worker(s) at "
-        f"once {total / 3600 / workers:.1f} hours and {peak * workers:.1f} GiB, if each has cores "
-        "of its own"
-    )
-    return 0 if total else 1
 
 
 def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:
@@ -256,6 +242,11 @@ def _compare_runs(words: Sequence[str]) -> int:
             "runs needs two or more."
         )
     _check_pictures(options.pictures)
+    if not 0 < options.smallest_gain <= 100:
+        raise ConfigError(
+            f"the smallest gain is above 0 and at most 100 points, not {options.smallest_gain:g}; "
+            "fix --smallest-gain."
+        )
     result = compare_runs(
         runs,
         options.out,
@@ -263,19 +254,21 @@ def _compare_runs(words: Sequence[str]) -> int:
         data=None if options.data == DataConfig() else options.data,
         config=options.config,
         pictures=options.pictures,
+        smallest_gain=options.smallest_gain,
+        spread=options.spread,
     )
     return _print(result)
 
 
 def _check_pictures(number: int) -> None:
     if number < 0:
-        raise ConfigError(f"pictures is 0 (none) or more, not {number}; mend --pictures.")
+        raise ConfigError(f"pictures is 0 (none) or more, not {number}; fix --pictures.")
 
 
 def _status(words: Sequence[str]) -> int:
-    from segloom.comparison.budget import budgeted_cells
-    from segloom.comparison.plan import read_plan
-    from segloom.comparison.status import read_status
+    from segloom.comparison.cells.budget import budgeted_cells
+    from segloom.comparison.cells.plan import read_plan
+    from segloom.comparison.cells.status import read_status
 
     if len(words) != 1:
         raise ConfigError("name the folder of a comparison, `segloom compare --status DIR`.")
@@ -291,28 +284,27 @@ def _status(words: Sequence[str]) -> int:
 
 
 def _print(result: Comparison) -> int:
-    from segloom.comparison.tables import markdown
+    from segloom.comparison.statistics.tables import markdown
+    from segloom.report.comparison_words import network, sentence
 
-    print(markdown(result.values))
-    for group in result.values["groups"]:
-        for pair in group["pairs"]:
-            name = f"{group['architecture']} + {pair['variant']}"
-            print(f"{name}: {pair['verdict']} - {pair['sentence']}")
+    found = result.result
+    print(markdown(found))
+    for group in found.groups:
+        for pair in group.pairs:
+            print(f"{network(group, pair.variant)}: {sentence(found, group, pair)}")
     print(f"written to {result.folder}: {', '.join(result.files)}")
-    lost = [cell for g in result.values["groups"] for row in g["rows"] for cell in row["missing"]]
+    lost = [cell for group in found.groups for row in group.rows for cell in row.missing]
     for cell in lost:
-        print(f"segloom: {cell['name']} {cell['state']}: {cell['cause']}", file=sys.stderr)
+        print(f"segloom: {cell.name} {cell.state}: {cell.cause}", file=sys.stderr)
     return 1 if lost else 0
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[Sequence[Cell]], None]]:
     """Show how many cells are done: a bar on a terminal, now and then a line elsewhere."""
-    import time
+    from segloom.comparison.cells.status import read_status
 
-    from segloom.comparison.status import read_status
-
-    last = [-PLAIN_SECONDS, -1.0]
+    pace, last = Pace(), [-1.0]
 
     def describe(cells: Sequence[Cell]) -> tuple[float, str]:
         states = read_status(cells)
@@ -326,38 +318,20 @@ def _progress() -> Iterator[Callable[[Sequence[Cell]], None]]:
         return done + min(share, len(running) * 0.99), "; ".join(parts)
 
     def plain(cells: Sequence[Cell]) -> None:
-        now = time.monotonic()
-        if now - last[0] < PLAIN_SECONDS:
+        if not pace.is_due():
             return
-        last[0] = now
         done, text = describe(cells)
-        if done != last[1]:
-            last[1] = done
+        if done != last[0]:
+            last[0] = done
             print(f"{int(done)} of {len(cells)} cells done. {text}", file=sys.stderr, flush=True)
 
-    if not sys.stderr.isatty():
-        yield plain
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
+    with progress_bar(text_last=True, stays=True) as bar:
+        if bar is None:
+            yield plain
+            return
 
         def show(cells: Sequence[Cell]) -> None:
             done, text = describe(cells)
-            bar.update(task, completed=done, total=len(cells), description=text)
+            bar(done, len(cells), text)
 
         yield show

@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
 
     options = parse(ConvertOptions, words, verb="convert")
 
-    from segloom.models.convert import convert
+    from segloom.models.weights.convert import convert
 
     result = convert(
         options.file,
@@ -77,6 +77,13 @@ def run(words: Sequence[str]) -> int:
 
 def _values(pairs: dict[str, str]) -> dict[str, Any]:
     """Read the values as YAML scalars and lists, so that numbers keep their type."""
-    import yaml
+    from segloom.errors import ConfigError
+    from segloom.files import parse_yaml
 
-    return {key: yaml.safe_load(value) for key, value in pairs.items()}
+    values = {}
+    for key, text in pairs.items():
+        try:
+            values[key] = parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError(f"{key}={text} cannot be read: {error}.") from error
+    return values

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from segloom.cli.progress import progress_bar
 from segloom.config.data import DataConfig
-from segloom.errors import UnknownNameError
+from segloom.errors import ConfigError, DataError, UnknownNameError
+from segloom.terminal import progress_bar
+from segloom.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,7 @@ __all__ = ["CheckOptions", "DownloadOptions", "ListOptions", "run"]
 USAGE = """usage: segloom data COMMAND ...   (segloom data COMMAND --help tells more)
 
   check DIR                    look at every image and label map; print the options that read them
+  check DIR --leakage          also name films, patients and pictures that stand in two splits
   list NAME --out DIR          write lists of image, label map and edge map, one per split
   download camvid --out DIR    fetch a public data set
   prepare DIR --out DIR        turn colour label maps into class ids, once\
@@ -63,16 +65,64 @@ def _check(words: Sequence[str]) -> int:
         report = check(
             options.directory, classes=options.classes, limit=options.limit, progress=progress
         )
+    if options.leakage or options.pictures:
+        _check_leakage(report, options)
     if options.json:
         print(json.dumps(report.to_dict(), indent=2))
     else:
         _print_report(report)
+    if options.out is not None:
+        _write_config(report, options.out)
+    elif report.options and not options.json:
+        print(f"next: segloom data check {shlex.quote(str(options.directory))} --out mine.yaml")
     return 0 if report.is_fine else 1
+
+
+def _check_leakage(report: DataReport, options: CheckOptions) -> None:
+    """Add what the splits have in common to the report."""
+    from segloom.data.check.leakage import draw_lookalikes, find_leakage
+
+    if not report.options:
+        raise DataError(
+            f"{options.directory} cannot be read yet, so its splits cannot be compared; fix the "
+            "problems that `segloom data check` names without --leakage first."
+        )
+    values = {**report.options, "root": options.directory, "group_by": options.group_by}
+    with progress_bar("comparing", "images", quiet=options.json) as progress:
+        found = find_leakage(DataConfig.model_validate(values), progress=progress)
+    report.findings += found.findings
+    if options.pictures is not None and found.lookalikes:
+        draw_lookalikes(found, options.pictures)
+        print(f"{options.pictures} is written", file=sys.stderr)
+    elif options.pictures is not None:
+        print(f"no two images look alike: {options.pictures} is not written", file=sys.stderr)
+
+
+def _config(report: DataReport) -> str:
+    """Write a configuration: a recipe, and on top of it what reads this folder."""
+    from segloom.data.readers import find_data_set
+
+    data_set = find_data_set(str(report.options.get("name", "folder")))
+    return f"extends: {data_set.default_recipe}\n{report.yaml}"
+
+
+def _write_config(report: DataReport, out: Path) -> None:
+    """Write the configuration that trains on the folder, and say how to use it."""
+    from segloom.files import write_text
+
+    if not report.options:
+        raise DataError(f"{out} is not written: no options that read {report.directory} are known.")
+    if out.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"--out {out} must end in .yaml, as configuration files do.")
+    report.options["root"] = str(report.directory.absolute())  # the file may be read elsewhere
+    write_text(out, _config(report))
+    print(f"{out} is written", file=sys.stderr)
+    print(f"next: segloom train {shlex.quote(str(out))}", file=sys.stderr)
 
 
 def _list(words: Sequence[str]) -> int:
     from segloom.cli.options import parse
-    from segloom.data.write_lists import write_lists
+    from segloom.data.tools.write_lists import write_lists
 
     options = parse(ListOptions, words, verb="data list")
     config = options.data.model_copy(update={"name": options.name})
@@ -87,7 +137,7 @@ def _list(words: Sequence[str]) -> int:
 
 def _download(words: Sequence[str]) -> int:
     from segloom.cli.options import parse
-    from segloom.data.download import download, find_download
+    from segloom.data.tools.download import download, find_download
 
     options = parse(DownloadOptions, words, verb="data download")
     source = find_download(options.name)
@@ -110,20 +160,20 @@ def _print_report(report: DataReport) -> None:
 
     wide = None if sys.stdout.isatty() else 110
     console = Console(width=wide, highlight=False)
-    console.print(f"[bold]{escape(str(report.directory))}[/bold]")
+    console.print(f"[bold]{escape(printable(report.directory))}[/bold]")
     if report.splits:
         _print_counts(console, report)
         _print_labels(console, report)
     for finding in report.findings:
         colour = "red" if finding.level == "problem" else "cyan"
-        console.print(f"[{colour}]{finding.level}[/{colour}] {escape(finding.message)}")
+        console.print(f"[{colour}]{finding.level}[/{colour}] {escape(printable(finding.message))}")
         for name in finding.files[:MAX_FILES]:
-            console.print(f"    {escape(name)}", soft_wrap=True)
+            console.print(f"    {escape(printable(name))}", soft_wrap=True)
         if len(finding.files) > MAX_FILES:
             console.print(f"    and {len(finding.files) - MAX_FILES} more")
     if report.options:
-        console.print("\nThese lines of a configuration read it:\n")
-        print(report.yaml)
+        console.print("\nThis configuration trains on it (--out FILE.yaml writes it):\n")
+        print(_config(report))
     console.print("[green]fine[/green]" if report.is_fine else "[red]there are problems[/red]")
 
 
@@ -148,11 +198,12 @@ def _print_counts(console: Console, report: DataReport) -> None:
 
 
 def _print_labels(console: Console, report: DataReport) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("value", "share of pixels", "files", "class", box=None, pad_edge=False)
     for row in report.labels[:MAX_ROWS]:
-        table.add_row(row.value, f"{row.share:.3%}", str(row.files), row.name)
+        table.add_row(row.value, f"{row.share:.3%}", str(row.files), escape(printable(row.name)))
     if report.labels:
         console.print(table)
     if len(report.labels) > MAX_ROWS:
@@ -169,6 +220,15 @@ class CheckOptions:
     """Names of the classes in the order of their ids, if you know them."""
     limit: int | None = None
     """Read at most this many pairs, evenly spread."""
+    leakage: bool = False
+    """Name what the splits have in common: groups of images, such as films or patients, that stand
+    in two of them, and images that look alike."""
+    group_by: str = ""
+    """Which images are a group, as for --data.group-by; empty takes what the reader knows."""
+    pictures: Path | None = None
+    """Draw the most alike images of different splits side by side into this .png file."""
+    out: Path | None = None
+    """Write a configuration that trains on the data set to this .yaml file."""
     json: bool = False
     """Print the report as JSON."""
 

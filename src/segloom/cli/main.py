@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from segloom.errors import SegloomError
+from segloom.errors import SegloomError, describe_system_error
+from segloom.text import printable
 
 __all__ = ["VERBS", "main"]
 
@@ -15,6 +16,8 @@ VERBS = {
     "train": "train a network from a recipe",
     "eval": "measure a run on a split and write its report",
     "predict": "label images",
+    "export": "write a network as a file that runs without torch",
+    "serve": "answer over HTTP",
     "compare": "find out what an enhancement is worth",
     "plan": "see what a data set's labels suggest to compare",
     "tune": "search options for the best validation score",
@@ -23,7 +26,8 @@ VERBS = {
     "data": "check or download a data set",
     "edges": "find the edges of photographs with HED, or train it",
     "convert": "read a checkpoint of the original programs",
-    "list": "show architectures, encoders, enhancements or losses",
+    "list": "show architectures, encoders, enhancements, losses and so on",
+    "new": "write a package with an enhancement of your own to start from",
     "doctor": "check the installation",
 }
 """Verb to its one-line help; ``segloom.cli.<verb>`` holds ``run(words) -> exit code``."""
@@ -37,6 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if words is None else words)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    files = _take_plugins(words)
     if not words or words[0] in ("-h", "--help"):
         print(_help())
         return 0
@@ -45,20 +50,12 @@ def main(words: Sequence[str] | None = None) -> int:
 
         print(f"segloom {version('segloom')}")
         return 0
-    verb, *rest = words
     try:
-        if verb not in VERBS:
-            from segloom.errors import UnknownNameError
-
-            raise UnknownNameError("command", verb, VERBS)
-        module = import_module(f"segloom.cli.{MODULES.get(verb, verb)}")
-        code: int = module.run(rest)
-        sys.stdout.flush()
-        return code
+        return _run(*words, files=files)
     except SegloomError as error:
         if debug:
             raise
-        print(f"segloom: {error}", file=sys.stderr)
+        print(f"segloom: {printable(error, keeps_lines=True)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of a pipe (head, less) has gone: not an error, and nothing to say to it.
@@ -67,6 +64,40 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("segloom: stopped", file=sys.stderr)
         return 130
+    except Exception as error:
+        sentence = describe_system_error(error)
+        if debug or sentence is None:
+            raise
+        print(f"segloom: {printable(sentence)}", file=sys.stderr)
+        return 2
+
+
+def _run(verb: str, *words: str, files: Sequence[str]) -> int:
+    from segloom.plugins import plugin_files
+
+    if verb not in VERBS:
+        from segloom.errors import UnknownNameError
+
+        raise UnknownNameError("command", verb, VERBS)
+    with plugin_files(files):
+        module = import_module(f"segloom.cli.{MODULES.get(verb, verb)}")
+        code: int = module.run(list(words))
+        sys.stdout.flush()
+        return code
+
+
+def _take_plugins(words: list[str]) -> list[str]:
+    """Remove ``--plugin FILE`` and ``--plugin=FILE`` wherever they stand, and return the files."""
+    files: list[str] = []
+    rest = iter([*words])
+    words.clear()
+    for word in rest:
+        name, separator, value = word.partition("=")
+        if name == "--plugin":
+            files.append(value if separator else next(rest, ""))
+        else:
+            words.append(word)
+    return files
 
 
 def _help() -> str:
@@ -78,6 +109,7 @@ def _help() -> str:
             *lines,
             "",
             "  --debug   show the traceback of an error",
+            "  --plugin FILE  a Python file with enhancements, losses, ... of your own",
             "  --version show the version",
         ]
     )

@@ -56,6 +56,7 @@ def parse(
 
 def _sentence(box: str, program: str) -> str:
     """Say in one sentence what tyro draws as a box: its parts are divided by rules."""
+    box = re.sub(r"\x1b\[[0-9;]*m", "", box)  # on a terminal it is coloured
     lines = [line[2:].rstrip("│").rstrip() for line in box.splitlines()[1:]]
     rules = [bool(line) and set(line.strip()) <= set("─-╯") for line in lines]
     text = "\n".join("" if rule else line for line, rule in zip(lines, rules, strict=True))

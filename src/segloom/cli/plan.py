@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from segloom.config.load import list_recipes
 from segloom.errors import ConfigError
+from segloom.files import parse_json
 
 if TYPE_CHECKING:
-    from segloom.comparison.profile import LabelProfile
-    from segloom.comparison.suggest import Suggestion
+    from segloom.comparison.suggest.profile import LabelProfile
+    from segloom.comparison.suggest.proposal import Suggestion
 
 __all__ = ["run"]
 
@@ -35,12 +36,12 @@ def run(words: Sequence[str]) -> int:
     out, limit = _take(words, "--out"), _number(_take(words, "--limit") or "500")
     if out and not out.endswith((".yaml", ".yml")):
         raise ConfigError(f"a plan is a YAML file; end its name with .yaml, not {Path(out).name}.")
-    from segloom.cli.progress import progress_bar
     from segloom.cli.train import resolve
+    from segloom.terminal import progress_bar
 
     config = resolve(words)
-    from segloom.comparison.profile import profile_labels
-    from segloom.comparison.suggest import suggest, suggested_plan
+    from segloom.comparison.suggest.profile import profile_labels
+    from segloom.comparison.suggest.proposal import suggest, suggested_plan
     from segloom.data import build_dataset
 
     dataset = build_dataset(config.data.model_copy(update={"cache": False}), "train")
@@ -77,13 +78,12 @@ def _number(text: str) -> int:
 
 
 def _write(path: Path, plan: str) -> None:
-    import json
 
     import yaml
 
     from segloom.files import write_text
 
-    write_text(path, yaml.safe_dump(json.loads(plan), sort_keys=False, width=100))
+    write_text(path, yaml.safe_dump(parse_json(plan), sort_keys=False, width=100))
 
 
 def _print_profile(profile: LabelProfile) -> None:
@@ -117,7 +117,7 @@ def _print_suggestions(suggestions: Sequence[Suggestion]) -> None:
     from rich.markup import escape
     from rich.padding import Padding
 
-    from segloom.comparison.suggest import CAVEAT
+    from segloom.comparison.suggest.proposal import CAVEAT
 
     console = Console(highlight=False)
     for item in suggestions:

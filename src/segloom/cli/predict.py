@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any
 from tyro.conf import Positional
 
 from segloom.config import DataConfig
+from segloom.config.effects import idle_inference_options
 from segloom.config.evaluation import InferenceConfig
+from segloom.images.geo import is_geotiff
+from segloom.prediction.annotations import AnnotationFormat
+from segloom.prediction.video import is_video
+from segloom.terminal import is_terminal, track
+from segloom.text import printable
 
 if TYPE_CHECKING:
-    from segloom.inference import PredictedFile
+    from segloom.prediction.predicts import Predicts
+    from segloom.prediction.results import PredictedFile
     from segloom.types import LabelSet
 
 __all__ = ["PredictOptions", "run"]
@@ -27,13 +34,14 @@ class PredictOptions:
     """Label images with a trained network; a file that cannot be read stops nothing."""
 
     run: Positional[Path]
-    """A run (its best checkpoint is taken) or a model directory."""
+    """A run (its best checkpoint is taken), a model directory, or what `segloom export` wrote."""
     sources: Positional[tuple[str, ...]]
     """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
-    and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"."""
+    and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"; or one film, one
+    stream (rtsp://...) or the number of a camera, with --out FILM.mp4."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
-    NAME_label.nii.gz."""
+    NAME_label.nii.gz, a GeoTIFF NAME_label.tif."""
     label: bool = True
     """Write NAME_label.png: class ids as grey values. Where classes may overlap (mode multilabel),
     CLASS/NAME.png instead: 0 and 255, one file per class."""
@@ -41,7 +49,12 @@ class PredictOptions:
     """Write NAME_palette.png: class ids that show as the classes' colours; not where classes may
     overlap."""
     overlay: bool = True
-    """Write NAME_overlay.png: the image tinted with the classes' colours."""
+    """Write NAME_overlay.png: the image tinted with the classes' colours, but not where it is
+    background."""
+    alpha: float | None = None
+    """Share of the colours in the overlay, 0 to 1; None is 0.5, or 0 with outline."""
+    outline: bool = False
+    """Draw lines around the objects in the overlay."""
     truth: Path | None = None
     """Folder of label maps of the images (ids, colours or 0/255), one of each one's name; where
     classes may overlap, of masks CLASS/NAME.png."""
@@ -59,11 +72,29 @@ class PredictOptions:
     image, truth, prediction and errors."""
     probabilities: bool = False
     """Write NAME_probabilities.npz: float16 (classes, height, width)."""
+    export: AnnotationFormat | None = None
+    """Write the prediction as polygons that labelling tools import, into OUT/coco, OUT/labelme and
+    so on."""
+    min_area: int = 1
+    """With export, smallest object and smallest hole that is kept, in pixels."""
+    simplify: float = 0.0
+    """With export, largest distance in pixels by which an outline is simplified; 0 keeps every
+    corner."""
+    table: Path | None = None
+    """Write a CSV file with a row per image and class: pixels, share, objects, their mean size and,
+    with probabilities, the mean confidence."""
     skip_existing: bool = False
     """Pass over images whose results are all there, to go on after a stop."""
+    overwrite: bool = False
+    """Replace files that segloom did not write or that were changed since; never an image or label
+    map that is read."""
     hu_window: tuple[float, float] | None = None
     """Of a volume or a slice (.nii, .nii.gz, .npy), the values that are black and white; None is as
     trained."""
+    smoothing: float = 0.0
+    """Of a film, share of the earlier frames' probabilities in those of a frame, 0 to below 1."""
+    seconds: float | None = None
+    """Of a film, a stream or a camera, the length that is labelled; None is all."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     json: bool = False
     """Print a JSON object with one entry per image instead of lines."""
@@ -74,12 +105,21 @@ def run(words: Sequence[str]) -> int:
     from segloom.cli.options import parse
 
     options = parse(PredictOptions, words, verb="predict")
+    for sentence in idle_inference_options(options.inference, "inference"):
+        print(f"note: {sentence}", file=sys.stderr)
+    if any(map(is_video, options.sources)):
+        from segloom.cli.predict_video import label_film
+
+        return label_film(options, lambda: _open(options.run, options.inference)[0])
     files = _find(options)  # a wrong name is told before torch is loaded
 
+    from segloom.cli.objects import follow_up, make_annotator
     from segloom.data.companions import match_files
-    from segloom.inference import Predictor, find_truth, predict_files
+    from segloom.prediction.files import predict_files
+    from segloom.prediction.options import OUTPUTS, PredictionOptions
+    from segloom.prediction.truth import find_truth
 
-    predictor = Predictor.from_path(options.run, options.inference)
+    predictor, trained_window = _open(options.run, options.inference)
     files = _without_results(files, options.out, predictor.labels)
     files = _without_labels(files, options.sources)
     data, truth = _trained_data(options.run), None
@@ -93,45 +133,100 @@ def run(words: Sequence[str]) -> int:
             truth_ending=options.truth_ending,
         )
     edges = match_files(files, options.edges, "edge map") if options.edges else None
+    writer = make_annotator(options, files, predictor.labels)
     start = time.perf_counter()
     results = predict_files(
         predictor,
         files,
         options.out,
-        label=options.label,
-        palette=options.palette,
-        overlay=options.overlay,
-        errors=options.errors,
-        montage=options.montage,
-        probabilities=options.probabilities,
-        skip_existing=options.skip_existing,
-        truth=truth,
-        edges=edges,
-        hu_window=options.hu_window or (data or DataConfig()).hu_window,
+        PredictionOptions(
+            alpha=_alpha(options),
+            outline=options.outline,
+            outputs=frozenset(name for name in OUTPUTS if getattr(options, name)),
+            skip_existing=options.skip_existing,
+            overwrite=options.overwrite,
+            truth=truth,
+            edges=edges,
+            hu_window=options.hu_window or trained_window,
+        ),
     )
-    done = list(_shown(results, len(files), lines=not options.json))
+    shown = _shown(results, len(files), lines=not options.json)
+    done = list(follow_up(shown, options, predictor.labels, writer))
     failed = [result for result in done if result.error]
     if options.json:
         print(json.dumps(_summary(done, predictor.labels.classes), indent=2))
     else:
         _print_end(done, options.out, time.perf_counter() - start)
     for result in failed:
-        print(f"segloom: {result.error}", file=sys.stderr)
+        print(f"segloom: {printable(result.error)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _alpha(options: PredictOptions) -> float:
+    from segloom.errors import ConfigError
+
+    if options.alpha is None:
+        return 0.0 if options.outline else 0.5
+    if not 0 <= options.alpha <= 1:
+        raise ConfigError(f"--alpha is a share from 0 to 1, not {options.alpha:g}.")
+    return options.alpha
+
+
+def _open(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float, float]]:
+    """Open a network, and tell which values of a volume are black and white to it.
+
+    An exported one is opened without torch.
+    """
+    from segloom.runtime.description import is_export
+
+    if is_export(run):
+        return _open_export(run, inference)
+    from segloom.inference import Predictor
+
+    data = _trained_data(run) or DataConfig()
+    return Predictor.from_path(run, inference), data.hu_window
+
+
+def _open_export(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float, float]]:
+    from segloom.errors import ConfigError
+    from segloom.runtime import load
+
+    if inference.precision != "fp32" or inference.device == "cuda":
+        raise ConfigError(
+            f"{run} is an exported network, whose precision is that of its file and which runs on "
+            "the processor; leave --inference.precision and --inference.device out."
+        )
+    model = load(run, **inference.model_dump(exclude={"precision", "device"}))
+    return model, model.description.hu_window
 
 
 def _find(options: PredictOptions) -> list[Path]:
     from segloom.errors import ConfigError
-    from segloom.images import image_files
+    from segloom.images.read import image_files
+    from segloom.prediction.objects import may_be_replaced
 
     if options.truth is None and (options.image_ending or options.truth_ending):
         raise ConfigError(
             "--image-ending and --truth-ending pair images with label maps; name the folder of "
             "these with --truth DIR."
         )
+    if (options.export or options.table) and not options.label:
+        raise ConfigError("--export and --table read the label maps; leave --no-label out.")
+    if options.table and not options.overwrite and not may_be_replaced(options.table):
+        raise ConfigError(
+            f"{options.table} is no table of `segloom predict`; choose another name with --table, "
+            "or add --overwrite."
+        )
     if not options.sources:
         raise ConfigError("name at least one image, folder or glob after the run.")
-    return image_files(options.sources)
+    files = image_files(options.sources)
+    place = next((file for file in files if is_geotiff(file)), None)
+    if place is not None and (options.table or options.export not in (None, "geojson")):
+        raise ConfigError(
+            f"{place} is a GeoTIFF, which is written as --export geojson alone; leave --table and "
+            "other formats out."
+        )
+    return files
 
 
 def _trained_data(run: Path) -> DataConfig | None:
@@ -146,10 +241,11 @@ def _trained_data(run: Path) -> DataConfig | None:
 def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:
     """Leave out what an earlier prediction wrote, where results and images share a folder."""
     from segloom.errors import DataError
-    from segloom.inference.results import ENDINGS, class_mask_files
-    from segloom.inference.volumes import LABEL_ENDING
+    from segloom.prediction.geo import GEO_LABEL_ENDING
+    from segloom.prediction.results import ENDINGS, class_mask_files
+    from segloom.prediction.volumes import LABEL_ENDING
 
-    endings = (*ENDINGS.values(), LABEL_ENDING)
+    endings = (*ENDINGS.values(), LABEL_ENDING, GEO_LABEL_ENDING)
     folders = set()
     if labels.is_multilabel:
         masks = class_mask_files(out.resolve(), labels.classes, "any")
@@ -167,7 +263,7 @@ def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list
 
 def _without_labels(files: Sequence[Path], sources: Sequence[str]) -> list[Path]:
     """Leave out labels that lie beside the volumes of LiTS, unless they are named one by one."""
-    from segloom.data.lits import is_labels
+    from segloom.data.sets.lits import is_labels
     from segloom.errors import DataError
 
     named = {Path(source).expanduser() for source in sources}
@@ -182,17 +278,17 @@ def _without_labels(files: Sequence[Path], sources: Sequence[str]) -> list[Path]
 
 def _shown(results: Iterator[PredictedFile], total: int, *, lines: bool) -> Iterator[PredictedFile]:
     """Pass results on: behind a bar on a terminal, with a line for each otherwise."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(results, "predicting", total=total, console=Console(stderr=True))
+    if is_terminal():
+        yield from track(results, "predicting", total)
         return
     start = time.perf_counter()
     for number, result in enumerate(results, start=1):
         if lines:
             seconds, start = time.perf_counter() - start, time.perf_counter()
-            print(f"{number}/{total}  {result.image}  {_fate(result)}  {seconds:.2f} s", flush=True)
+            print(
+                f"{number}/{total}  {printable(result.image)}  {_fate(result)}  {seconds:.2f} s",
+                flush=True,
+            )
         yield result
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from segloom.cli.progress import progress_bar
 from segloom.errors import ConfigError
+from segloom.terminal import progress_bar
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["PrepareOptions", "run"]
@@ -38,7 +38,7 @@ class PrepareOptions:
 def run(words: Sequence[str]) -> int:
     """Prepare and say what was done."""
     from segloom.cli.options import parse
-    from segloom.data.prepare import camvid_labels, prepare, read_palette
+    from segloom.data.tools.prepare import camvid_labels, prepare, read_palette
 
     options = parse(PrepareOptions, words, verb="data prepare")
     if options.unknown not in ("error", "void") and not options.unknown.isdecimal():

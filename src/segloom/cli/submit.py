@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from segloom.config.evaluation import InferenceConfig
+from segloom.terminal import progress_bar
 
 __all__ = ["SubmitOptions", "run"]
 
@@ -53,7 +53,7 @@ def run(words: Sequence[str]) -> int:
     from segloom.inference.submission import submit_cityscapes
 
     try:
-        with _progress() as show:
+        with progress_bar("predicting") as show:
             number = submit_cityscapes(
                 options.run,
                 options.data.root.expanduser(),
@@ -67,17 +67,3 @@ def run(words: Sequence[str]) -> int:
         raise
     print(f"{options.out}: {number} label maps")
     return 0
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("predicting", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

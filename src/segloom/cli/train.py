@@ -9,15 +9,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from segloom.config import RunConfig
+from segloom.config.effects import idle_options
 from segloom.config.load import dump_config, list_recipes, load_run_config
 from segloom.config.model import parse_enhancement
+from segloom.config.overrides import SHORT_NAMES
 from segloom.config.training import RateTestConfig
 from segloom.errors import ConfigError, UnknownNameError
+from segloom.training.opening import describe_data, settle_layout
 
 __all__ = ["check_names", "check_root", "resolve", "run"]
 
+SHORT = {
+    f"--{short.replace('_', '-')}": f"--{full.replace('_', '-')}"
+    for short, full in SHORT_NAMES.items()
+}
+"""Short form to full name of the options that most trainings set."""
+
 USAGE = """\
-usage: segloom train RECIPE [--SECTION.OPTION VALUE ...] [--print-config] [--json]
+usage: segloom train RECIPE [OPTION VALUE ...] [--print-config] [--json]
        segloom train RECIPE --find-lr [--find-lr.steps N] [--find-lr.lowest LR]
                [--find-lr.highest LR]
 
@@ -26,6 +35,22 @@ usage: segloom train RECIPE [--SECTION.OPTION VALUE ...] [--print-config] [--jso
   --find-lr       train a few steps at rising learning rates, say where the loss falls
                   fastest, and stop
   --json          print the result as JSON
+  --help-all      show every option, with its default
+
+The options that most trainings set; each has a full name, as in a YAML file:
+
+  --root DIR            data.root: folder of the data set
+  --arch NAME           model.architecture: `segloom list archs`
+  --encoder NAME        model.encoder_name: `segloom list encoders`
+  --enhancements NAME   model.enhancements: `segloom list enhancements`; several are allowed
+  --license permissive  model.license: refuse weights under other licences, see
+                        `segloom list encoders --details`
+  --epochs N            train.epochs: passes over the training images
+  --batch-size N        data.batch_size: images per optimiser step
+  --crop H W            data.crop: height and width of a training crop in pixels
+  --lr RATE             optim.lr: learning rate of the decoder
+  --out DIR             train.out: run folder; --train.resume goes on with it
+  --seed N              train.seed: of weights, order and augmentation
 """
 
 
@@ -38,21 +63,31 @@ class RateTestOptions:
 
 def run(words: Sequence[str]) -> int:
     """Train, or print the configuration; 130 if a signal stopped the training."""
-    words = list(words)
+    words = [_full_name(word) for word in words]
     prints_config, prints_json = _take(words, "--print-config"), _take(words, "--json")
     rate_words = _take_rate_words(words)
-    if not words or words[0] in ("-h", "--help"):
+    if not words or {"-h", "--help", "--help-all"} & set(words):
         print(USAGE.format(recipes=", ".join(list_recipes())))
         if not words:
             raise ConfigError("name a recipe, for example `segloom train demo`.")
+        if "--help-all" not in words:
+            return 0
+        words = ["--help" if word == "--help-all" else word for word in words]
     config = resolve(words)
     rate_test = _read_rate_test(rate_words, config) if rate_words is not None else None
     check_names(config)
     if prints_config:
         print(dump_config(config), end="")
         return 0
+    for sentence in idle_options(config):
+        _say(f"note: {sentence}")
     if not config.train.resume:  # a finished run needs no data to say so
         check_root(config)
+        from segloom.data.check.training import check_before_training
+
+        config = settle_layout(config, _say)
+        _say(describe_data(config))
+        check_before_training(config.data)
     if rate_test is not None:
         return _find_rate(config, rate_test, prints_json=prints_json)
     from segloom.training import TrainingStopped, is_first_process, train
@@ -70,8 +105,21 @@ def run(words: Sequence[str]) -> int:
     state = "was finished already" if result.was_finished else "is trained"
     score = "-" if result.miou is None else f"{result.miou:.4f} (epoch {result.best_epoch})"
     print(f"{result.path} {state}: {result.epochs} epochs, validation mIoU {score}")
-    print(f"next: segloom eval {result.path}")
+    from segloom.data.readers import has_split
+
+    split = "" if has_split(config.data, "test") else " --split val"
+    print(f"next: segloom eval {result.path}{split}")
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _full_name(word: str) -> str:
+    """Return the full name of a short option, ``--epochs=3`` too; other words as they are."""
+    name, separator, value = word.partition("=")
+    return f"{SHORT.get(name, name)}{separator}{value}" if name in SHORT else word
 
 
 def resolve(words: Sequence[str]) -> RunConfig:
@@ -90,20 +138,39 @@ def resolve(words: Sequence[str]) -> RunConfig:
     try:
         loaded = load_run_config(recipe)
     except UnknownNameError:
-        from segloom.data.readers import reader_names
+        from segloom.data.readers import find_data_set, reader_names
 
         if recipe not in reader_names():
             raise
         raise ConfigError(
             f"{recipe} is a reader of data and no recipe; write "
-            f"`segloom train folder --data.name {recipe} ...`."
+            f"`segloom train {find_data_set(recipe).default_recipe} --data.name {recipe} ...`."
         ) from None
+    if _take_no_stages(options):
+        train = loaded.train.model_copy(update={"stages": ()})
+        loaded = loaded.model_copy(update={"train": train})
     config = parse(RunConfig, options, verb=f"train {recipe}", default=loaded)
     if config.train.out is None:
         out = default_run_directory(Path(recipe).stem, config)
         train_config = config.train.model_copy(update={"out": out})
         config = config.model_copy(update={"train": train_config})
     return config
+
+
+def _take_no_stages(words: list[str]) -> bool:
+    """Remove ``--train.stages none``, which trains as if the recipe had no stages."""
+    for place, word in enumerate(words):
+        name, separator, value = word.removeprefix("--").partition("=")
+        if name == "train.stages":
+            values = [value] if separator else words[place + 1 : place + 2]
+            if values not in (["none"], ["None"], ["[]"]):
+                raise ConfigError(
+                    "--train.stages takes `none`; a stage is changed by its number, as in "
+                    "--train.stages.0.crop 256 256, and others are added in a YAML file."
+                )
+            del words[place : place + (1 if separator else 2)]
+            return True
+    return False
 
 
 def check_names(config: RunConfig) -> None:
@@ -123,10 +190,10 @@ def check_names(config: RunConfig) -> None:
 
 def check_root(config: RunConfig) -> None:
     """Refuse a missing data root, before torch is loaded too."""
-    from segloom.data.readers import DATASETS, ROOTLESS
+    from segloom.data.readers import DATASETS, find_data_set
     from segloom.data.source import data_root
 
-    if config.data.name in DATASETS and config.data.name not in ROOTLESS:
+    if config.data.name in DATASETS and find_data_set(config.data.name).needs_root:
         data_root(config.data)
 
 

@@ -15,9 +15,10 @@ from segloom.config.load import list_recipes, load_run_config
 from segloom.config.run import RunConfig
 from segloom.config.tuning import Choices, TuningPlan, read_axes, with_values
 from segloom.errors import ConfigError
+from segloom.terminal import progress_bar
 
 if TYPE_CHECKING:
-    from segloom.comparison.trials import Tuning
+    from segloom.comparison.search.trials import Tuning
 
 __all__ = ["TuneOptions", "run"]
 
@@ -60,9 +61,9 @@ def run(words: Sequence[str]) -> int:
         parse(TuneOptions, words, verb="tune RECIPE")
     options = _read(words)
     folder = options.out or Path("tune") / Path(words[0]).stem
-    from segloom.comparison.local import ComparisonStopped
-    from segloom.comparison.trials import markdown
-    from segloom.comparison.tune import tune
+    from segloom.comparison.engines.local import ComparisonStopped
+    from segloom.comparison.search.trials import markdown
+    from segloom.comparison.search.tune import tune
 
     try:
         with _progress() as show:
@@ -129,27 +130,18 @@ def _progress() -> Iterator[Callable[[Tuning], None]]:
                 shown.add(trial.number)
                 print(_line(tuning, trial.number), file=sys.stderr, flush=True)
 
-    if not sys.stderr.isatty():
-        yield plain
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
+    with progress_bar(text_last=True, stays=True) as bar:
+        if bar is None:
+            yield plain
+            return
 
         def show(tuning: Tuning) -> None:
             running = [trial for trial in tuning.trials if trial.state == "running"]
             best = tuning.best
             parts = [] if best is None else [f"best {best.miou:.4f} (trial {best.number})"]
             parts += [f"trial {trial.number}: epoch {trial.epochs}" for trial in running]
-            bar.update(
-                task,
-                completed=len(tuning.trials) - len(running),
-                total=max(tuning.plan.trials, len(tuning.trials)),
-                description="; ".join(parts),
-            )
+            total = max(tuning.plan.trials, len(tuning.trials))
+            bar(len(tuning.trials) - len(running), total, "; ".join(parts))
 
         yield show
 

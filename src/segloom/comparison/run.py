@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segloom.comparison.analysis import FailedCell, analyse
-from segloom.comparison.budget import budgeted_cells, probe_cells
-from segloom.comparison.cells import outcome
-from segloom.comparison.changes import draw_changes
-from segloom.comparison.local import run_here, run_workers
-from segloom.comparison.plan import Cell, Group, make_cells, open_plan
-from segloom.comparison.protocol import describe_conditions, list_differences
-from segloom.comparison.ray_engine import run_on_ray
-from segloom.comparison.results import Measured, count_predictions, read_measured
-from segloom.comparison.slurm import run_jobs
-from segloom.comparison.status import read_status
-from segloom.comparison.tables import write_tables
-from segloom.config.comparison import NONE, ComparisonPlan
-from segloom.config.data import DataConfig
+from segloom.comparison.cells.budget import budgeted_cells, probe_cells
+from segloom.comparison.cells.cell import outcome
+from segloom.comparison.cells.looks import count_looks, plan_hash
+from segloom.comparison.cells.plan import Cell, make_cells, open_plan
+from segloom.comparison.cells.rounds import Decided, plan_looks, read_decided, settle
+from segloom.comparison.cells.status import read_status
+from segloom.comparison.engines.local import run_here, run_workers
+from segloom.comparison.engines.ray import run_on_ray
+from segloom.comparison.engines.slurm import run_jobs
+from segloom.comparison.statistics.analysis import FailedCell, Spread, analyse
+from segloom.comparison.statistics.changes import draw_changes
+from segloom.comparison.statistics.looks import keep_verdicts, newly_decided
+from segloom.comparison.statistics.paired import LEVEL
+from segloom.comparison.statistics.protocol import describe_conditions
+from segloom.comparison.statistics.results import (
+    Measured,
+    read_counted,
+    resample,
+)
+from segloom.comparison.statistics.tables import difference_rows, markdown, write_tables
+from segloom.config.comparison import ComparisonPlan
 from segloom.config.engine import Engine, EngineOptions, check_engine
-from segloom.config.evaluation import EvalConfig
-from segloom.config.load import read_config
-from segloom.config.run import RunConfig
-from segloom.errors import ConfigError
 from segloom.report.comparison import write_comparison
-from segloom.run_directory import RunDirectory
+from segloom.report.comparison_result import ComparisonResult
 
-__all__ = ["Comparison", "compare", "compare_runs", "summarise"]
+__all__ = ["Comparison", "compare", "summarise", "write_result"]
 
 PICTURES = 3
 """Images per comparison of two kinds: the most improved, and as many of the most worsened."""
@@ -43,10 +45,24 @@ class Comparison:
 
     folder: Path
     """Where the tables and the page are."""
-    values: dict[str, Any]
-    """The content of comparison.json."""
+    result: ComparisonResult
+    """What was found."""
     files: dict[str, Path]
     """What was written, by name."""
+
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """One plain row per comparison and score, for notebooks: ``pandas.DataFrame(table)``."""
+        return list(difference_rows(self.result))
+
+    def _repr_markdown_(self) -> str:
+        """Show the tables in a notebook."""
+        return markdown(self.result)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The content of comparison.json, as plain JSON values."""
+        return self.result.as_json()
 
 
 def compare(
@@ -57,6 +73,7 @@ def compare(
     workers: int | None = None,
     options: EngineOptions | None = None,
     pictures: int = PICTURES,
+    spread: Spread = "moderated",
     on_change: Callable[[Sequence[Cell]], None] = lambda cells: None,
 ) -> Comparison:
     """Train and test every cell of a plan, then compare them.
@@ -73,6 +90,8 @@ def compare(
         options: Of ``ray`` and ``slurm``.
         pictures: How many of the most improved and of the most worsened images the page shows for
             every comparison; 0 shows none.
+        spread: ``moderated``: the spread between seeds is estimated from all comparisons together;
+            ``plain``: from the seeds of each alone.
         on_change: Called now and then, to show how far it is.
 
     Raises:
@@ -85,27 +104,86 @@ def compare(
     open_plan(plan, folder)
     if plan.minutes is not None:
         probe_cells(make_cells(plan, folder), folder)
+    work = _Work(folder, engine, workers, options, on_change)
+    if plan.until_decided:
+        return _until_decided(plan, folder, work, pictures=pictures, spread=spread)
     cells = budgeted_cells(plan, folder)
+    work(cells)
+    return summarise(plan, cells, folder, pictures=pictures, spread=spread)
 
-    def show() -> None:
-        on_change(cells)
 
-    if engine == "inline":
-        run_here(cells, on_change=show)
-    elif engine == "ray":
-        run_on_ray(folder, cells, options, on_change=show)
-    elif engine == "slurm":
-        run_jobs(folder, cells, options, workers, on_change=show)
-    else:
-        run_workers(folder, cells, workers or 1, on_change=show)
-    return summarise(plan, cells, folder, pictures=pictures)
+@dataclass(frozen=True)
+class _Work:
+    """Does cells where the user wants them done."""
+
+    folder: Path
+    engine: Engine
+    workers: int | None
+    options: EngineOptions
+    on_change: Callable[[Sequence[Cell]], None]
+
+    def __call__(self, cells: Sequence[Cell]) -> None:
+        def show() -> None:
+            self.on_change(cells)
+
+        if self.engine == "inline":
+            run_here(cells, on_change=show)
+        elif self.engine == "ray":
+            run_on_ray(self.folder, cells, self.options, on_change=show)
+        elif self.engine == "slurm":
+            run_jobs(self.folder, cells, self.options, self.workers, on_change=show)
+        else:
+            run_workers(self.folder, cells, self.workers or 1, on_change=show)
+
+
+def _until_decided(
+    plan: ComparisonPlan, folder: Path, work: _Work, *, pictures: int, spread: Spread
+) -> Comparison:
+    """Go from look to look, each with a seed more for what is undecided."""
+    looks = plan_looks(plan, LEVEL)
+    for look in looks:
+        decided = [item for item in read_decided(folder) if item.look < look.number]
+        settle(folder, look.seeds, decided)
+        cells = budgeted_cells(plan, folder)
+        work(cells)
+        found = summarise(
+            plan,
+            cells,
+            folder,
+            pictures=pictures,
+            spread=spread,
+            level=look.level,
+            decided=decided,
+        )
+        decided += newly_decided(found.result, look, decided)
+        settle(folder, look.seeds, decided)
+        if len(decided) == sum(len(group.pairs) for group in found.result.groups):
+            break
+    return found
 
 
 def summarise(
-    plan: ComparisonPlan, cells: Sequence[Cell], folder: Path, *, pictures: int = PICTURES
+    plan: ComparisonPlan,
+    cells: Sequence[Cell],
+    folder: Path,
+    *,
+    pictures: int = PICTURES,
+    spread: Spread = "moderated",
+    level: float = LEVEL,
+    decided: Sequence[Decided] = (),
 ) -> Comparison:
-    """Compare the cells that are done; the others have their state in the tables."""
-    measured, missing = [], []
+    """Compare the cells that are done; the others have their state in the tables.
+
+    Args:
+        plan: What is compared.
+        cells: Its cells.
+        folder: Where everything is written.
+        pictures: As for `compare`.
+        spread: As for `compare`.
+        level: Part of the level that this look at the scores has.
+        decided: Comparisons that have their verdict from an earlier look.
+    """
+    counted, missing = [], []
     for status in read_status(cells):
         cell = status.cell
         if status.state != "done":
@@ -115,146 +193,36 @@ def summarise(
             continue
         facts = outcome(cell) or {}
         split = cell.config.eval.split
-        measured.append(
-            read_measured(cell.path, cell.group, cell.variant, cell.seed, facts=facts, split=split)
+        counted.append(
+            read_counted(cell.path, cell.group, cell.variant, cell.seed, facts=facts, split=split)
         )
+    measured = resample(counted, baseline=plan.baseline)
     configs = {cell.group.recipe: cell.config for cell in cells}
-    values = analyse(
+    conditions = describe_conditions(configs, measured, plan.seeds)
+    conditions["plan"] = plan_hash(plan)
+    conditions["looks"] = count_looks(folder, plan, len(counted))
+    result = analyse(
         measured,
         baseline=plan.baseline,
         missing=missing,
-        conditions=describe_conditions(configs, measured, plan.seeds),
+        conditions=conditions,
+        smallest_gain=plan.smallest_gain / 100,
+        spread=spread,
+        level=level,
     )
-    return _write(folder, values, measured, pictures)
+    keep_verdicts(result, decided)
+    return write_result(folder, result, measured, pictures)
 
 
-def compare_runs(
-    runs: Sequence[str],
-    folder: Path,
-    *,
-    baseline: str | None = None,
-    data: DataConfig | None = None,
-    config: EvalConfig | None = None,
-    pictures: int = PICTURES,
+def write_result(
+    folder: Path, result: ComparisonResult, measured: Sequence[Measured], pictures: int
 ) -> Comparison:
-    """Compare finished runs: of ours, or of any program as one label PNG per image.
-
-    Args:
-        runs: Each a folder, or ``NAME=FOLDER``. Runs of one name are the seeds of one kind. Without
-            names, runs of ours are grouped by data, architecture and encoder.
-        folder: Where the tables and the page go.
-        baseline: Kind that the others are compared with; None is "none", or the first.
-        data: Truth of the label PNGs; for runs of ours only where it lies now.
-        config: What is measured on them.
-        pictures: As for `compare`.
-
-    Raises:
-        ConfigError: Label PNGs without data, or a baseline that is not there.
-        DataError: A run was not measured, or a label map cannot be used.
-    """
-    if (folder / "plan.yaml").is_file():
-        raise ConfigError(
-            f"{folder} holds a comparison of its own cells, whose tables this would replace; "
-            "choose another folder with --out."
-        )
-    named = [_split_name(text) for text in runs]
-    has_foreign = any(not RunDirectory(path).config.is_file() for _, path in named)
-    is_named = has_foreign or any(name for name, _ in named)
-    measured: list[Measured] = []
-    configs: dict[str, RunConfig] = {}
-    for name, path in named:
-        has_config = RunDirectory(path).config.is_file()
-        own = read_config(RunDirectory(path).config) if has_config else None
-        group, variant, seed = _place(own, data)
-        if is_named:
-            group = Group(group.recipe, "networks", "as named")
-            variant = name or (variant if own else path.name)
-            seed = sum(run.variant == variant for run in measured)
-        if own is not None:
-            split = config.split if config else "test"
-            facts = outcome_of(path)
-            run = read_measured(path, group, variant, seed, facts=facts, split=split)
-            measured.append(run if data is None else replace(run, data=_moved(own, data)))
-            configs[str(path)] = own
-        elif data is None:
-            raise ConfigError(
-                f"{path} is no run of segloom; for label PNGs name the truth, for example "
-                "--data.name camvid --data.root DIR."
-            )
-        else:
-            measured.append(
-                count_predictions(path, data, config or EvalConfig(), group, variant, seed)
-            )
-    _check_distinct(measured)
-    kinds = list(dict.fromkeys(run.variant for run in measured))
-    chosen = baseline or (NONE if NONE in kinds else kinds[0])
-    if chosen not in kinds:
-        raise ConfigError(f"there is no run of the kind {chosen}; there are {', '.join(kinds)}.")
-    seeds = sorted({run.seed for run in measured})
-    protocols: dict[str, RunConfig] = {}
-    for run in measured:
-        if str(run.path) in configs:
-            protocols.setdefault(run.group.recipe, configs[str(run.path)])
-    conditions = describe_conditions(protocols, measured, seeds)
-    conditions["differences"] = list_differences(configs, measured)
-    values = analyse(measured, baseline=chosen, conditions=conditions)
-    return _write(folder, values, measured, pictures)
-
-
-def _check_distinct(measured: Sequence[Measured]) -> None:
-    """Refuse two runs in one place of the table."""
-    places: dict[tuple[Group, str, int], Measured] = {}
-    for run in measured:
-        other = places.setdefault((run.group, run.variant, run.seed), run)
-        if other is not run:
-            raise ConfigError(
-                f"{other.path} and {run.path} are both {run.variant} with seed {run.seed}; name "
-                "the kinds, for example before=RUN after=RUN."
-            )
-
-
-def _write(
-    folder: Path, values: dict[str, Any], measured: Sequence[Measured], pictures: int
-) -> Comparison:
-    """Write the tables and the page."""
+    """Write the tables and the page into a folder, with pictures of so many images per pair."""
     with tempfile.TemporaryDirectory() as drawings:
         changes = None
         if pictures:
             changes = draw_changes(
-                Path(drawings), measured, baseline=values["baseline"], number=pictures
+                Path(drawings), measured, baseline=result.baseline, number=pictures
             )
-        page = write_comparison(folder, values, changes)
-    return Comparison(folder, values, {**write_tables(folder, values), page.name: page})
-
-
-def outcome_of(run: Path) -> dict[str, Any]:
-    """Read the cost of a run that was a cell; empty for others."""
-    try:
-        values: dict[str, Any] = json.loads((run / "cell.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values
-
-
-def _split_name(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not separator or Path(text).exists():
-        return "", Path(text)
-    return name, Path(path)
-
-
-def _moved(config: RunConfig, data: DataConfig) -> DataConfig:
-    """Give a run's own data at the place where it lies now."""
-    return config.data.model_copy(update={"root": data.root or config.data.root})
-
-
-def _place(config: RunConfig | None, data: DataConfig | None) -> tuple[Group, str, int]:
-    if config is None:
-        return Group(data.name if data else "", "", ""), "", 0
-    model = config.model
-    variant = "+".join(model.enhancements) or NONE
-    return (
-        Group(config.data.name, model.architecture, model.encoder_name),
-        variant,
-        config.train.seed,
-    )
+        page = write_comparison(folder, result, changes)
+    return Comparison(folder, result, {**write_tables(folder, result), page.name: page})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 from tyro.constructors import PrimitiveConstructorSpec
+
+from segloom.errors import ConfigError
 
 __all__ = ["Section", "pairs"]
 
@@ -15,6 +17,14 @@ class Section(BaseModel):
     """A frozen group of options; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    if not TYPE_CHECKING:  # a type checker says it by itself, since the class is frozen
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise ConfigError(
+                f"options are not changed in place; make a configuration with another '{name}' by "
+                "config.override(data_root=..., epochs=...)."
+            )
 
 
 def pairs(read: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec[dict[str, Any]]:

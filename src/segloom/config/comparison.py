@@ -12,10 +12,15 @@ from tyro.constructors import PrimitiveConstructorSpec
 from segloom.config.base import Section
 from segloom.config.run import RunConfig
 
-__all__ = ["NONE", "ComparisonPlan"]
+__all__ = ["CONVERGED", "NONE", "SMALLEST_GAIN", "ComparisonPlan"]
 
 NONE = "none"
 """The network without enhancements."""
+CONVERGED = 0.005
+"""A baseline whose best validation mIoU rose by this share or more in the last quarter of its
+training has not converged."""
+SMALLEST_GAIN = 1.0
+"""Points of mIoU that a user would care about."""
 
 SEEDS = re.compile(r"\s*(\d{1,9})\s*\.\.\s*(\d{1,9})\s*")
 
@@ -64,6 +69,14 @@ class ComparisonPlan(Section):
     minutes: float | None = Field(None, gt=0)
     """Budget of a cell, in minutes of training on this machine, from a short probe: a slower
     network then takes fewer steps."""
+    smallest_gain: float = Field(SMALLEST_GAIN, gt=0, le=100)
+    """Smallest gain of interest, in points of mIoU: what surely lies between minus and plus this is
+    called practically equal. Name it before the first cell runs."""
+    until_decided: bool = False
+    """Add a seed, round by round, to the comparisons that are undecided, up to max_seeds. The looks
+    share the level, so that the whole keeps it."""
+    max_seeds: int = Field(8, ge=3, le=100)
+    """Seeds at which until_decided stops."""
     recipes: Annotated[dict[str, RunConfig], Suppress] = Field(default_factory=dict)
     """Everything else of a cell, by the name of its data set."""
 
@@ -122,6 +135,11 @@ class ComparisonPlan(Section):
             raise ValueError(
                 f"the baseline {self.baseline} is not among the enhancements "
                 f"({', '.join(self.enhancements)}); add it, or name another with baseline"
+            )
+        if self.until_decided and not 2 <= len(self.seeds) < self.max_seeds:
+            raise ValueError(
+                f"until_decided begins with two seeds or more and ends with more, but seeds has "
+                f"{len(self.seeds)} and max_seeds is {self.max_seeds}"
             )
         if sum(value is not None for value in (self.epochs, self.steps, self.minutes)) > 1:
             raise ValueError("give one of epochs, steps and minutes")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from segloom.config.base import Section
+from segloom.config.base import Section, pairs
 
 __all__ = ["AugmentConfig", "DataConfig", "check_crop", "check_scale"]
 
 
 def check_scale(value: tuple[float, float]) -> tuple[float, float]:
-    """Refuse a range of zooms that is none."""
+    """Refuse a range of scales that is none."""
     low, high = value
     if not 0.05 <= low <= high <= 20:
-        raise ValueError(f"zooms go from low to high within 0.05 and 20, not from {low} {high}")
+        raise ValueError(f"scale goes from low to high within 0.05 and 20, not from {low} {high}")
     return value
 
 
@@ -31,7 +31,7 @@ class AugmentConfig(Section):
     """Random changes of a training sample; validation and test samples are never changed."""
 
     scale: tuple[float, float] = (0.5, 2.0)
-    """Range of the random zoom, before the crop; 1 1 switches it off."""
+    """Range of the random scale, before the crop; 1 1 switches it off."""
     flip: float = Field(0.5, ge=0, le=1)
     """Probability of a left-right flip."""
     rotate: float = Field(0.0, ge=0, le=180)
@@ -40,6 +40,8 @@ class AugmentConfig(Section):
     """Strength of the change of brightness, contrast, saturation and hue; 0 switches it off."""
     blur: float = Field(0.1, ge=0, le=1)
     """Probability of a Gaussian blur."""
+    extra: tuple[str, ...] = ()
+    """Transforms of plug-ins, applied last, in this order: "name" or "name:option=value"."""
 
     @field_validator("scale")
     @classmethod
@@ -63,9 +65,10 @@ class DataConfig(Section):
     """Reader folder: where a split's edge maps lie below root, such as {split}/edges; empty for
     none."""
     image_ending: str = ""
-    """Reader folder: end of an image's stem that its label map lacks, such as _leftImg8bit."""
+    """Reader folder: end of an image's stem that its label map lacks, such as _leftImg8bit; with a
+    * all that it lacks around the common part, such as img_*."""
     mask_ending: str = ""
-    """Reader folder: end of a label map's stem that its image lacks, such as _L."""
+    """Reader folder: end of a label map's stem that its image lacks, such as _L or mask_*."""
     split_shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Reader folder: shares of train, val and test where no folders divide the images."""
     lists: dict[str, Path] = Field(default_factory=dict)
@@ -86,14 +89,25 @@ class DataConfig(Section):
     ignore_values: tuple[int, ...] = ()
     """Values in the file that mean void, besides 255 (not for the format binary; for multilabel
     255 is foreground unless it is listed here)."""
+    value_range: Literal["auto", "full"] | tuple[float, float] = "auto"
+    """Values that become black and white, for images of more than 8 bits, more than three bands or
+    floating point: two numbers; auto takes percentiles of each band of the training set; full
+    keeps the high byte of 16 bits. The range is kept with the network."""
     hu_window: tuple[float, float] = (-250.0, 250.0)
     """Reader lits: Hounsfield units that become black and white."""
+    group_by: str = ""
+    """Which images depend on one another, such as frames of a film or slices of a patient: a
+    regular expression on the path below root, whose first parentheses hold the group and the
+    second, if any, the number of the image in it, such as "(film\\d+)_(\\d+)"; or a CSV file with
+    the columns image, group and perhaps order; or, reader coco, fields of the images, such as
+    video_id,frame_id. Empty takes what the reader knows. Intervals draw whole groups, and images
+    that are divided into splits stay together."""
     crop: tuple[int, int] | None = None
     """Height and width of a training crop in pixels; None keeps each image's own size."""
     batch_size: int = Field(8, ge=1)
     """Samples per optimiser step over all processes and accumulation steps together."""
     workers: int = Field(0, ge=0)
-    """Loader processes; 0 loads in the training process, the fastest way on few cores."""
+    """DataLoader workers; 0 loads in the training process, the fastest way on few cores."""
     cache: bool = True
     """Keep decoded samples in a memory-mapped file, so that each image is decoded once."""
     cache_dir: Path | None = None
@@ -121,6 +135,9 @@ class DataConfig(Section):
     scene_size: tuple[int, int] = (240, 320)
     """Reader scenes: height and width of a scene in pixels."""
 
+    options: Annotated[dict[str, Any], pairs(str, "NAME VALUE")] = Field(default_factory=dict)
+    """Options of a plug-in's reader by name; those of the readers here are fields of their own."""
+
     @field_validator("label_map")
     @classmethod
     def _check_label_map(cls, value: dict[str, int]) -> dict[str, int]:
@@ -140,6 +157,15 @@ class DataConfig(Section):
         for color in value:
             if not all(0 <= channel <= 255 for channel in color):
                 raise ValueError(f"{color} is no colour; red, green and blue go from 0 to 255")
+        return value
+
+    @field_validator("value_range")
+    @classmethod
+    def _check_range(
+        cls, value: Literal["auto", "full"] | tuple[float, float]
+    ) -> Literal["auto", "full"] | tuple[float, float]:
+        if not isinstance(value, str) and not value[0] < value[1]:
+            raise ValueError(f"a range goes from the black to the white value, not from {value}")
         return value
 
     @field_validator("hu_window")

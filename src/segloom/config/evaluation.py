@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, field_validator
 
-from segloom.config.base import Section
+from segloom.config.base import Section, pairs
+from segloom.types import Blend
 
 __all__ = ["Blend", "EvalConfig", "InferenceConfig"]
 
-Blend = Literal["smooth", "average"]
+
+def read_options(text: str) -> dict[str, Any]:
+    """Read options as the command line gives them, a mapping of YAML.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        options = yaml.safe_load(text)
+    except yaml.YAMLError:
+        options = text
+    if not isinstance(options, dict):
+        raise ValueError(f"options are a mapping such as {{min_area: 5}} or {{}}, not {text}")
+    return options
 
 
 class InferenceConfig(Section):
@@ -25,11 +40,11 @@ class InferenceConfig(Section):
     """Windows evenly spaced and weighted by the distance from their centre, or (average) at a fixed
     step, the last one moved back to the border, and averaged, as papers on Cityscapes do."""
     scales: tuple[float, ...] = Field((1.0,), min_length=1)
-    """Zooms whose scores are averaged."""
+    """Scales of the image whose scores are averaged."""
     flip: bool = False
     """Average with the scores of the mirrored image."""
     average: Literal["probabilities", "logits"] = "probabilities"
-    """What zooms and mirror images average; SFNet's scripts average logits."""
+    """What is averaged over scales and mirror images; SFNet's scripts average logits."""
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -60,6 +75,10 @@ class EvalConfig(Section):
     Cityscapes use 0.00375, else pixels; empty skips it."""
     size_limits: tuple[int, ...] = (256, 1024, 4096)
     """Areas in pixels between which object-size buckets lie; empty skips the sizes."""
+    measures: Annotated[dict[str, dict[str, Any]], pairs(read_options, "NAME OPTIONS")] = Field(
+        default_factory=dict
+    )
+    """Measures of other packages by name, each with its options, such as {min_area: 5}."""
     bootstrap: int = Field(2000, ge=0, le=100_000)
     """Resamples of the images for the 95 % intervals; 0 gives none."""
     montages: int = Field(6, ge=0)

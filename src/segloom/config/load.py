@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from segloom.config.problems import describe_problem
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError, UnknownNameError
+from segloom.files import parse_yaml
 
 __all__ = [
     "dump_config",
@@ -34,21 +35,24 @@ def list_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load_run_config(recipe: str | Path) -> RunConfig:
+def load_run_config(recipe: str | Path, **options: Any) -> RunConfig:
     """Load a packaged recipe by name, or a YAML file by path.
 
+    Args:
+        recipe: Its name or path.
+        options: Values that replace those of the recipe, see `RunConfig.override`.
+
     Raises:
-        UnknownNameError: It is neither.
+        UnknownNameError: It is neither, or there is no such option.
         ConfigError: The file cannot be read, or an option in it is unknown or out of range; all
             such options are named at once.
     """
     recipes = list_recipes()
-    if str(recipe) in recipes:
-        return read_config(recipes[str(recipe)])
-    path = Path(recipe)
-    if path.suffix in (".yaml", ".yml"):
-        return read_config(path)
-    raise UnknownNameError("recipe", str(recipe), recipes)
+    path = recipes.get(str(recipe), Path(recipe))
+    if str(recipe) not in recipes and path.suffix not in (".yaml", ".yml"):
+        raise UnknownNameError("recipe", str(recipe), recipes)
+    config = read_config(path)
+    return config.override(**options) if options else config
 
 
 def read_config(path: Path) -> RunConfig:
@@ -61,6 +65,10 @@ def read_values(values: dict[str, Any], path: Path) -> RunConfig:
     base = values.pop("extends", None)
     if base is not None:
         base_path = list_recipes().get(str(base), path.parent / str(base))
+        if base_path.suffix not in (".yaml", ".yml"):  # an error would quote any other file
+            raise ConfigError(
+                f"{path} extends {base}, which is neither a packaged recipe nor a .yaml file."
+            )
         base_values = _read_sections(base_path)
         if "extends" in base_values:
             raise ConfigError(f"{base_path} extends another file itself; only one level is read.")
@@ -128,21 +136,19 @@ def read_yaml(path: Path) -> object:
     Raises:
         ConfigError: It cannot be read, or is no YAML.
     """
-    import yaml
-
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}.") from error
 
 
 def _read_sections(path: Path) -> dict[str, Any]:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path} must hold sections such as data: and model:; it holds {values!r}."
+            f"{path} must hold sections such as data: and model:; it holds {type(values).__name__}."
         )
     return values
 

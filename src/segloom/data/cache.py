@@ -7,7 +7,7 @@ differ now it is made anew and replaced. Its checksum is verified when a process
 that what a crash of the machine or a full disk left behind counts as missing.
 
 Entry: a header of 64 bytes (`HEADER`), then the image (H, W, 3), the mask (H, W) and, if any, the
-edges (H, W), all uint8.
+edges (H, W). All are uint8 but the mask of more than seven classes that overlap, int32 or int64.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ __all__ = ["SampleCache", "default_cache_dir"]
 
 MAGIC = b"SEGLOOM1"
 HEADER = struct.Struct("<8s32sIIII8x")
-"""Magic, digest of the source files, height, width, planes (4, or 5 with edges), CRC-32."""
+"""Magic, digest of the source files, height, width, bytes per pixel (`MASK_TYPES`), CRC-32."""
+
+MASK_TYPES = {4: "uint8", 5: "uint8", 7: "int32", 8: "int32", 11: "int64", 12: "int64"}
+"""Bytes per pixel, with an image of three, to the dtype of the mask; the larger of two has a byte
+of edges."""
 
 ABANDONED_AFTER = 3600.0  # seconds after which an unfinished file belongs to a dead writer
 
@@ -70,10 +74,11 @@ class SampleCache:
     Args:
         folder: Where the entries lie; made when the first is written.
         fingerprint: Text that differs where the same files decode differently.
+        channels: Of the images.
     """
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
-        self.folder, self.fingerprint = folder, fingerprint
+    def __init__(self, folder: Path, fingerprint: str, *, channels: int = 3) -> None:
+        self.folder, self.fingerprint, self.channels = folder, fingerprint, channels
         self._verified: set[tuple[str, int, int]] = set()
         self._entries: dict[Record, Path] = {}
         self.is_writable = True
@@ -105,7 +110,7 @@ class SampleCache:
         stamp = self._stamp(record)
         try:
             with self.entry(record).open("rb") as file:
-                return _read_header(file, stamp) is not None
+                return _read_header(file, stamp, self.channels) is not None
         except OSError:
             return False
 
@@ -135,7 +140,7 @@ class SampleCache:
     def _load(self, path: Path, stamp: bytes) -> Planes | None:
         try:
             with path.open("rb") as file:
-                header = _read_header(file, stamp)
+                header = _read_header(file, stamp, self.channels)
                 if header is None:
                     return None
                 status = os.fstat(file.fileno())
@@ -148,7 +153,7 @@ class SampleCache:
             if zlib.crc32(values.data) != header.checksum:
                 return None
             self._verified.add(key)
-        return _unpack(values, header)
+        return _unpack(values, header, self.channels)
 
     def _store(self, path: Path, stamp: bytes, planes: Planes) -> None:
         if not self.is_writable:
@@ -158,7 +163,8 @@ class SampleCache:
         for array in arrays:
             checksum = zlib.crc32(array.data, checksum)
         height, width = planes.mask.shape
-        header = HEADER.pack(MAGIC, stamp, height, width, 2 + len(arrays), checksum)
+        num_bytes = sum(array.nbytes for array in arrays) // planes.mask.size
+        header = HEADER.pack(MAGIC, stamp, height, width, num_bytes, checksum)
         try:
             self._sweep()
             with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -188,7 +194,7 @@ class SampleCache:
                 continue
 
 
-def _read_header(file: BinaryIO, stamp: bytes) -> _Header | None:
+def _read_header(file: BinaryIO, stamp: bytes, channels: int) -> _Header | None:
     """Read the header of an entry; None if it is unfinished or of other files."""
     content = file.read(HEADER.size)
     if len(content) < HEADER.size:
@@ -198,14 +204,20 @@ def _read_header(file: BinaryIO, stamp: bytes) -> _Header | None:
         return None
     pixels = header.height * header.width
     is_whole = os.fstat(file.fileno()).st_size == HEADER.size + pixels * header.num_planes
-    return header if pixels and is_whole else None
+    return (
+        header if pixels and is_whole and header.num_planes + 3 - channels in MASK_TYPES else None
+    )
 
 
-def _unpack(values: NDArray[np.uint8], header: _Header) -> Planes:
+def _unpack(values: NDArray[np.uint8], header: _Header, channels: int) -> Planes:
     height, width = header.height, header.width
     pixels = height * width
-    image = values[: 3 * pixels].reshape(height, width, 3)
-    mask = values[3 * pixels : 4 * pixels].reshape(height, width)
-    if header.num_planes == 4:
+    image = values[: channels * pixels].reshape(height, width, channels)
+    kind = np.dtype(MASK_TYPES[header.num_planes + 3 - channels])
+    end = (channels + kind.itemsize) * pixels
+    mask = values[channels * pixels : end].view(kind).reshape(height, width)
+    if not mask.flags.aligned:  # wide integers after an odd number of bytes
+        mask = mask.copy()
+    if end == len(values):
         return Planes(image, mask)
-    return Planes(image, mask, values[4 * pixels :].reshape(height, width))
+    return Planes(image, mask, values[end:].reshape(height, width))

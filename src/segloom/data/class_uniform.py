@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
-from segloom.data.labels import LabelDecoder
 from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.data.transforms import SampleKey
 from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import atomic_path
+from segloom.labels.decoder import LabelDecoder
 from segloom.types import IGNORE_INDEX, Record
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segloom.data.folder import find_images
+from segloom.data.locate import shared_stem, with_ending
+from segloom.data.pairing import find_images
 from segloom.errors import DataError
 
 __all__ = ["files_by_name", "match_files", "nearest"]
@@ -56,7 +57,7 @@ def match_files(
         kind: What the files are, such as "edge map", for the message.
         image_ending: End of an image's stem that does not count.
         ending: End of the other file's stem that does not count; only files that have it count.
-        hint: What mends a name that fits no file or several, for the message.
+        hint: What fixes a name that fits no file or several, for the message.
 
     Raises:
         DataError: There is no such folder, or an image has no file or several.
@@ -64,14 +65,14 @@ def match_files(
     by_name = files_by_name(folder, kind, ending)
     found = {}
     for image in images:
-        name = image.stem.removesuffix(image_ending) or image.stem
+        name = shared_stem(image.stem, image_ending) or image.stem
         candidates = by_name.get(name, [])
-        near = nearest(image, name + ending, candidates, folder)
+        near = nearest(image, with_ending(name, ending), candidates, folder)
         if len(near) != 1:
             number = f"{len(candidates)} {kind}s" if candidates else f"no {kind}"
             raise DataError(
                 f"image {image} has {number} of its name below {folder}; it needs one, such as "
-                f"{name}{ending}.png{f' ({hint})' if hint else ''}."
+                f"{with_ending(name, ending)}.png{f' ({hint})' if hint else ''}."
             )
         found[image] = near[0]
     return found

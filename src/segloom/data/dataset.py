@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from torch.utils.data import Dataset
 
 from segloom.config.data import DataConfig
 from segloom.data.cache import SampleCache, default_cache_dir
-from segloom.data.labels import LabelDecoder
 from segloom.data.planes import PlainDecoder, Planes, SampleDecoder
 from segloom.data.readers import read_labelled_source
 from segloom.data.transforms import JointTransform, SampleKey, sample_generator
 from segloom.errors import ConfigError, DataError
+from segloom.images.pixels import PixelFormat
+from segloom.labels.decoder import LabelDecoder
 from segloom.types import LabelSet, Record, Region, Sample
 
 __all__ = ["EdgeSample", "SegmentationDataset", "build_dataset"]
@@ -71,6 +73,11 @@ class SegmentationDataset(Dataset[EdgeSample]):
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of their ids."""
         return self.labels.classes
+
+    @property
+    def pixels(self) -> PixelFormat | None:
+        """How images become uint8; None for RGB of 8 bits."""
+        return self.decode.pixels if isinstance(self.decode, PlainDecoder) else None
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
@@ -129,7 +136,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
             f"one labelled pixel, so there is nothing to measure; {mend}."
         )
 
-    def _mask(self, index: int) -> NDArray[np.uint8]:
+    def _mask(self, index: int) -> NDArray[Any]:
         """Give the label map alone, without decoding its image where it is a file of its own."""
         path = self.records[index].mask
         if path is not None and isinstance(self.decode, PlainDecoder):
@@ -179,8 +186,8 @@ class SegmentationDataset(Dataset[EdgeSample]):
             key: Index, which means epoch 0, or (epoch, index), or a whole `SampleKey`.
 
         Returns:
-            ``image`` uint8 ``(3, H, W)`` (a view of ``(H, W, 3)`` memory, which batches keep as
-            channels-last), ``mask`` uint8 ``(H, W)``, ``meta``, and ``edge`` if there are edges.
+            ``image`` uint8 ``(C, H, W)`` (a view of ``(H, W, C)`` memory, which batches keep as
+            channels-last), ``mask`` ``(H, W)``, ``meta``, and ``edge`` if there are edges.
 
         Raises:
             DataError: Its files cannot be used.
@@ -204,13 +211,18 @@ class SegmentationDataset(Dataset[EdgeSample]):
         return sample
 
 
-def _tensor(array: NDArray[np.uint8]) -> Tensor:
+def _tensor(array: NDArray[Any]) -> Tensor:
     """Wrap an array, copying it if it belongs to the cache."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def build_dataset(
-    config: DataConfig, split: str, *, augment: bool = False, seed: int = 0
+    config: DataConfig,
+    split: str,
+    *,
+    augment: bool = False,
+    seed: int = 0,
+    pixels: PixelFormat | Literal["training"] | None = "training",
 ) -> SegmentationDataset:
     """Make the data set of a split.
 
@@ -219,22 +231,32 @@ def build_dataset(
         split: train, val or test.
         augment: Give random views (for training) instead of whole images.
         seed: Of the random views.
+        pixels: How images become uint8: as a network was trained (None for RGB of 8 bits), or as
+            the training set of ``config`` says.
 
     Raises:
         UnknownNameError: No reader has this name.
-        DataError: The files are not as they should be; the sentence names the file and the mend.
+        DataError: The files are not as they should be; the sentence names the file and the fix.
         ConfigError: The options contradict one another.
     """
     source, labels, decoder = read_labelled_source(config, split)
+    decode = source.decode
+    if isinstance(decode, PlainDecoder) and pixels != "training":
+        decode = PlainDecoder(pixels)
     cache = None
     if config.cache:
         folder = config.cache_dir.expanduser() if config.cache_dir else default_cache_dir()
-        cache = SampleCache(folder, decoder.fingerprint + source.decode.fingerprint)
+        form = decode.pixels if isinstance(decode, PlainDecoder) else None
+        cache = SampleCache(
+            folder,
+            decoder.fingerprint + decode.fingerprint,
+            channels=form.channels if form else 3,
+        )
     dataset = SegmentationDataset(
         source.records,
         labels,
         decoder,
-        decode=source.decode,
+        decode=decode,
         regions=source.regions,
         cache=cache,
         transform=JointTransform(config.augment, config.crop) if augment else None,

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from segloom.data.class_uniform import ClassUniform
 from segloom.data.dataset import EdgeSample, SegmentationDataset
-from segloom.data.transforms import FILL, SampleKey
+from segloom.data.transforms import SampleKey, fill_of
 from segloom.errors import ConfigError
 from segloom.types import IGNORE_INDEX
 
@@ -112,7 +112,7 @@ def build_loader(
         batch_size: Samples per batch of this process.
         shuffle: Permute each epoch (training).
         seed: Of the permutations.
-        workers: Loader processes; 0 loads in this one.
+        workers: DataLoader workers; 0 loads in this one.
         drop_last: Leave out a last batch that is not full.
         rank: Number of this process.
         world_size: How many processes train together.
@@ -169,14 +169,15 @@ def collate(samples: Sequence[EdgeSample]) -> dict[str, Any]:
     """Stack samples, padding on the right and below to the largest.
 
     Returns:
-        ``image`` uint8 ``(B, 3, H, W)`` in channels-last memory, padded with `FILL`; ``mask`` uint8
+        ``image`` uint8 ``(B, C, H, W)`` in channels-last memory, padded with `fill_of`; ``mask``
         ``(B, H, W)``, padded with void; ``meta``, a list; ``edge`` uint8 ``(B, H, W)``, padded with
         0, if every sample has edges.
     """
     height = max(sample["mask"].shape[0] for sample in samples)
     width = max(sample["mask"].shape[1] for sample in samples)
-    image = torch.empty((len(samples), height, width, 3), dtype=torch.uint8)
-    fill = torch.tensor(FILL, dtype=torch.uint8)
+    channels = samples[0]["image"].shape[0]
+    image = torch.empty((len(samples), height, width, channels), dtype=torch.uint8)
+    fill = torch.tensor(fill_of(channels), dtype=torch.uint8)
     for place, sample in zip(image, samples, strict=True):
         _, rows, columns = sample["image"].shape
         place[:rows, :columns] = sample["image"].permute(1, 2, 0)
@@ -193,7 +194,7 @@ def collate(samples: Sequence[EdgeSample]) -> dict[str, Any]:
 
 
 def _stack(planes: list[Tensor], size: tuple[int, int], fill: int) -> Tensor:
-    stacked = torch.full((len(planes), *size), fill, dtype=torch.uint8)
+    stacked = torch.full((len(planes), *size), fill, dtype=planes[0].dtype)
     for place, plane in zip(stacked, planes, strict=True):
         place[: plane.shape[0], : plane.shape[1]] = plane
     return stacked

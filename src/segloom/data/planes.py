@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.data.labels import LabelDecoder
 from segloom.errors import DataError
-from segloom.images import read_image
+from segloom.images.pixels import PixelFormat
+from segloom.images.read import is_turned, read_image
+from segloom.labels.decoder import LabelDecoder
 from segloom.types import Record
 
 __all__ = ["PlainDecoder", "Planes", "SampleDecoder", "check_size", "decode_sample", "read_edges"]
@@ -20,9 +21,10 @@ class Planes(NamedTuple):
     """An image with its label map and, if the data set has them, its edges; all of one size."""
 
     image: NDArray[np.uint8]
-    """``(H, W, 3)``, RGB, 0 to 255."""
-    mask: NDArray[np.uint8]
-    """``(H, W)``, class ids (for classes that overlap, their bits) and 255 for void."""
+    """``(H, W, C)``, 0 to 255; RGB, or the bands of `PixelFormat`."""
+    mask: NDArray[Any]
+    """uint8 ``(H, W)``, class ids and 255 for void; for classes that overlap their bits, of
+    `segloom.labels.bits.label_type`."""
     edge: NDArray[np.uint8] | None = None
     """``(H, W)``, 0 to 255."""
 
@@ -43,25 +45,43 @@ class SampleDecoder(Protocol):
 
 
 class PlainDecoder:
-    """Reads an image file and its label map, as `decode_sample` does."""
+    """Reads an image file and its label map, as `decode_sample` does.
 
-    fingerprint = ""
+    Args:
+        pixels: How the image becomes uint8; None for RGB of 8 bits.
+    """
+
     is_sequential = False
+
+    def __init__(self, pixels: PixelFormat | None = None) -> None:
+        self.pixels = pixels
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs where one file gives other pixels."""
+        return self.pixels.fingerprint if self.pixels else ""
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read a sample."""
-        return decode_sample(record, decoder)
+        return decode_sample(record, decoder, self.pixels)
 
 
-def decode_sample(record: Record, decoder: LabelDecoder) -> Planes:
+def decode_sample(
+    record: Record, decoder: LabelDecoder, pixels: PixelFormat | None = None
+) -> Planes:
     """Read the files of a sample.
+
+    Args:
+        record: Where they lie.
+        decoder: What the label map means.
+        pixels: How the image becomes uint8; None for RGB of 8 bits.
 
     Raises:
         DataError: A file is missing or damaged, holds unknown labels, or the sizes differ.
     """
     if record.mask is None:
         raise DataError(f"image {record.image} has no label map; add one or leave the image out.")
-    image = read_image(record.image)
+    image = pixels.read(record.image) if pixels else read_image(record.image)
     mask = decoder.decode(record.mask)
     check_size(image.shape[:2], mask, record.image, f"label map {record.mask}")
     if record.edge is None:
@@ -85,9 +105,7 @@ def read_edges(path: Path, image: NDArray[np.uint8], name: Path) -> NDArray[np.u
     return edge
 
 
-def check_size(
-    size: tuple[int, ...], other: NDArray[np.unsignedinteger], path: Path, name: str
-) -> None:
+def check_size(size: tuple[int, ...], other: NDArray[np.integer], path: Path, name: str) -> None:
     """Refuse a map ``(H, W)`` that is not of the size (H, W) of its image, which lies at ``path``.
 
     Raises:
@@ -95,7 +113,14 @@ def check_size(
     """
     if size != other.shape:
         (height, width), (rows, columns) = size, other.shape
+        fix = "export both at one size (width x height)"
+        if size == other.shape[::-1] and is_turned(path):
+            fix = (
+                "the EXIF orientation of the image turns it and was left out when the other was "
+                "drawn, so remove it from the image (`exiftool -Orientation= FILE`) or turn the "
+                "other"
+            )
         raise DataError(
-            f"{name} is {columns} x {rows} pixels but its image {path} is {width} x "
-            f"{height}; export both at one size (width x height)."
+            f"{name} is {columns} x {rows} pixels but its image {path} is {width} x {height}; "
+            f"{fix}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from segloom.config.data import DataConfig
-from segloom.data.label_files import StoredLabels, read_labels
-from segloom.data.labels import LabelDecoder, LabelFormat, detect_format, make_decoder
 from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.errors import ConfigError, DataError
-from segloom.palette import default_palette
+from segloom.labels.decoder import LabelDecoder, LabelFormat, detect_format, make_decoder
+from segloom.labels.palette import class_palette
+from segloom.labels.stored import StoredLabels, read_labels
 from segloom.types import LabelSet, Record, Region
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
+MAX_COLORS = 256
+"""A label map with more colours than this is a picture."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +159,8 @@ def settle_labels(
         source = replace(source, label_map=config.label_map, ignore_values=(), unknown=None)
     label_map = source.label_map
     palette = config.palette or (own.palette if own else ())
-    if mask_format == "color" and not palette and not label_map:
-        raise ConfigError(
-            "label maps hold colours, but no option says which class has which; give data.palette "
-            "one colour per class, or data.label_map a class id per colour."
-        )
+    if mask_format == "color":
+        _check_colors(masks, palette, label_map)
     decoder = make_decoder(
         len(classes),
         mask_format,
@@ -170,14 +169,41 @@ def settle_labels(
         ignore_values=(*source.ignore_values, *config.ignore_values),
         unknown=source.unknown,
     )
-    return LabelSet(classes, palette or _palette(len(classes), label_map)), decoder
+    return LabelSet(classes, palette or _palette(classes, label_map)), decoder
 
 
-def _palette(num_classes: int, label_map: Mapping[str, int]) -> tuple[tuple[int, int, int], ...]:
+def _check_colors(
+    masks: list[Path], palette: Sequence[tuple[int, int, int]], label_map: Mapping[str, int]
+) -> None:
+    """Refuse colours of which no option says what they mean."""
+    if not palette and not label_map:
+        _refuse_pictures(masks)
+        raise ConfigError(
+            "label maps hold colours, but no option says which class has which; give data.palette "
+            "one colour per class, or data.label_map a class id per colour."
+        )
+
+
+def _refuse_pictures(masks: list[Path]) -> None:
+    """Say so if the first label map in colour is a photograph, as when folders are swapped."""
+    for path in masks[:8]:
+        stored = read_labels(path)
+        if stored.kind == "color" and not stored.is_lossy:
+            number = len(np.unique(stored.pixels.reshape(-1, 3), axis=0))
+            if number > MAX_COLORS:
+                raise DataError(
+                    f"label map {path} has {number:,} colours, as photographs have; check that "
+                    "data.images and data.masks are not swapped."
+                )
+
+
+def _palette(
+    classes: Sequence[str], label_map: Mapping[str, int]
+) -> tuple[tuple[int, int, int], ...]:
     """Show a class in the first colour that the label map gives it, else in one of ours."""
-    palette = list(default_palette(num_classes))
+    palette = list(class_palette(classes))
     for stored, class_id in reversed(list(label_map.items())):
-        if "," in stored and class_id < num_classes:
+        if "," in stored and class_id < len(classes):
             red, green, blue = (int(part) for part in stored.split(","))
             palette[class_id] = (red, green, blue)
     return tuple(palette)

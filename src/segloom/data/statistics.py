@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import UnknownNameError
-from segloom.label_bits import sets
-from segloom.types import IGNORE_INDEX
+from segloom.labels.space import space_of
 
 if TYPE_CHECKING:
     from segloom.data.dataset import SegmentationDataset
@@ -31,8 +30,7 @@ class ClassCounts(NamedTuple):
     num_images: int
     void_pixels: int = 0
     labelled_pixels: int | None = None
-    """Where classes may overlap, the pixels that are not void; else they are the sum of `pixels`.
-    """
+    """Pixels that are not void; None is the sum of `pixels`, of classes that exclude each other."""
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -50,17 +48,15 @@ def count_classes(dataset: SegmentationDataset) -> ClassCounts:
     num_classes = len(dataset.classes)
     pixels = np.zeros(num_classes, np.int64)
     image_pixels = np.zeros(num_classes, np.int64)
-    members = sets(num_classes).astype(np.int64) if dataset.labels.is_multilabel else None
+    space = space_of(dataset.labels)
     void = labelled = 0
     for index in range(len(dataset)):
-        histogram = np.bincount(dataset.read(index).mask.ravel(), minlength=IGNORE_INDEX + 1)
-        counts = histogram[:num_classes] if members is None else histogram[: len(members)] @ members
-        pixels += counts
-        image_pixels += (counts > 0) * histogram.sum()
-        void += int(histogram[IGNORE_INDEX])
-        labelled += int(histogram[:IGNORE_INDEX].sum())
-    whole = None if members is None else labelled
-    return ClassCounts(pixels, image_pixels, len(dataset), void, whole)
+        counts = space.count(dataset.read(index).mask)
+        pixels += counts.classes
+        image_pixels += (counts.classes > 0) * (counts.labelled + counts.void)
+        void += counts.void
+        labelled += counts.labelled
+    return ClassCounts(pixels, image_pixels, len(dataset), void, labelled)
 
 
 def class_weights(counts: ClassCounts, scheme: WeightScheme | str) -> list[float]:

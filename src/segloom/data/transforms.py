@@ -8,15 +8,17 @@ shows beyond the image is `FILL` in the image and void in the label map.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import AugmentConfig
 from segloom.data.planes import Planes
+from segloom.data.plugin_transforms import change, plugin_transforms
 from segloom.types import IGNORE_INDEX
 
 __all__ = [
@@ -25,13 +27,20 @@ __all__ = [
     "JointTransform",
     "SampleKey",
     "draw",
+    "fill_of",
     "flip",
     "jitter",
     "sample_generator",
 ]
 
+VOID = (IGNORE_INDEX, 0)  # void beside the image; of an int64, its low and its high half
 FILL = (124, 116, 104)
 """RGB of what lies outside the image: the mean of ImageNet, near 0 after normalisation."""
+MIDDLE = 128
+"""The same of every band, where there are other than three."""
+MAX_CHANNELS = 4
+"""Of an image that OpenCV warps or pads at once."""
+
 
 MAX_HUE = 72.0  # degrees of hue at jitter 1
 BLUR_SIGMA = (0.3, 1.5)  # pixels
@@ -140,7 +149,10 @@ class JointTransform:
             generator: Of its random numbers.
             center: Row and column that the crop shows; None leaves its place to chance.
         """
-        return self.apply(planes, replace(draw(self.config, generator), center=center))
+        planes = self.apply(planes, replace(draw(self.config, generator), center=center))
+        for name, transform in plugin_transforms(self.config.extra):
+            planes = change(planes, name, transform, generator)
+        return planes
 
     def apply(self, planes: Planes, draws: Draws) -> Planes:
         """Give the view that ``draws`` describes."""
@@ -160,7 +172,7 @@ def flip(planes: Planes) -> Planes:
     """Mirror a sample left to right."""
     import cv2
 
-    image, mask = cv2.flip(planes.image, 1), cv2.flip(planes.mask, 1)
+    image, mask = cv2.flip(planes.image, 1), np.ascontiguousarray(planes.mask[:, ::-1])
     return Planes(image, mask, None if planes.edge is None else cv2.flip(planes.edge, 1))
 
 
@@ -172,6 +184,8 @@ def jitter(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
     """
     if (draws.brightness, draws.contrast, draws.saturation, draws.hue) == (1, 1, 1, 0):
         return image
+    if image.shape[2] != 3:
+        return _jitter_bands(image, draws)
     import cv2
 
     cosine, sine = np.cos(np.radians(draws.hue)), np.sin(np.radians(draws.hue))
@@ -184,16 +198,44 @@ def jitter(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
     return changed
 
 
+def _jitter_bands(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
+    """Change brightness and contrast; bands that are no colours have no hue and saturation."""
+    gain = np.float32(draws.brightness * draws.contrast)
+    offset = np.float32(draws.brightness * (1 - draws.contrast) * float(image[::4].mean()))
+    changed: NDArray[np.uint8] = np.rint((image * gain + offset).clip(0, 255)).astype(np.uint8)
+    return changed
+
+
+def fill_of(channels: int) -> tuple[int, ...]:
+    """Give what lies outside an image of so many channels."""
+    return FILL if channels == 3 else (MIDDLE,) * channels
+
+
+def _by_groups(
+    change: Callable[[NDArray[np.uint8], tuple[int, ...]], NDArray[np.uint8]],
+    image: NDArray[np.uint8],
+) -> NDArray[np.uint8]:
+    """Change an image ``(H, W, C)`` in groups of as many channels as OpenCV takes."""
+    fill = fill_of(image.shape[2])
+    if len(fill) <= MAX_CHANNELS:
+        changed = change(image, fill)
+        return changed if changed.ndim == 3 else changed[..., None]
+    groups = [slice(start, start + MAX_CHANNELS) for start in range(0, len(fill), MAX_CHANNELS)]
+    parts = [change(np.ascontiguousarray(image[..., group]), fill[group]) for group in groups]
+    return np.dstack(parts)
+
+
 def _cut(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     """Zoom and crop without rotation, by slicing before resizing."""
     (rows, out_rows), (columns, out_columns) = _spans(planes.mask.shape, size, draws)
     place = partial(_place, size=size, at=(out_rows, out_columns))
     image = _resize(planes.image[rows, columns], out_rows, out_columns, draws.zoom)
-    mask = _resize(planes.mask[rows, columns], out_rows, out_columns, None)
+    mask = _resize(_channels(planes.mask[rows, columns]), out_rows, out_columns, None)
     edge = None
     if planes.edge is not None:
         edge = place(_resize(planes.edge[rows, columns], out_rows, out_columns, draws.zoom), fill=0)
-    return Planes(place(image, fill=FILL), place(mask, fill=IGNORE_INDEX), edge)
+    mask = _whole(place(mask, fill=VOID), planes.mask.dtype)
+    return Planes(_by_groups(lambda part, fill: place(part, fill=fill), image), mask, edge)
 
 
 def _spans(
@@ -243,7 +285,7 @@ def _place(
     plane: NDArray[np.uint8],
     size: tuple[int, int],
     at: tuple[slice, slice],
-    fill: int | tuple[int, int, int],
+    fill: int | tuple[int, ...],
 ) -> NDArray[np.uint8]:
     if plane.shape[:2] == size:
         return np.require(plane, requirements=["C", "W", "O"])
@@ -264,9 +306,9 @@ def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
 
     (rows, out_rows), (columns, out_columns) = _spans(planes.mask.shape, size, draws)
     near_rows, near_columns = (_around(span, draws.zoom, size) for span in (rows, columns))
-    near = tuple(
-        None if plane is None else np.ascontiguousarray(plane[near_rows, near_columns])
-        for plane in planes
+    image, mask = (
+        np.ascontiguousarray(plane[near_rows, near_columns])
+        for plane in (planes.image, _channels(planes.mask))
     )
     cosine = np.cos(np.radians(draws.angle)) / draws.zoom
     sine = np.sin(np.radians(draws.angle)) / draws.zoom
@@ -278,12 +320,28 @@ def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     smooth, nearest = (
         method | cv2.WARP_INVERSE_MAP for method in (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
     )
-    image, mask, edge = near
+    edge = None
+    if planes.edge is not None:
+        near = np.ascontiguousarray(planes.edge[near_rows, near_columns])
+        edge = warp(near, flags=smooth, borderValue=(0,))
+    turned = warp(mask, flags=nearest, borderValue=VOID)
     return Planes(
-        warp(image, flags=smooth, borderValue=FILL),
-        warp(mask, flags=nearest, borderValue=(IGNORE_INDEX,)),
-        None if edge is None else warp(edge, flags=smooth, borderValue=(0,)),
+        _by_groups(lambda part, fill: warp(part, flags=smooth, borderValue=fill), image),
+        _whole(turned, planes.mask.dtype),
+        edge,
     )
+
+
+def _channels(mask: NDArray[Any]) -> NDArray[Any]:
+    """Show OpenCV, which has no int64, the two halves of each as channels of int32."""
+    if mask.dtype != np.int64:
+        return mask
+    return np.ascontiguousarray(mask).view(np.int32).reshape(*mask.shape, 2)
+
+
+def _whole(mask: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Undo `_channels`."""
+    return mask if mask.ndim == 2 else np.ascontiguousarray(mask).view(dtype)[..., 0]
 
 
 def _middle(span: slice) -> float:

@@ -1,13 +1,11 @@
-"""Enhancements by name: ours below, others through the entry-point group ``segloom.enhancements``.
+"""Enhancements by name: ours below, others by `segloom.plugins`.
 
-An entry point names a subclass of `EnhancementConfig`; its own name is the enhancement's. Importing
-this package does not import torch.
+A plug-in names a subclass of `EnhancementConfig`. Importing this package does not import torch.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from segloom.config.problems import describe_problem
 from segloom.errors import ConfigError, UnknownNameError
+from segloom.lazy import lazy_names
+from segloom.plugins import find_plugin, plugin_places
 
 if TYPE_CHECKING:
     from segloom.enhancements.base import Enhancement, EnhancementConfig
@@ -39,14 +39,14 @@ ENHANCEMENTS = {
     "edge_supervision": "segloom.enhancements.edge_supervision:EdgeSupervisionConfig",
     "fam": "segloom.enhancements.flow_align:FamConfig",
     "fem": "segloom.enhancements.fem:FemConfig",
-    "hed": "segloom.enhancements.hed:HedConfig",
+    "hed": "segloom.enhancements.hed.enhancement:HedConfig",
     "se": "segloom.enhancements.se:SeConfig",
 }
 """Name to ``module:class`` of the options."""
 
-_BASES = ("Enhancement", "EnhancementConfig")
-
-ENTRY_POINT_GROUP = "segloom.enhancements"
+__getattr__ = lazy_names(
+    __name__, dict.fromkeys(("Enhancement", "EnhancementConfig"), "segloom.enhancements.base")
+)
 
 
 def list_enhancements() -> list[str]:
@@ -59,13 +59,23 @@ def enhancement_class(name: str) -> type[EnhancementConfig]:
 
     Raises:
         UnknownNameError: No enhancement has this name.
+        ConfigError: The package or the file that brings it cannot be loaded.
     """
-    known = known_enhancements()
-    if name not in known:
-        raise UnknownNameError("enhancement", name, known)
-    module, _, attribute = known[name].partition(":")
-    found: type[EnhancementConfig] = getattr(import_module(module), attribute)
-    return found
+    if name in ENHANCEMENTS:
+        module, _, attribute = ENHANCEMENTS[name].partition(":")
+        found: type[EnhancementConfig] = getattr(import_module(module), attribute)
+        return found
+    config_class = find_plugin("enhancements", name)
+    if config_class is None:
+        raise UnknownNameError("enhancement", name, list_enhancements())
+    from segloom.enhancements.base import EnhancementConfig
+
+    if not (isinstance(config_class, type) and issubclass(config_class, EnhancementConfig)):
+        raise ConfigError(
+            f"the enhancement '{name}' is {config_class!r}; its plug-in must name a subclass of "
+            "segloom.EnhancementConfig."
+        )
+    return config_class
 
 
 def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
@@ -97,11 +107,4 @@ def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
 
 def known_enhancements() -> dict[str, str]:
     """Map every name to the ``module:class`` of its options."""
-    others = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**others, **ENHANCEMENTS}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _BASES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("segloom.enhancements.base"), name)
+    return {**plugin_places("enhancements"), **ENHANCEMENTS}

@@ -1,7 +1,7 @@
-"""Deep supervision: small heads on inner maps that are trained with the labels too.
+"""Deep supervision: small heads on intermediate feature maps that are trained with the labels too.
 
 Papers: Lee et al., "Deeply-Supervised Nets", AISTATS 2015; as "DSN" heads in the SFNet program (on
-the joined maps of its pyramid) and in FENet's (on the encoder's last two stages):
+the fused maps of its pyramid) and in FENet's (on the encoder's last two stages):
 
     head = conv1x1(Dropout2d(ReLU(BN(conv3x3(map)))))
 
@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from segloom.blocks.conv import conv_norm_relu
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
-from segloom.ops.layers import conv_norm_relu
 from segloom.types import ModelShape
 
 __all__ = ["DeepSupervision", "DeepSupervisionConfig"]
@@ -56,8 +56,8 @@ class DeepSupervisionConfig(EnhancementConfig):
         if self.place == "decoder":
             if not shape.pyramid_channels:
                 raise ConfigError(
-                    "deep_supervision: this decoder hands out no inner maps; set place=encoder, or "
-                    "take architecture sfnet."
+                    "deep_supervision: this decoder hands out no feature maps; set place=encoder, "
+                    "or take architecture sfnet."
                 )
             return DeepSupervision(self, (), shape.pyramid_channels, shape.num_classes)
         shape.level(self.from_level)

@@ -1,122 +1,48 @@
-"""Flow alignment (FAM): upsampling along a learnt flow instead of straight ahead.
+"""Flow alignment (FAM): upsampling along a learned flow.
 
-Papers: Li et al., "Semantic Flow for Fast and Accurate Scene Parsing" (SFNet), ECCV 2020, section
-3.2; Li et al., "SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow", IJCV 2024,
-for the gated dual form. The coarse map F of a pyramid is resized to the size of the fine map L,
-but every place looks where a small flow field points, so that blurred borders fall on sharp ones:
-
-    flow = conv3x3([up(conv1x1(F)), conv1x1(L)])            2 channels: to the right, down
-    FAM(L, F)(p) = F(p + flow(p))                           bilinear, zeros outside
-
-As an enhancement it takes the place of the upsampling in every top-down join of SMP's FPN and
-UPerNet: ``L + up(F)`` becomes ``L + FAM(L, F)``.
+Paper: Li et al., "Semantic Flow for Fast and Accurate Scene Parsing" (SFNet), ECCV 2020, section
+3.2. As an enhancement FAM (`segloom.blocks.flow`, where its formula stands) takes the place of the
+upsampling in every top-down fusion of SMP's FPN and UPerNet: ``L + up(F)`` becomes
+``L + FAM(L, F)``.
 
 Site: rewire. Keys added: ``decoder.*.join.*``.
-Axes: B batch, K channels of the pyramid, H W size of the fine map, h w of the coarse one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from segloom.blocks.flow import FlowJoin
+from segloom.blocks.smp import swap_joins
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
-from segloom.ops.resize import resize, warp
-from segloom.smp_blocks import swap_joins
 from segloom.types import ModelShape
 
-__all__ = ["Fam", "FamConfig", "FlowAlign", "FlowJoin", "GatedDualFlowAlign"]
-
-
-class FlowAlign(nn.Module):
-    """Carry a coarse map to the size of a fine one along a learnt flow.
-
-    Args:
-        channels: K, of both maps.
-        fields: Flow fields to make, of two channels each.
-    """
-
-    def __init__(self, channels: int, *, fields: int = 1) -> None:
-        super().__init__()
-        self.reduce_low = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.reduce_high = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.flow = nn.Conv2d(2 * (channels // 2), 2 * fields, 3, padding=1, bias=False)
-
-    def make_flow(self, low: Tensor, high: Tensor) -> Tensor:
-        """Compute ``(B, 2 fields, H, W)`` from ``(B, K, H, W)`` and ``(B, K, h, w)``."""
-        coarse = resize(self.reduce_high(high), low.shape[-2:])  # (B, K/2, H, W)
-        flow: Tensor = self.flow(torch.cat([coarse, self.reduce_low(low)], dim=1))
-        return flow
-
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Warp ``high`` ``(B, K, h, w)`` onto ``low`` ``(B, K, H, W)``."""
-        return warp(high, self.make_flow(low, high))
-
-
-class GatedDualFlowAlign(FlowAlign):
-    """GD-FAM of SFNet-Lite: warp both maps, each along its own flow, and mix them by a gate.
-
-        gate = sigmoid(conv3x3([mean(F'), mean(L), max(F'), max(L)]))      over channels
-        out  = gate * F(p + flow_F(p)) + (1 - gate) * L(p + flow_L(p))
-
-    with F' = up(conv1x1(F)), as the flows see it.
-
-    Args:
-        channels: K, of both maps.
-        summarize: Gate by means and maxima, as SFNet-Lite does; False gates by F' and conv1x1(L).
-    """
-
-    def __init__(self, channels: int, *, summarize: bool = True) -> None:
-        super().__init__(channels, fields=2)
-        self.summarize = summarize
-        self.gate = nn.Conv2d(
-            4 if summarize else self.flow.in_channels, 1, 3, padding=1, bias=False
-        )
-
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Mix ``low`` ``(B, K, H, W)`` and ``high`` ``(B, K, h, w)`` into ``(B, K, H, W)``."""
-        coarse = resize(self.reduce_high(high), low.shape[-2:])  # (B, K/2, H, W)
-        both = torch.cat([coarse, self.reduce_low(low)], dim=1)  # (B, K, H, W)
-        flow = self.flow(both)  # (B, 4, H, W)
-        if self.summarize:
-            means = [map_.mean(1, keepdim=True) for map_ in (coarse, low)]
-            maxima = [map_.amax(1, keepdim=True) for map_ in (coarse, low)]
-            both = torch.cat([*means, *maxima], dim=1)  # (B, 4, H, W)
-        gate = torch.sigmoid(self.gate(both))  # (B, 1, H, W)
-        return gate * warp(high, flow[:, :2]) + (1 - gate) * warp(low, flow[:, 2:])
-
-
-class FlowJoin(FlowAlign):
-    """A top-down join of a pyramid: the fine map plus the coarse one, carried along the flow."""
-
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Join ``(B, K, H, W)`` and ``(B, K, h, w)`` into ``(B, K, H, W)``."""
-        return low + super().forward(low, high)
+__all__ = ["Fam", "FamConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FamConfig(EnhancementConfig):
-    """FAM in the joins of SMP's FPN or UPerNet; it has no options."""
+    """FAM in the top-down fusions of SMP's FPN or UPerNet; it has no options."""
 
     def build(self, shape: ModelShape) -> Fam:
-        """Make the module, which swaps the joins when it meets the model."""
+        """Make the module, which replaces the fusions when it meets the model."""
         return Fam()
 
 
 class Fam(Enhancement):
-    """Swaps the joins of an FPN or a UPerNet for flow-aligned ones."""
+    """Replaces the fusions of an FPN or a UPerNet by flow-aligned ones."""
 
     def rewire(self, model: nn.Module) -> None:
-        """Swap the joins.
+        """Replace the fusions.
 
         Raises:
-            ConfigError: The decoder has no top-down joins that are known.
+            ConfigError: The decoder has no top-down fusion that is known.
         """
         if swap_joins(model, FlowJoin) == 0:
             raise ConfigError(
-                "fam: this decoder has no top-down joins to swap; take architecture fpn or upernet "
-                "without another join, or sfnet, which has flow alignment already."
+                "fam: this decoder has no top-down fusion to replace; take architecture fpn or "
+                "upernet without another fusion, or sfnet, which has flow alignment already."
             )

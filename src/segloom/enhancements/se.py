@@ -23,9 +23,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from segloom.blocks.smp import gate_pooling_pyramids, gate_residual_branches
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
-from segloom.smp_blocks import gate_pooling_pyramids, gate_residual_branches
 from segloom.types import FeatureSpec, ModelShape
 
 __all__ = ["Gate", "Place", "Se", "SeConfig", "SqueezeExcitation"]

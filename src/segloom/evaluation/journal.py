@@ -14,8 +14,9 @@ from typing import Any
 
 from segloom.config.evaluation import EvalConfig
 from segloom.errors import DataError
-from segloom.evaluation.image_counts import ImageCounts
-from segloom.files import write_text
+from segloom.evaluation.image_counts import ImageCounts, counts_from_json, counts_to_json
+from segloom.evaluation.measures import configured_measures
+from segloom.files import parse_json, write_text
 
 __all__ = ["Journal", "fingerprint", "read_counts"]
 
@@ -71,11 +72,11 @@ class Journal:
             return []
         if head != self._head():
             return []
-        good = []
+        measures, good = configured_measures(config), []
         for line in lines:
             try:
-                values = json.loads(line)
-                counts = ImageCounts.from_json(values, num_classes, config)
+                values = parse_json(line)
+                counts = counts_from_json(values, num_classes, measures)
                 self.done[int(values["index"])] = counts
             except (ValueError, TypeError, KeyError, IndexError):
                 continue
@@ -89,16 +90,16 @@ def read_counts(path: Path, num_classes: int, config: EvalConfig) -> list[ImageC
     Args:
         path: The file.
         num_classes: K.
-        config: What was counted: its size limits and tolerances.
+        config: What was counted: its size limits, tolerances and measures.
 
     Raises:
         DataError: The file is missing or damaged.
     """
-    counts = {}
+    counts, measures = {}, configured_measures(config)
     try:
         for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-            values = json.loads(line)
-            counts[int(values["index"])] = ImageCounts.from_json(values, num_classes, config)
+            values = parse_json(line)
+            counts[int(values["index"])] = counts_from_json(values, num_classes, measures)
     except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
         raise DataError(
             f"{path} cannot be read ({error}); measure that run again with `segloom eval`."
@@ -107,4 +108,4 @@ def read_counts(path: Path, num_classes: int, config: EvalConfig) -> list[ImageC
 
 
 def _line(index: int, counts: ImageCounts) -> str:
-    return json.dumps({"index": index, **counts.to_json()}, separators=(",", ":"))
+    return json.dumps({"index": index, **counts_to_json(counts)}, separators=(",", ":"))

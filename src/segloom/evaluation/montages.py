@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from segloom.evaluation.image_counts import ImageCounts
 from segloom.evaluation.summary import image_scores
-from segloom.pictures import comparison, write_image
+from segloom.labels.painting import comparison
+from segloom.labels.pictures import write_image
 from segloom.types import LabelSet
 
 __all__ = ["choose_extremes", "draw_montages", "publish_montages"]

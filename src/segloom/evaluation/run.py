@@ -9,10 +9,11 @@ image that is done, so memory does not grow with the number of images beyond a f
 
 from __future__ import annotations
 
-import shlex
+import logging
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,24 +24,26 @@ from segloom.config.data import DataConfig
 from segloom.config.evaluation import EvalConfig
 from segloom.config.load import read_config
 from segloom.config.run import RunConfig
-from segloom.errors import ConfigError, DataError
+from segloom.data.readers import find_data_set, has_split, read_source
+from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.evaluation.image_counts import ImageCounts, count_image
 from segloom.evaluation.journal import Journal, fingerprint
 from segloom.evaluation.montages import draw_montages, publish_montages
 from segloom.evaluation.summary import summarize, write_tables
-from segloom.files import write_json
-from segloom.ops.binary import num_labels
-from segloom.pictures import write_label_png
+from segloom.files import hold_lock, remove_temporary_files, write_json
+from segloom.labels.space import network_space, space_of
 from segloom.run_directory import RunDirectory
-from segloom.types import LabelSet
+from segloom.types import LabelSet, Record
 
 if TYPE_CHECKING:
     from segloom.data import SegmentationDataset
     from segloom.inference import Predictor
-    from segloom.models.checkpoint import SavedModel
     from segloom.models.model import SegmentationModel
+    from segloom.models.weights.checkpoint import SavedModel
 
-__all__ = ["Evaluation", "Progress", "evaluate"]
+__all__ = ["Evaluation", "Progress", "evaluate", "measured_split"]
+
+logger = logging.getLogger(__name__)
 
 JOURNAL = ".unfinished.jsonl"
 COUNTS = "counts.jsonl"
@@ -81,6 +84,10 @@ class Evaluation:
         found: dict[str, float | None] = self.metrics["scores"]
         return found
 
+    def __repr__(self) -> str:
+        scores = (f"{name} {score:.4f}" for name, score in self.scores.items() if score is not None)
+        return f"Evaluation({self.folder}: {', '.join(scores)})"
+
     def interval(self, name: str) -> tuple[float, float] | None:
         """95 % interval of a score, for example ``mIoU`` or ``IoU.road``; None if there is none."""
         ends = self.metrics["intervals"].get(name)
@@ -88,11 +95,12 @@ class Evaluation:
 
 
 def evaluate(
-    run: Path,
-    config: EvalConfig,
-    data: DataConfig | None = None,
+    run: str | os.PathLike[str],
+    config: EvalConfig | None = None,
+    data: DataConfig | Mapping[str, Any] | None = None,
     out: Path | None = None,
     *,
+    split: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Evaluation:
     """Measure a run, or a model directory, on a split.
@@ -101,31 +109,32 @@ def evaluate(
     options, weights and files; until it is complete, an earlier result stays as it was.
 
     Args:
-        run: A run directory (its best checkpoint is taken) or a model directory.
-        config: What is measured, and how an image is seen.
-        data: The images; None takes the data of the run's config.yaml.
+        run: A run directory (its best checkpoint is taken), a model directory, or what
+            `segloom.train` returned.
+        config: What is measured, and how an image is seen; None takes the run's config.yaml, and
+            the split val where its data has no split test.
+        data: The images, or options of `DataConfig` by name; None takes those of config.yaml.
         out: Folder of the results; None is ``<run>/eval/<split>``.
+        split: Instead of the split of ``config``: train, val or test.
         on_progress: Called before the first image and after each.
 
     Raises:
         CheckpointError: There is no network at ``run``, or it cannot be loaded.
-        ConfigError: There is no data, or the data has other classes than the network.
+        ConfigError: There is no data, the data has other classes than the network, or another
+            process writes to the folder.
         DataError: A file of the split cannot be used, or no label map of it holds a pixel of a
             class; the sentence names it.
     """
     from segloom.data import build_dataset
     from segloom.inference import Predictor
-    from segloom.models.checkpoint import from_pretrained, read_saved
+    from segloom.models.weights.checkpoint import from_pretrained, read_saved
 
+    run = Path(run)
     saved = read_saved(run)
     run_config = _run_config(run)
-    data = data or (run_config.data if run_config else None)
-    if data is None:
-        raise ConfigError(
-            f"{run} does not say on which data it was trained (no config.yaml); name the data, "
-            "for example --data.name camvid --data.root DIR."
-        )
-    dataset = build_dataset(data, config.split)
+    data = _data_of(run, run_config, data)
+    config = _config_of(run_config, config, data, split)
+    dataset = build_dataset(data, config.split, pixels=saved.pixels)
     _check_classes(run, dataset.labels, saved, data.name)
     dataset.require_labels(config.split)
     folder = out or RunDirectory(run).evaluation(config.split)
@@ -133,20 +142,33 @@ def evaluate(
     if model.edge_channels:
         dataset.require_edges()
     key = _fingerprint(config, data, saved, dataset)
-    journal = Journal(folder / JOURNAL, key, len(dataset.labels.classes), config)
     predictor = Predictor(model, dataset.labels, config.inference)
-    _measure(dataset, predictor, journal, folder, config, on_progress)
-    images = [journal.done[index] for index in range(len(dataset))]
-    cases = [record.case for record in dataset.records]
-    metrics = summarize(images, dataset.labels, config, regions=dataset.regions, cases=cases)
-    metrics["model"] = _describe_model(model, run_config)
-    _write(folder, journal, images, metrics, dataset, predictor, config)
+    refusal = (
+        f"another evaluation is writing to {folder}; wait until it has ended, or choose another "
+        "folder with --out."
+    )
+    with hold_lock(folder / ".lock", refusal):
+        remove_temporary_files(folder)
+        journal = Journal(folder / JOURNAL, key, len(dataset.labels.classes), config)
+        _measure(dataset, predictor, journal, folder, config, on_progress)
+        images = [journal.done[index] for index in range(len(dataset))]
+        cases = [record.case for record in dataset.records]
+        metrics = summarize(
+            images,
+            dataset.labels,
+            config,
+            regions=dataset.regions,
+            cases=cases,
+            trained=_trained_groups(run_config, dataset.records, config.split),
+        )
+        metrics["model"] = _describe_model(model, run_config)
+        _write(folder, journal, images, metrics, dataset, predictor, config)
     return Evaluation(folder, metrics)
 
 
 _DATA_FIELDS = frozenset(
     {"name", "root", "label_map", "mask_format", "ignore_values", "classes", "palette"}
-    | {"hu_window"}
+    | {"group_by", "hu_window"}
 )
 """Options that change what a file means; which files are read is in the fingerprint anyway."""
 
@@ -156,39 +178,72 @@ def _run_config(run: Path) -> RunConfig | None:
     return read_config(path) if path.is_file() else None
 
 
-def _check_classes(run: Path, data: LabelSet, saved: SavedModel, reader: str) -> None:
-    model, mode = saved.labels, saved.spec["mode"]
-    if data.is_multilabel != (mode == "multilabel"):
-        found, wanted = (
-            ("overlap", "one class per pixel")
-            if data.is_multilabel
-            else ("exclude each other", "classes that may overlap")
-        )
+def _data_of(
+    run: Path, run_config: RunConfig | None, data: DataConfig | Mapping[str, Any] | None
+) -> DataConfig:
+    if isinstance(data, Mapping):
+        return RunConfig().override(data=data).data
+    data = data or (run_config.data if run_config else None)
+    if data is None:
         raise ConfigError(
-            f"{run} was trained for {wanted}, but the data's classes {found}; set "
+            f"{run} does not say on which data it was trained (no config.yaml); name the data, "
+            "for example --data.name camvid --data.root DIR."
+        )
+    return data
+
+
+def _config_of(
+    run_config: RunConfig | None, config: EvalConfig | None, data: DataConfig, split: str | None
+) -> EvalConfig:
+    if split is not None:
+        config = config or (run_config.eval if run_config else EvalConfig())
+        return RunConfig(eval=config).override(eval_split=split).eval
+    if config is not None:
+        return config
+    config = run_config.eval if run_config else EvalConfig()
+    return config.model_copy(update={"split": measured_split(config.split, data)})
+
+
+def measured_split(split: str, data: DataConfig) -> str:
+    """Return ``split``, or val where nothing else can be meant: there is no test split."""
+    if split != "test" or has_split(data, "test") or not has_split(data, "val"):
+        return split
+    logger.warning("there is no split test; val is measured, which also chose the checkpoint")
+    return "val"
+
+
+def _trained_groups(
+    run_config: RunConfig | None, measured: Sequence[Record], split: str
+) -> set[str]:
+    """Name the groups of the images that a run was trained on; none if they are not here."""
+    has_groups = any(record.place.group for record in measured)
+    if run_config is None or split == "train" or not has_groups:
+        return set()
+    try:
+        records = read_source(run_config.data, "train").records
+    except SegloomError:
+        return set()
+    return {record.place.group for record in records} - {""}
+
+
+def _check_classes(run: Path, data: LabelSet, saved: SavedModel, reader: str) -> None:
+    model, own = saved.labels, network_space(saved.spec["mode"], saved.spec["classes"])
+    found = space_of(data)
+    if found.overlaps != own.overlaps:
+        raise ConfigError(
+            f"{run} was trained for {own.wants}, but the data's classes {found.words}; set "
             "data.mask_format as in its training."
         )
-    num_classes = num_labels(saved.spec["classes"], mode)
     if model is not None and model.classes != data.classes:
-        mend = (
-            "name data with these classes, or say with data.label_map which stored value is which "
-            "of them beside data.classes (data.classes alone only renames)."
-        )
-        if reader == "coco":
-            mend = (
-                "name data with these classes, or map its class ids to them with data.label_map "
-                "beside data.classes."
-            )
-            if sorted(model.classes) == sorted(data.classes):
-                mend = f"put them in order with --data.classes {shlex.join(model.classes)}."
+        mend = find_data_set(reader).fix_classes(model.classes, data.classes)
         raise ConfigError(
             f"{run} was trained on the classes {', '.join(model.classes)}, but the data has "
             f"{', '.join(data.classes)}; {mend}"
         )
-    if num_classes != len(data.classes):
+    if own.num_classes != len(data.classes):
         raise ConfigError(
-            f"{run} has {num_classes} classes, but the data has {len(data.classes)}; name other "
-            "data, or another network."
+            f"{run} has {own.num_classes} classes, but the data has {len(data.classes)}; name "
+            "other data, or another network."
         )
 
 
@@ -197,9 +252,14 @@ def _fingerprint(
 ) -> str:
     """Hash all that the counts of the images depend on."""
     samples = [_describe(record.id, *record.files) for record in dataset.records]
+    # What an earlier version left unfinished goes on: it knew no measures of other packages.
+    uncounted = {"bootstrap", "montages", *([] if config.measures else ["measures"])}
     values = {
-        "counted": config.model_dump(mode="json", exclude={"bootstrap", "montages"}),
-        "data": data.model_dump(mode="json", include=set(_DATA_FIELDS)),
+        "counted": config.model_dump(mode="json", exclude=uncounted),
+        # What an earlier version left unfinished goes on: it knew no options of plug-ins.
+        "data": data.model_dump(
+            mode="json", include={*_DATA_FIELDS, *(["options"] if data.options else [])}
+        ),
         "model": [saved.spec, list(saved.normalization)],
         "samples": samples,
     }
@@ -248,7 +308,7 @@ def _measure(
             raise DataError(f"{record.mask or record.image}: {error}") from error
         if config.predictions:
             _keep(folder / "predictions", _file_name(name), prediction, dataset.labels)
-        journal.append(index, counts)
+        journal.append(index, replace(counts, place=dataset.records[index].place))
         measured += 1
         if on_progress:
             seconds = time.monotonic() - start
@@ -257,12 +317,9 @@ def _measure(
 
 def _keep(folder: Path, name: str, prediction: NDArray[np.uint8], labels: LabelSet) -> None:
     """Write a predicted label map: class ids, or a mask per class where they may overlap."""
-    from segloom.inference.results import class_mask_files, write_class_masks
+    from segloom.prediction.results import label_files, write_labels
 
-    if labels.is_multilabel:
-        write_class_masks(class_mask_files(folder, labels.classes, name).values(), prediction)
-    else:
-        write_label_png(folder / f"{name}.png", prediction)
+    write_labels([*label_files(folder, labels, name, "").values()], prediction, labels)
 
 
 def _file_name(name: str) -> str:

@@ -1,18 +1,27 @@
-"""From a network and an image to scores, labels and files."""
+"""From a network and an image to scores and labels, with torch.
 
-from segloom.inference.files import PredictedFile, predict_files
-from segloom.inference.graph import InferenceGraph
-from segloom.inference.optimize import bfloat16_is_fast
-from segloom.inference.predictor import Predictor
-from segloom.inference.submission import submit_cityscapes
-from segloom.inference.truth import find_truth
+Importing this package does not import torch.
+"""
 
-__all__ = [
-    "InferenceGraph",
-    "PredictedFile",
-    "Predictor",
-    "bfloat16_is_fast",
-    "find_truth",
-    "predict_files",
-    "submit_cityscapes",
-]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segloom.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from segloom.inference.graph import InferenceGraph
+    from segloom.inference.optimize import bfloat16_is_fast
+    from segloom.inference.predictor import Predictor
+    from segloom.inference.submission import submit_cityscapes
+
+__all__ = ["InferenceGraph", "Predictor", "bfloat16_is_fast", "submit_cityscapes"]
+
+_HOMES = {
+    "InferenceGraph": "segloom.inference.graph",
+    "Predictor": "segloom.inference.predictor",
+    "bfloat16_is_fast": "segloom.inference.optimize",
+    "submit_cityscapes": "segloom.inference.submission",
+}
+
+__getattr__ = lazy_names(__name__, _HOMES)

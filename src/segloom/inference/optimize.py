@@ -14,11 +14,11 @@ from typing import Literal
 
 import torch
 
+from segloom.blocks.smp import speed_up_blocks
 from segloom.errors import ConfigError
 from segloom.inference.fold import fold_batch_norms
 from segloom.inference.pack import pack_convolutions
 from segloom.models.model import SegmentationModel
-from segloom.smp_blocks import speed_up_blocks
 
 __all__ = ["bfloat16_is_fast", "choose_device", "optimize"]
 

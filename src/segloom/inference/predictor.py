@@ -13,23 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segloom.config.evaluation import InferenceConfig
-from segloom.errors import ConfigError, DataError
+from segloom.errors import ConfigError
+from segloom.images.form import check_image
+from segloom.images.windows import FALLBACK_OVERLAP, WHOLE_LIMIT, fallback_window
 from segloom.inference.graph import InferenceGraph
 from segloom.inference.optimize import choose_device, optimize
 from segloom.inference.tiles import blend_windows
 from segloom.inference.tta import average_views
+from segloom.labels.palette import default_palette
+from segloom.labels.space import MODES, space_of
 from segloom.models.model import SegmentationModel
-from segloom.palette import default_palette
 from segloom.types import LabelSet
 
 __all__ = ["WHOLE_LIMIT", "Predictor"]
 
-WHOLE_LIMIT = 2**22
-"""Images of more pixels than this (2048 x 2048) are seen through a window, since the memory of a
-network grows with the image: about 0.4 GB per million pixels for a Unet with ResNet-18."""
-FALLBACK_WINDOW = 1024  # pixels, of an image that is too large to be seen whole
-FALLBACK_OVERLAP = 0.25
-BAND_BYTES = 2**30  # largest strip of scores that the fallback keeps
 GPU_WINDOWS = 4  # scored together on a GPU; on a CPU one by one is faster and smaller
 
 
@@ -63,7 +60,8 @@ class Predictor:
         whole_limit: int = WHOLE_LIMIT,
     ) -> None:
         # What the network was built for counts; a label set may have been made without it.
-        self.labels = replace(labels, is_multilabel=model.mode == "multilabel")
+        self.labels = replace(labels, is_multilabel=MODES[model.mode].overlaps)
+        self.space = space_of(self.labels)
         self.config = config or InferenceConfig()
         _check(self.config)
         self.whole_limit = whole_limit
@@ -71,6 +69,7 @@ class Predictor:
         self.num_classes = model.num_labels
         self.num_channels = model.input_channels
         self.takes_edges = model.edge_channels > 0
+        self.pixel_format = model.pixels
         if len(labels.classes) != self.num_classes:
             raise ConfigError(
                 f"the network has {self.num_classes} classes but the labels name "
@@ -89,7 +88,7 @@ class Predictor:
             CheckpointError: There is none, or it cannot be loaded.
             ConfigError: The device or the precision is not there.
         """
-        from segloom.models.checkpoint import from_pretrained, read_saved
+        from segloom.models.weights.checkpoint import from_pretrained, read_saved
 
         model = from_pretrained(path)
         labels = read_saved(path).labels or _numbered_labels(model.num_labels)
@@ -103,7 +102,7 @@ class Predictor:
         image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
         return np.dstack([image, sample["edge"].numpy()]) if self.takes_edges else image
 
-    def label_map(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def label_map(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """Name the class of every pixel.
 
         Args:
@@ -112,7 +111,7 @@ class Predictor:
 
         Returns:
             uint8 ``(H, W)``, class ids; of a network of mode multilabel the bits of
-            `segloom.label_bits`.
+            `segloom.labels.bits`.
 
         Raises:
             DataError: The image has another form.
@@ -124,7 +123,7 @@ class Predictor:
                     return self.graph.label(tensor)[0].numpy(force=True)
                 except torch.OutOfMemoryError:  # of a GPU; below it goes on in windows
                     pass
-            labels = np.empty(image.shape[:2], np.uint8)
+            labels = np.empty(image.shape[:2], self.space.label_type)
             for top, scores in self._score_rows(tensor):
                 rows = self._label(scores[None])[0].numpy(force=True)
                 labels[top : top + len(rows)] = rows
@@ -162,17 +161,7 @@ class Predictor:
 
     def _tensor(self, image: NDArray[np.uint8]) -> Tensor:
         """Bring ``(H, W, C)`` to the device as ``(1, C, H, W)``, channels last, without a copy."""
-        if image.ndim != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise DataError(
-                "an image is a uint8 array (height, width, channels); this one is "
-                f"{image.dtype} of shape {image.shape}."
-            )
-        if image.shape[2] != self.num_channels:
-            edges = ", the last of them an edge map" if self.takes_edges else ""
-            raise DataError(
-                f"the network takes {self.num_channels} channels{edges}; this image has "
-                f"{image.shape[2]}."
-            )
+        check_image(image, self.num_channels, takes_edges=self.takes_edges)
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]
 
@@ -181,13 +170,7 @@ class Predictor:
         height, width = image.shape[-2:]
         if self.config.window is not None or height * width <= self.whole_limit:
             return self.config.window
-        return self._fallback_window(width)
-
-    def _fallback_window(self, width: int) -> tuple[int, int]:
-        side = FALLBACK_WINDOW
-        while side > 256 and side * width * self.num_classes * 4 > BAND_BYTES:
-            side //= 2
-        return side, side
+        return fallback_window(width, self.num_classes)
 
     def _score_rows(self, image: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Yield a first row and float32 scores ``(K, rows, W)``, as `_score` gives them."""
@@ -196,7 +179,7 @@ class Predictor:
             try:
                 scores = self._score(image)[0]
             except torch.OutOfMemoryError:
-                window = self._fallback_window(image.shape[-1])
+                window = fallback_window(image.shape[-1], self.num_classes)
             else:
                 yield 0, scores
                 return

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from segloom.config.evaluation import InferenceConfig
-from segloom.data.cityscapes import CITYSCAPES, NUM_IMAGES, find_test_images
-from segloom.data.cityscapes_labels import LABEL_IDS
+from segloom.data.sets.cityscapes import CITYSCAPES, NUM_IMAGES, find_test_images
+from segloom.data.sets.cityscapes_labels import LABEL_IDS
 from segloom.errors import ConfigError, DataError, SegloomError
 from segloom.files import atomic_path, write_text
-from segloom.images import read_image
+from segloom.images.read import read_image
 from segloom.inference.predictor import Predictor
-from segloom.pictures import write_label_png
+from segloom.labels.pictures import write_label_png
 
 __all__ = ["submit_cityscapes"]
 
@@ -63,7 +63,7 @@ def submit_cityscapes(
         DataError: The images are not those of the test split.
         SegloomError: The results cannot be written.
     """
-    from segloom.models.checkpoint import read_saved
+    from segloom.models.weights.checkpoint import read_saved
 
     inference = inference or InferenceConfig()
     if out.suffix.lower() != ".zip":

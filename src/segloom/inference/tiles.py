@@ -1,74 +1,23 @@
 """Sliding-window inference whose windows blend into each other, in bounded memory.
 
-Every window is weighted with a Gaussian that falls off from its centre (F. Isensee et al.,
-"nnU-Net", Nature Methods 2021, sliding-window inference; the same standard deviation, an eighth of
-the window). Differences: the weights of the windows over a pixel sum to 1, so nothing is divided
-at the end; beyond three standard deviations, where a window has seen little of a pixel's
-surroundings, it counts only where no other window does; towards the border of the image, where
-nothing is left to see, it does not fall off; and rows are given out as soon as no
-later window touches them, so that memory grows with the window and the width of the image, not
-with its height.
-
-``average`` instead of ``smooth`` is the usual protocol, as in the code of SFNet (X. Li et al., ECCV
-2020): windows at a fixed step, the last one moved back to the border, and the plain mean of all
-that cover a pixel. Difference: every pixel is divided by the number of its own windows.
+Where windows lie and how their pixels count is in `segloom.images.windows`. Rows are given out as
+soon as no later window touches them, so that memory grows with the window and the width of the
+image, not with its height.
 
 Axes: B batch, C image channels, K classes, H W image size.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from segloom.config.evaluation import Blend
+from segloom.images.windows import window_starts, window_weights
+from segloom.types import Blend
 
-__all__ = ["blend_windows", "window_starts", "window_weights"]
-
-SIGMA = 1 / 8  # of the window; nnU-Net
-CUT = 3.0  # standard deviations
-TAIL = 1e-6  # weight beyond the cut, times the Gaussian
-
-
-def window_starts(size: int, window: int, overlap: float, blend: Blend = "smooth") -> list[int]:
-    """Place windows of one size along an axis, the first at 0, the last at the end.
-
-    Args:
-        size: Pixels of the axis.
-        window: Pixels of a window, at most ``size``.
-        overlap: Least share of a window that it has in common with the next, 0 <= overlap < 1.
-        blend: ``smooth`` spaces them evenly, ``average`` at a fixed step but for the last.
-    """
-    if blend == "average":
-        step = max(1, math.ceil(window * (1 - overlap)))
-        return [min(start, size - window) for start in range(0, size - window + step, step)]
-    step = max(1, int(window * (1 - overlap)))
-    gaps = -(-(size - window) // step)
-    return [round(index * (size - window) / max(gaps, 1)) for index in range(gaps + 1)]
-
-
-def window_weights(size: int, window: int, starts: list[int], blend: Blend = "smooth") -> Tensor:
-    """Weigh the pixels of every window along an axis.
-
-    Returns:
-        float32 ``(len(starts), window)``; over the windows that cover a pixel they sum to 1.
-    """
-    offset = (torch.arange(window, dtype=torch.float64) + 0.5) / window - 0.5
-    distance = (offset / SIGMA).expand(len(starts), window).clone()
-    distance[0].clamp_(min=0)  # the border of the image is no edge of a window: all is seen
-    distance[-1].clamp_(max=0)
-    if blend == "average":
-        distance.zero_()
-    gauss = torch.exp(-0.5 * distance.square())
-    gauss = torch.where(distance.abs() <= CUT, gauss, gauss * TAIL)
-    total = torch.zeros(size, dtype=torch.float64)
-    for start, weights in zip(starts, gauss, strict=True):
-        total[start : start + window] += weights
-    shares = [total[start : start + window] for start in starts]
-    return (gauss / torch.stack(shares)).float()
+__all__ = ["blend_windows"]
 
 
 def blend_windows(
@@ -98,8 +47,8 @@ def blend_windows(
     rows, columns = min(window[0], height), min(window[1], width)
     tops = window_starts(height, rows, overlap, blend)
     lefts = window_starts(width, columns, overlap, blend)
-    down = window_weights(height, rows, tops, blend).to(image.device)
-    across = window_weights(width, columns, lefts, blend).to(image.device)
+    down = torch.from_numpy(window_weights(height, rows, tops, blend)).to(image.device)
+    across = torch.from_numpy(window_weights(width, columns, lefts, blend)).to(image.device)
     band = torch.empty(0)
     for index, top in enumerate(tops):
         row = _score_row(image, score, top, lefts, (rows, columns), batch_size)

@@ -1,4 +1,4 @@
-"""Averaging a network's scores over zooms and mirror images of a picture.
+"""Averaging a network's scores over scales and mirror images of a picture.
 
 Axes: B batch, C image channels, K classes, H W image size.
 """
@@ -22,15 +22,15 @@ def average_views(
     flip: bool = False,
     activate: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Average the scores of zoomed and left-right mirrored views.
+    """Average the scores of resized and left-right mirrored views.
 
-    Logits are zoomed back, bilinearly, before they become anything else.
+    Logits are resized back, bilinearly, before they become anything else.
 
     Args:
         image: uint8 ``(B, C, H, W)``.
         logits: Turns such an image of any size into float ``(B, K, h, w)`` of its size.
-        scales: Zooms; 0.5 shows the network an image of half the height and width.
-        flip: Take the mirror image of every zoom as well.
+        scales: Of the image; 0.5 shows the network an image of half the height and width.
+        flip: Take the mirror image of every scale as well.
         activate: Turns float32 logits into what is averaged, such as probabilities; None leaves
             them as they are.
 

@@ -1,8 +1,8 @@
-"""Losses by name.
+"""Losses by name: ours below, others by `segloom.plugins`.
 
 Region losses are those of segmentation-models-pytorch (SMP); pixel losses are torch's, averaged so
 that the void rule holds. A builder that takes ``mode`` also builds the form for classes that
-overlap; the other losses need classes of which each pixel has one.
+overlap; the other losses need classes of which each pixel has one. A plug-in names a builder.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from segloom.losses.cross_entropy import (
 )
 from segloom.losses.multilabel import MultilabelCrossEntropy, MultilabelFocal, PerClass
 from segloom.losses.void import SkipEmpty, VoidRule
+from segloom.plugins import find_plugin, plugin_places
 from segloom.types import IGNORE_INDEX, Mode
 
 __all__ = ["LOSSES", "build_loss", "list_losses"]
@@ -110,8 +111,8 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 
 
 def list_losses() -> list[str]:
-    """Name every loss."""
-    return list(LOSSES)
+    """Name every loss, those of other installed packages too."""
+    return [*LOSSES, *sorted(plugin_places("losses").keys() - LOSSES.keys())]
 
 
 def build_loss(name: str, *, mode: Mode = "multiclass", **options: Any) -> nn.Module:
@@ -119,7 +120,7 @@ def build_loss(name: str, *, mode: Mode = "multiclass", **options: Any) -> nn.Mo
 
     Args:
         name: As in `list_losses`.
-        mode: ``multilabel`` for a sigmoid per class and targets of bits (`segloom.label_bits`).
+        mode: ``multilabel`` for a sigmoid per class and targets of bits (`segloom.labels.bits`).
         **options: Those of the loss, for example ``gamma=3`` for focal.
 
     Raises:
@@ -134,8 +135,6 @@ def build_term(
     name: str, class_weights: Sequence[float] | None, options: dict[str, Any], mode: Mode
 ) -> nn.Module:
     """Build a loss that expects masked logits; class weights go to those that take them."""
-    if name not in LOSSES:
-        raise UnknownNameError("loss", name, LOSSES)
     parameters = _parameters(name)
     known = parameters - {"mode"}
     for option in options:
@@ -146,13 +145,22 @@ def build_term(
     if "mode" in parameters:
         options = {**options, "mode": mode}
     elif mode == "multilabel":
-        fitting = ", ".join(name for name in LOSSES if "mode" in _parameters(name))
+        fitting = ", ".join(name for name in list_losses() if "mode" in _parameters(name))
         raise ConfigError(
             f"loss {name} needs classes that exclude each other, but the mode is multilabel; take "
             f"one of {fitting} in loss.terms."
         )
-    return LOSSES[name](**options)
+    return _builder(name)(**options)
 
 
 def _parameters(name: str) -> set[str]:
-    return set(inspect.signature(LOSSES[name]).parameters)
+    return set(inspect.signature(_builder(name)).parameters)
+
+
+def _builder(name: str) -> Callable[..., nn.Module]:
+    if name in LOSSES:
+        return LOSSES[name]
+    build: Callable[..., nn.Module] | None = find_plugin("losses", name)
+    if build is not None:
+        return build
+    raise UnknownNameError("loss", name, list_losses())

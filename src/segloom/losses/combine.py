@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from segloom.config.model import parse_enhancement
 from segloom.config.training import LossConfig
 from segloom.errors import ConfigError, UnknownNameError
-from segloom.losses.catalogue import LOSSES, build_term
+from segloom.losses.catalogue import build_term, list_losses
 from segloom.losses.void import mask_void
 from segloom.types import Mode
 
@@ -71,6 +71,7 @@ def build_losses(
     """
     weights = dict(auxiliary or {})
     losses: dict[str, nn.Module] = {}
+    known = list_losses()
     for term, weight in config.terms.items():
         name, options = parse_enhancement(term)
         if name in losses:
@@ -78,13 +79,13 @@ def build_losses(
         if name in weights and not options:
             weights[name] = weight
             continue
-        if name in known_enhancements and name not in LOSSES:
+        if name in known_enhancements and name not in known:
             raise ConfigError(
                 f"loss.terms weighs {name}, which is not attached; add --model.enhancements "
                 f"{name}, or leave it out of loss.terms."
             )
-        if name not in LOSSES:
-            raise UnknownNameError("loss", name, [*LOSSES, *weights])
+        if name not in known:
+            raise UnknownNameError("loss", name, [*known, *weights])
         if name == "cross_entropy":
             options = {"label_smoothing": config.label_smoothing, **options}
         losses[name] = build_term(name, class_weights, options, mode)

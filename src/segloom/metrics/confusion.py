@@ -12,15 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchmetrics import Metric
 
-from segloom.errors import ConfigError, DataError
+from segloom.errors import DataError
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["ConfusionMatrix", "check_labels", "count_confusion", "histogram", "to_uint8"]
+__all__ = ["check_labels", "count_confusion", "histogram"]
 
 # cv2.calcHist returns float32, which holds every integer up to here.
 _EXACT_PIXELS = 1 << 24
@@ -109,58 +106,3 @@ def histogram(
         found = cv2.calcHist([flat[:, part]], [0], under, [bins], [0, bins])
         counts += found.ravel().astype(np.int64)
     return counts
-
-
-class ConfusionMatrix(Metric):
-    """The data-set confusion matrix as a torchmetrics metric; it adds over DDP processes.
-
-    Args:
-        num_classes: K, 1 to 255.
-
-    Raises:
-        ConfigError: ``num_classes`` is out of range.
-    """
-
-    full_state_update = False
-    higher_is_better = None
-    is_differentiable = False
-    matrix: Tensor
-
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not 1 <= num_classes <= IGNORE_INDEX:
-            raise ConfigError(f"a confusion matrix has 1 to 255 classes, not {num_classes}.")
-        self.num_classes = num_classes
-        empty = torch.zeros((num_classes, num_classes), dtype=torch.int64)
-        self.add_state("matrix", default=empty, dist_reduce_fx="sum")
-
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: Integers ``(B, H, W)`` (any shape), class ids; uint8 is the fast way.
-            target: Integers of the same shape, class ids and 255 for void.
-
-        Raises:
-            DataError: As `check_labels`, or a value outside 0 to 255.
-        """
-        counts = count_confusion(to_uint8(prediction), to_uint8(target), self.num_classes)
-        self.matrix += torch.from_numpy(counts).to(self.matrix.device)
-
-    def compute(self) -> Tensor:
-        """Return int64 ``(K, K)``; rows are the truth, columns the prediction."""
-        return self.matrix
-
-
-def to_uint8(labels: Tensor) -> NDArray[np.uint8]:
-    """View a tensor of labels as a uint8 array; a CPU uint8 tensor is not copied."""
-    if labels.dtype != torch.uint8:
-        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-            raise DataError(f"label maps are integers; got {labels.dtype} (take the argmax first).")
-        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) <= IGNORE_INDEX:
-            raise DataError(
-                f"labels lie in 0 to 255; got {int(labels.min())} to {int(labels.max())}."
-            )
-        labels = labels.to(torch.uint8)
-    array: NDArray[np.uint8] = labels.detach().cpu().numpy()
-    return array

@@ -3,7 +3,7 @@
 A pixel of K classes is K answers. Per class they are counted in a 2 x 2 table, rows truth, columns
 prediction, no before yes: TN, FP, FN, TP. IoU, Dice, precision and recall of a class follow from
 its table as from a confusion matrix, and means are over classes. Label maps are those of
-`segloom.label_bits`.
+`segloom.labels.bits`.
 
 Axes: B batch, H height, W width, K classes, S size buckets, T tolerances, ``...`` leading axes.
 """
@@ -14,22 +14,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
-from torchmetrics import Metric
 
-from segloom.label_bits import check_number, class_map
+from segloom.errors import DataError
+from segloom.labels.bits import class_map, label_type, stray_bits
 from segloom.metrics.boundary import count_boundary
-from segloom.metrics.confusion import check_labels, count_confusion, to_uint8
+from segloom.metrics.confusion import check_labels, count_confusion
 from segloom.metrics.davis_boundary import davis_boundary_counts
 from segloom.metrics.scores import Scores, mean_present, ratio
 from segloom.metrics.size_buckets import count_sizes
+from segloom.types import IGNORE_INDEX
 
 __all__ = [
     "MULTILABEL_NAMES",
     "MULTILABEL_POLICY",
-    "MultilabelTables",
     "count_tables",
     "multilabel_boundary",
     "multilabel_scores",
@@ -48,7 +46,9 @@ MULTILABEL_POLICY = (
 MULTILABEL_NAMES = ("mIoU", "aAcc", "mAcc", "mDice")
 """The scores of all tables, in the order in which they are shown."""
 
-Labels = NDArray[np.uint8]
+Labels = NDArray[Any]
+"""Bits, of `segloom.labels.bits.label_type`."""
+Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 
 
@@ -56,9 +56,9 @@ def count_tables(prediction: Labels, truth: Labels, num_classes: int) -> Integer
     """Count the answers for every class.
 
     Args:
-        prediction: uint8, any shape, bits; anything where the truth is void.
-        truth: uint8, the same shape, bits and 255 for void, which is not counted.
-        num_classes: K, 1 to 7.
+        prediction: Any shape, bits; anything where the truth is void.
+        truth: The same shape and dtype, bits and 255 for void, which is not counted.
+        num_classes: K, 1 to 55.
 
     Returns:
         int64 ``(K, 2, 2)``: class, truth, prediction.
@@ -96,12 +96,39 @@ def multilabel_davis(
 
 
 def _per_class(
-    prediction: Labels, truth: Labels, num_classes: int, count: Callable[[Labels, Labels], Integers]
+    prediction: Labels, truth: Labels, num_classes: int, count: Callable[[Bytes, Bytes], Integers]
 ) -> Integers:
     """Stack what a function counts in the binary maps of every class."""
-    prediction = check_labels(prediction, truth, 2**num_classes)
-    maps = ((class_map(prediction, k), class_map(truth, k)) for k in range(num_classes))
+    prediction = _check_bits(prediction, truth, num_classes)
+    maps = [
+        (class_map(prediction, k, num_classes), class_map(truth, k, num_classes))
+        for k in range(num_classes)
+    ]
     return np.stack([count(*pair) for pair in maps])
+
+
+def _check_bits(prediction: Labels, truth: Labels, num_classes: int) -> Labels:
+    """Do for bits what `check_labels` does for class ids, which those of a byte are to it."""
+    wanted = label_type(num_classes)
+    if wanted == "uint8":
+        return check_labels(prediction, truth, 2**num_classes)
+    if prediction.shape != truth.shape:
+        raise DataError(
+            f"prediction and truth must have one shape; got {prediction.shape} and {truth.shape}."
+        )
+    if not prediction.dtype == truth.dtype == wanted:
+        raise DataError(
+            f"label maps of {num_classes} classes that may overlap are {wanted}; got "
+            f"{prediction.dtype} and {truth.dtype}."
+        )
+    known = truth != IGNORE_INDEX
+    for name, labels in (("truth", truth), ("prediction", prediction)):
+        if (stray := stray_bits(labels, num_classes) & known).any():
+            raise DataError(
+                f"the {name} holds the label {labels[stray][0]}, which is no set of "
+                f"{num_classes} classes that may overlap."
+            )
+    return np.where(known, prediction, prediction.dtype.type(0))
 
 
 def multilabel_scores(tables: ArrayLike) -> Scores:
@@ -124,39 +151,3 @@ def multilabel_scores(tables: ArrayLike) -> Scores:
         Dice=dice,
         pixels=ratio(truth, everything),
     )
-
-
-class MultilabelTables(Metric):
-    """The data-set tables as a torchmetrics metric; they add over DDP processes.
-
-    Args:
-        num_classes: K, 1 to 7.
-
-    Raises:
-        ConfigError: ``num_classes`` is out of range.
-    """
-
-    full_state_update = False
-    higher_is_better = None
-    is_differentiable = False
-    tables: Tensor
-
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        check_number(num_classes)
-        self.num_classes = num_classes
-        empty = torch.zeros((num_classes, 2, 2), dtype=torch.int64)
-        self.add_state("tables", default=empty, dist_reduce_fx="sum")
-
-    def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add a batch: integers ``(B, H, W)``, bits, and 255 for void in the target.
-
-        Raises:
-            DataError: A bit of no class, or a value outside 0 to 255.
-        """
-        counts = count_tables(to_uint8(prediction), to_uint8(target), self.num_classes)
-        self.tables += torch.from_numpy(counts).to(self.tables.device)
-
-    def compute(self) -> Tensor:
-        """Return int64 ``(K, 2, 2)``: class, truth, prediction."""
-        return self.tables

@@ -5,8 +5,9 @@ Importing this package does not import torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segloom.lazy import lazy_names
 
 if TYPE_CHECKING:
     from segloom.models.architectures import (
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
         list_encoders,
     )
     from segloom.models.build import build_model, create_model
-    from segloom.models.checkpoint import (
+    from segloom.models.model import SegmentationModel
+    from segloom.models.weights.checkpoint import (
         from_pretrained,
         load_weights,
         push_to_hub,
         save_pretrained,
     )
-    from segloom.models.model import SegmentationModel
 
 __all__ = [
     "ARCHITECTURES",
@@ -44,16 +45,12 @@ _HOMES = {
     "SegmentationModel": "segloom.models.model",
     "build_model": "segloom.models.build",
     "create_model": "segloom.models.build",
-    "from_pretrained": "segloom.models.checkpoint",
+    "from_pretrained": "segloom.models.weights.checkpoint",
     "list_architectures": "segloom.models.architectures",
     "list_encoders": "segloom.models.architectures",
-    "load_weights": "segloom.models.checkpoint",
-    "push_to_hub": "segloom.models.checkpoint",
-    "save_pretrained": "segloom.models.checkpoint",
+    "load_weights": "segloom.models.weights.checkpoint",
+    "push_to_hub": "segloom.models.weights.checkpoint",
+    "save_pretrained": "segloom.models.weights.checkpoint",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

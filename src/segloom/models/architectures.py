@@ -1,7 +1,9 @@
 """Architectures by name, and what is known of each before anything is built.
 
 Most networks are those of segmentation-models-pytorch (SMP) 0.6, under SMP's class names; ours name
-the function that builds them. Upper or lower case, hyphens and underscores do not matter.
+the function that builds them; those of other packages come by `segloom.plugins`, which name an
+`Architecture`. Upper or lower case, hyphens and
+underscores do not matter.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import (
 from pydantic import TypeAdapter, ValidationError
 
 from segloom.errors import ConfigError, UnknownNameError
+from segloom.plugins import find_plugin, plugin_places
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,10 +60,10 @@ class Architecture:
     """Least rows and columns of the deepest map; smaller images are padded to give it."""
     grid_multiple: int = 1
     """Rows and columns of the deepest map must divide by this."""
+    needs_half: bool = False
+    """The decoder needs a map at half the size of the image, which transformers do not have."""
     takes_output_stride: bool = True
     """False: the decoder doubles every map, which a dilated encoder's repeated strides defeat."""
-    trains_on_one_sample: bool = True
-    """False: a pooled 1x1 map passes a batch norm, which needs two samples in training."""
     paper: str = ""
     """Where the architecture was published."""
 
@@ -101,61 +104,64 @@ ARCHITECTURES = {
             "linknetpaper",
             "LinkNetPaper",
             builder="segloom.models.networks.linknet:build_linknet",
+            needs_half=True,
             paper="Chaurasia and Culurciello, VCIP 2017, figures 1 and 2",
         ),
         Architecture("fpn", "FPN", takes_output_stride=False, paper="Kirillov et al., CVPR 2019"),
-        Architecture(
-            "pspnet", "PSPNet", trains_on_one_sample=False, paper="Zhao et al., CVPR 2017"
-        ),
-        Architecture(
-            "pan", "PAN", minimum_grid=8, trains_on_one_sample=False, paper="Li et al., BMVC 2018"
-        ),
-        Architecture(
-            "deeplabv3", "DeepLabV3", trains_on_one_sample=False, paper="Chen et al., 2017"
-        ),
+        Architecture("pspnet", "PSPNet", paper="Zhao et al., CVPR 2017"),
+        Architecture("pan", "PAN", minimum_grid=8, paper="Li et al., BMVC 2018"),
+        Architecture("deeplabv3", "DeepLabV3", paper="Chen et al., 2017"),
         Architecture(
             "deeplabv3plus",
             "DeepLabV3Plus",
-            trains_on_one_sample=False,
             paper="Chen et al., ECCV 2018",
         ),
-        Architecture(
-            "upernet", "UPerNet", trains_on_one_sample=False, paper="Xiao et al., ECCV 2018"
-        ),
+        Architecture("upernet", "UPerNet", paper="Xiao et al., ECCV 2018"),
         Architecture("segformer", "Segformer", paper="Xie et al., NeurIPS 2021"),
         Architecture("dpt", "DPT", grid_multiple=2, paper="Ranftl et al., ICCV 2021"),
         Architecture(
             "sfnet",
             "SFNet",
             builder="segloom.models.networks.sfnet:sfnet",
-            trains_on_one_sample=False,
             paper="Li et al., ECCV 2020",
         ),
         Architecture(
             "sfnetlite",
             "SFNetLite",
             builder="segloom.models.networks.sfnet:sfnet_lite",
-            trains_on_one_sample=False,
             paper="Li et al., IJCV 2024",
         ),
         Architecture(
             "fenet",
             "FENet",
             builder="segloom.models.networks.fenet:fenet",
-            trains_on_one_sample=False,
             paper="Liu et al., ChinaMM 2022",
         ),
         Architecture(
             "dlse",
             "DLSE",
             builder="segloom.models.networks.dlse:build",
-            trains_on_one_sample=False,
             paper="Chen et al., 2017, and Hu et al., CVPR 2018",
+        ),
+        Architecture(
+            "linear",
+            "Linear",
+            builder="segloom.models.networks.linear:build_linear",
+            paper="Oquab et al., TMLR 2024",
+        ),
+        Architecture(
+            "eomt",
+            "EoMT",
+            builder="segloom.models.networks.eomt:build_eomt",
+            paper="Kerssies et al., CVPR 2025",
         ),
     )
 }
 
-ENCODER_OPTIONS = ("dynamic_img_size", "drop_path_rate", "drop_rate", "img_size", "output_stride")
+TIMM_OPTIONS = ("dynamic_img_size", "drop_path_rate", "drop_rate", "img_size")
+"""Arguments of timm's classes that SMP's architectures hand on to the encoder."""
+
+ENCODER_OPTIONS = (*TIMM_OPTIONS, "output_stride")
 """Arguments that SMP's architectures hand on to the encoder."""
 
 OWNED_ARGUMENTS = ("self", "encoder_name", "encoder_weights", "in_channels", "classes", "kwargs")
@@ -167,10 +173,18 @@ def find_architecture(name: str) -> Architecture:
     Raises:
         UnknownNameError: There is none of this name.
     """
-    key = name.lower().replace("-", "").replace("_", "").replace("+", "plus")
-    if key not in ARCHITECTURES:
-        raise UnknownNameError("architecture", name, ARCHITECTURES)
-    return ARCHITECTURES[key]
+    key = _key(name)
+    if key in ARCHITECTURES:
+        return ARCHITECTURES[key]
+    for plugin in plugin_places("architectures"):
+        if _key(plugin) == key:
+            found: Architecture = find_plugin("architectures", plugin)
+            return found
+    raise UnknownNameError("architecture", name, list_architectures())
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace("+", "plus")
 
 
 def find_encoder(name: str) -> str:
@@ -193,8 +207,9 @@ def find_encoder(name: str) -> str:
 
 
 def list_architectures() -> list[str]:
-    """Name every architecture."""
-    return list(ARCHITECTURES)
+    """Name every architecture, those of other installed packages too."""
+    others = plugin_places("architectures").keys() - ARCHITECTURES.keys()
+    return [*ARCHITECTURES, *sorted(others)]
 
 
 def list_encoders(pattern: str = "*") -> list[str]:
@@ -232,10 +247,8 @@ def build_network(
     if architecture.builder:  # SMP takes more than its annotations say, and checks by itself
         _check_values(architecture, options, get_type_hints(build, include_extras=True))
     try:
-        network = build(
-            encoder_name=encoder_name, in_channels=in_channels, classes=classes, **options
-        )
-    except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        network = _build(architecture, build, encoder_name, in_channels, classes, options)
+    except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{architecture.name} cannot be built with encoder {encoder_name} and options "
             f"{options}: {str(error).splitlines()[0]} Try another encoder, for example "
@@ -248,6 +261,30 @@ def build_network(
             "would dilate; leave it out, or give encoder_depth 5 as well."
         )
     return Network(network.encoder, network.decoder, network.segmentation_head)
+
+
+def _build(
+    architecture: Architecture,
+    build: Callable[..., Any],
+    encoder_name: str,
+    in_channels: int,
+    classes: int,
+    options: dict[str, Any],
+) -> Any:
+    """Call the builder, with an encoder of ours where SMP's fits no decoder or one size alone."""
+    from segloom.models.encoders.substitute import adapt_dpt, needs_substitute, substituted
+
+    sizes: dict[str, Any] = {"in_channels": in_channels, "classes": classes}
+    if architecture.name in ("linear", "eomt") or not needs_substitute(encoder_name):
+        return build(encoder_name=encoder_name, **sizes, **options)
+    if architecture.name == "dpt":
+        return adapt_dpt(build, encoder_name, **sizes, **options)
+    own = {name: options[name] for name in TIMM_OPTIONS if name in options}
+    rest = {name: value for name, value in options.items() if name not in own}
+    with substituted(
+        encoder_name, in_channels=in_channels, has_half=architecture.needs_half, arguments=own
+    ) as alias:
+        return build(encoder_name=alias, **sizes, **rest)
 
 
 def _check_options(architecture: Architecture, options: dict[str, Any], known: set[str]) -> None:

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import lcm
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import nn
 
-from segloom.config.model import ModelConfig, parse_enhancement
-from segloom.enhancements import enhancement_config, known_enhancements
+from segloom.config.model import ModelConfig
 from segloom.enhancements.base import Enhancement, EnhancementConfig
-from segloom.errors import ConfigError, UnknownNameError
-from segloom.label_bits import check_number
+from segloom.errors import ConfigError
+from segloom.labels.space import (
+    MODES,
+    Exclusive,
+    LabelSpace,
+    OneLogit,
+    Overlapping,
+    network_space,
+)
 from segloom.models.architectures import (
+    Architecture,
     Network,
     build_network,
     find_architecture,
     find_encoder,
 )
+from segloom.models.enhancement_names import (
+    AS_MODULE,
+    EnhancementLike,
+    base_name,
+    name_enhancements,
+)
 from segloom.models.model import SegmentationModel
-from segloom.models.pretrained import load_encoder_weights
-from segloom.models.surgery import freeze_unused, widen_first_convolution
+from segloom.models.surgery import freeze_unused, freeze_unused_branches, widen_first_convolution
+from segloom.models.weights.licence import require_permissive
+from segloom.models.weights.pretrained import Normalization, load_encoder_weights
 from segloom.types import IGNORE_INDEX, FeatureSpec, Mode, ModelShape
 
-__all__ = ["build_model", "create_model"]
-
-AS_MODULE = "given as a module"
-"""Stands in a saved spec for options that are not known."""
-
-EnhancementLike = str | Mapping[str, Mapping[str, Any]] | EnhancementConfig | Enhancement
+__all__ = ["build_model", "create_model", "settle_channels"]
 
 
 def create_model(
@@ -69,14 +78,10 @@ def create_model(
         ConfigError: The parts do not fit each other.
         CheckpointError: The encoder weights cannot be loaded.
     """
-    if type(classes) is not int or not 1 <= classes <= IGNORE_INDEX:
-        raise ConfigError(f"classes must be 1 to {IGNORE_INDEX}; got {classes!r}.")
-    settled = _mode(mode, classes)
-    if type(in_channels) is not int or in_channels < 1:
-        raise ConfigError(f"in_channels must be 1 or more; got {in_channels!r}.")
+    space = _check_channels(classes, in_channels, mode)
     kind = find_architecture(architecture)
     encoder_name = find_encoder(encoder_name)
-    parts = _named(enhancements)
+    parts = name_enhancements(enhancements)
     network = build_network(
         kind,
         encoder_name=encoder_name,
@@ -84,80 +89,124 @@ def create_model(
         classes=classes,
         options=options,
     )
-    encoder, decoder = network.encoder, network.decoder
-    normalization = load_encoder_weights(encoder, encoder_name, encoder_weights, in_channels)
+    normalization = load_encoder_weights(
+        network.encoder, encoder_name, encoder_weights, in_channels
+    )
+    adopt: Any = getattr(network.decoder, "adopt", None)
+    if adopt is not None:  # takes over the encoder's last blocks, with their weights
+        adopt(network.encoder)
+    maps = _count_maps(parts)
+    _fit_encoder(network, kind, in_channels, maps)
+    shape = _shape(network, in_channels, classes, maps.extra)
+    built = {name: _build_part(name, part, shape) for name, part in parts.items()}
+    if space.overlaps:
+        _check_overlap(kind, network, built)
+    spec = {
+        "architecture": kind.name,
+        "encoder_name": encoder_name,
+        "in_channels": in_channels,
+        "classes": classes,
+        "mode": space.mode,
+        "enhancements": _saved(parts),
+        **options,
+    }
+    return _assemble(network, kind, (parts, built), shape, normalization, spec, maps.edge)
+
+
+def _check_channels(classes: int, in_channels: int, mode: str) -> LabelSpace:
+    """Check the numbers of channels and settle what those of the network mean."""
+    if type(classes) is not int or not 1 <= classes <= IGNORE_INDEX:
+        raise ConfigError(f"classes must be 1 to {IGNORE_INDEX}; got {classes!r}.")
+    space = network_space(mode, classes)
+    if type(in_channels) is not int or in_channels < 1:
+        raise ConfigError(f"in_channels must be 1 or more; got {in_channels!r}.")
+    return space
+
+
+class _Maps(NamedTuple):
+    """Channels that enhancements add."""
+
+    extra: int
+    """To what the encoder gets."""
+    edge: int
+    """To the image, from a file."""
+
+
+def _count_maps(parts: Mapping[str, EnhancementConfig | Enhancement]) -> _Maps:
     configs = [part for part in parts.values() if isinstance(part, EnhancementConfig)]
-    extra_channels = sum(part.extra_input_channels for part in configs)
     edge_channels = sum(part.edge_channels for part in configs)
     if edge_channels > 1:
         raise ConfigError("an image has one edge map; attach hed:source=file once.")
-    joined, maps = getattr(decoder, "edge_channels", 0), max(in_channels - 3, 0) + extra_channels
-    if joined > maps:
+    return _Maps(sum(part.extra_input_channels for part in configs), edge_channels)
+
+
+def _fit_encoder(network: Network, kind: Architecture, in_channels: int, maps: _Maps) -> None:
+    """Check the decoder's edge maps and let the encoder take the channels that are added."""
+    if maps.extra and _freezes_encoder(network):
         raise ConfigError(
-            f"{kind.name}: edge_channels must be {maps} or less, not {joined}: edge maps are the "
-            "channels of the image beyond three and those that enhancements add."
+            f"{kind.name} freezes the encoder, which would never look at the channels that an "
+            "enhancement adds; set freeze=false in model.options, or leave the enhancement out."
         )
-    widen_first_convolution(encoder, extra_channels)
-    freeze_unused(encoder, in_channels + extra_channels)
-    shape = _shape(network, in_channels, classes, extra_channels)
-    step = getattr(encoder, "input_multiple", _output_stride(encoder))
-    built = {name: _build_part(name, part, shape) for name, part in parts.items()}
-    if settled == "multilabel":
-        _check_overlap(built)
+    wanted = getattr(network.decoder, "edge_channels", 0)
+    present = max(in_channels - 3, 0) + maps.extra
+    if wanted > present:
+        raise ConfigError(
+            f"{kind.name}: edge_channels must be {present} or less, not {wanted}: edge maps are "
+            "the channels of the image beyond three and those that enhancements add."
+        )
+    widen_first_convolution(network.encoder, maps.extra)
+    freeze_unused(network.encoder, in_channels + maps.extra)
+
+
+def _freezes_encoder(network: Network) -> bool:
+    return bool(getattr(network.decoder, "freezes_encoder", False))
+
+
+def _saved(parts: Mapping[str, EnhancementConfig | Enhancement]) -> list[dict[str, Any]]:
+    """Give what a saved network says of its enhancements."""
+    return [
+        {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
+        for name, part in parts.items()
+    ]
+
+
+def _assemble(
+    network: Network,
+    kind: Architecture,
+    parts: tuple[Mapping[str, EnhancementConfig | Enhancement], Mapping[str, Enhancement]],
+    shape: ModelShape,
+    normalization: Normalization,
+    spec: dict[str, Any],
+    edge_channels: int,
+) -> SegmentationModel:
+    """Put network and enhancements, as asked for and as built, into one model."""
+    asked, built = parts
+    step = getattr(network.encoder, "input_multiple", _output_stride(network.encoder))
+    multiples = (part.input_multiple for part in built.values())
     model = SegmentationModel(
-        encoder,
-        decoder,
+        network.encoder,
+        network.decoder,
         network.segmentation_head,
         built,
         shape=shape,
-        multiple=lcm(
-            step * kind.grid_multiple,
-            *(part.input_multiple for part in built.values()),
-        ),
+        multiple=lcm(step * kind.grid_multiple, *multiples),
         minimum_size=step * kind.minimum_grid if kind.minimum_grid > 1 else 1,
         mean=normalization.mean,
         std=normalization.std,
-        spec={
-            "architecture": kind.name,
-            "encoder_name": encoder_name,
-            "in_channels": in_channels,
-            "classes": classes,
-            "mode": settled,
-            "enhancements": [
-                {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
-                for name, part in parts.items()
-            ],
-            **options,
-        },
+        spec=spec,
         loss_weights={
             name: part.loss_weight if isinstance(part, EnhancementConfig) else 1.0
-            for name, part in parts.items()
-        },
+            for name, part in asked.items()
+        }
+        | ({kind.name: 1.0} if hasattr(network.decoder, "loss") else {}),
         edge_channels=edge_channels,
     )
     for part in built.values():
         part.rewire(model)
+    freeze_unused_branches(model)
+    if _freezes_encoder(network):
+        model.freeze_encoder()
     return model
-
-
-def _mode(mode: str, classes: int) -> Mode:
-    """Settle the mode and check that the channels fit it."""
-    if mode == "multilabel":
-        check_number(classes)
-        return "multilabel"
-    if mode not in ("auto", "binary", "multiclass"):
-        raise UnknownNameError("mode", mode, ("auto", "binary", "multiclass", "multilabel"))
-    if mode == "binary" and classes != 1:
-        raise ConfigError(
-            f"mode binary is one logit for two classes, but classes is {classes}; set classes=1, "
-            "or take mode multiclass."
-        )
-    if mode == "multiclass" and classes == 1:
-        raise ConfigError(
-            "mode multiclass needs a channel per class, two at least, but classes is 1; take mode "
-            "binary for one logit."
-        )
-    return "binary" if classes == 1 else "multiclass"
 
 
 def _build_part(name: str, part: EnhancementConfig | Enhancement, shape: ModelShape) -> Enhancement:
@@ -167,16 +216,21 @@ def _build_part(name: str, part: EnhancementConfig | Enhancement, shape: ModelSh
     try:
         return part.build(shape)
     except ConfigError as error:
-        if str(error).startswith(_base_name(name)):
+        if str(error).startswith(base_name(name)):
             raise
         raise ConfigError(f"{name}: {error}") from error
 
 
-def _check_overlap(parts: Mapping[str, Enhancement]) -> None:
-    """Refuse enhancements that learn from class ids or weigh classes against each other."""
+def _check_overlap(kind: Architecture, network: Network, parts: Mapping[str, Enhancement]) -> None:
+    """Refuse what learns from class ids or weighs classes against each other."""
+    if hasattr(network.decoder, "loss"):
+        raise ConfigError(
+            f"{kind.name} gives each pixel one class, but the mode is multilabel; take another "
+            "architecture, for example linear or unet."
+        )
     for name, part in parts.items():
-        kind = type(part)
-        if kind.loss is not Enhancement.loss or kind.correct is not Enhancement.correct:
+        method = type(part)
+        if method.loss is not Enhancement.loss or method.correct is not Enhancement.correct:
             raise ConfigError(
                 f"enhancement {name} needs classes that exclude each other, but the mode is "
                 "multilabel; leave it out."
@@ -198,110 +252,82 @@ def build_model(
 
     Raises:
         ConfigError: The configuration asks for another mode or number of classes than the data
-            has, or for enhancements that do not fit.
+            has, for enhancements that do not fit, or for permissive weights where others are named.
     """
-    if is_multilabel and config.mode not in ("auto", "multilabel"):
-        raise ConfigError(
-            f"model.mode is {config.mode}, but the data has classes that overlap "
-            "(data.mask_format multilabel); set model.mode: multilabel."
-        )
-    if config.mode == "multilabel" and not is_multilabel:
-        raise ConfigError(
-            "model.mode is multilabel, but the data's label maps hold one class per pixel; give "
-            "each class a folder of masks and set data.mask_format: multilabel."
-        )
-    if config.mode == "binary" and (classes != 2 or config.classes not in (None, 1)):
-        found = f"model.classes is {config.classes}" if classes == 2 else f"the data has {classes}"
-        raise ConfigError(
-            f"model.mode binary is one logit for two classes, but {found}; leave one of them out."
-        )
-    if config.mode == "multiclass" and config.classes == 1:
-        raise ConfigError(
-            "model.mode is multiclass but model.classes is 1, a single logit; leave one of them "
-            "out."
-        )
-    is_one_logit = (
-        not is_multilabel and classes == 2 and (config.classes == 1 or config.mode == "binary")
-    )
-    if config.classes is not None and config.classes != classes and not is_one_logit:
-        raise ConfigError(
-            f"model.classes is {config.classes} but the data has {classes} classes; "
-            "leave model.classes out to take the data's."
-        )
+    data = (Overlapping if is_multilabel else Exclusive)(classes)
+    space = settle_channels(config, data)
+    if config.license == "permissive":
+        require_permissive(find_encoder(config.encoder_name), config.encoder_weights)
     model = create_model(
         config.architecture,
         encoder_name=config.encoder_name,
         encoder_weights=config.encoder_weights,
         in_channels=config.in_channels,
-        classes=1 if is_one_logit else classes,
-        mode="multilabel" if is_multilabel else "auto",
+        classes=space.num_channels,
+        mode=space.mode if space.overlaps else "auto",
         enhancements=config.enhancements,
         **config.options,
     )
+    if space.num_channels < space.num_classes:
+        _check_one_logit(model)
+    return model
+
+
+def settle_channels(config: ModelConfig, data: LabelSpace) -> LabelSpace:
+    """Settle what a network's channels mean, from a configuration and the data's classes.
+
+    Args:
+        config: The section ``model``.
+        data: What the values of the data's label maps mean.
+
+    Raises:
+        ConfigError: The configuration asks for another mode or number of classes than the data
+            has.
+    """
+    wanted, classes = MODES.get(config.mode), data.num_classes  # None settles auto
+    if wanted and wanted.overlaps != data.overlaps:
+        raise ConfigError(_other_mode(config.mode, data))
+    if wanted is OneLogit and (classes != 2 or config.classes not in (None, 1)):
+        found = f"model.classes is {config.classes}" if classes == 2 else f"the data has {classes}"
+        raise ConfigError(
+            f"model.mode binary is one logit for two classes, but {found}; leave one of them out."
+        )
+    if wanted is Exclusive and config.classes == 1:
+        raise ConfigError(
+            "model.mode is multiclass but model.classes is 1, a single logit; leave one of them "
+            "out."
+        )
+    if wanted is OneLogit or (config.classes == 1 and classes == 2 and not data.overlaps):
+        return OneLogit(classes)
+    if config.classes not in (None, classes):
+        raise ConfigError(
+            f"model.classes is {config.classes} but the data has {classes} classes; "
+            "leave model.classes out to take the data's."
+        )
+    return data
+
+
+def _other_mode(mode: str, data: LabelSpace) -> str:
+    if data.overlaps:
+        return (
+            f"model.mode is {mode}, but the data has classes that overlap "
+            "(data.mask_format multilabel); set model.mode: multilabel."
+        )
+    return (
+        f"model.mode is {mode}, but the data's label maps hold one class per pixel; give "
+        "each class a folder of masks and set data.mask_format: multilabel."
+    )
+
+
+def _check_one_logit(model: SegmentationModel) -> None:
+    """Refuse enhancements that correct the logits class by class."""
     for name, part in model.enhancements.items():
         kind = type(part)
-        corrects = issubclass(kind, Enhancement) and kind.correct is not Enhancement.correct
-        if is_one_logit and corrects:
+        if issubclass(kind, Enhancement) and kind.correct is not Enhancement.correct:
             raise ConfigError(
                 f"enhancement {name} needs a channel per class, but the network has a single logit "
                 "for two classes (model.classes 1 or model.mode binary); leave that option out."
             )
-    return model
-
-
-def _named(
-    enhancements: Sequence[EnhancementLike] | EnhancementLike | None,
-) -> dict[str, EnhancementConfig | Enhancement]:
-    """Give every enhancement its name; the second of a kind is called ``<name>_2``."""
-    if enhancements is None:
-        return {}
-    items = list(enhancements) if isinstance(enhancements, list | tuple) else [enhancements]
-    pairs: list[tuple[str, EnhancementConfig | Enhancement]] = []
-    for item in items:
-        if isinstance(item, str):
-            name, options = parse_enhancement(item)
-            pairs.append((name, enhancement_config(name, **options)))
-        elif isinstance(item, Mapping):
-            # A saved name such as afma_2 is the second afma.
-            pairs += [
-                (base := _base_name(name), enhancement_config(base, **_options(name, options)))
-                for name, options in item.items()
-            ]
-        elif isinstance(item, EnhancementConfig | Enhancement):
-            pairs.append((_class_name(item), item))
-        else:
-            raise ConfigError(
-                f"an enhancement is a name, a mapping, a configuration or a module; got {item!r}."
-            )
-    named: dict[str, EnhancementConfig | Enhancement] = {}
-    for name, part in pairs:
-        count = sum(key == name or _base_name(key) == name for key in named)
-        named[name if count == 0 else f"{name}_{count + 1}"] = part
-    return named
-
-
-def _options(name: str, options: object) -> dict[str, Any]:
-    if options == AS_MODULE:
-        raise ConfigError(
-            f"enhancement {name} was attached as a module, whose options were not saved; pass the "
-            "same one as enhancements=."
-        )
-    if options is not None and not isinstance(options, Mapping):
-        raise ConfigError(f"options of enhancement {name} are a mapping; got {options!r}.")
-    return dict(options or {})
-
-
-def _base_name(name: str) -> str:
-    base, separator, number = name.rpartition("_")
-    is_numbered = separator and number.isdigit() and name not in known_enhancements()
-    return base if is_numbered else name
-
-
-def _class_name(part: EnhancementConfig | Enhancement) -> str:
-    kind = type(part)
-    path = f"{kind.__module__}:{kind.__qualname__}"
-    registered = (name for name, value in known_enhancements().items() if value == path)
-    return next(registered, kind.__name__.removesuffix("Config").lower())
 
 
 def _output_stride(encoder: Any) -> int:  # of SMP, which mypy does not read
@@ -319,7 +345,8 @@ def _shape(network: Network, in_channels: int, classes: int, extra_channels: int
         levels = range(len(channels))
         channels[0] += extra_channels  # level 0 is the image as the encoder gets it
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    head = next(m for m in network.segmentation_head.modules() if isinstance(m, kinds))
+    modules = network.segmentation_head.modules()
+    head: Any = next(m for m in modules if isinstance(m, kinds) or hasattr(m, "in_channels"))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
     pyramid = tuple(getattr(network.decoder, "pyramid_channels", ()))
     return ModelShape(in_channels, classes, features, head.in_channels, pyramid)

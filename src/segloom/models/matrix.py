@@ -1,19 +1,51 @@
-"""Which enhancement plugs into which architecture: every pair is built, none is assumed."""
+"""Which enhancement and which encoder fits which architecture: each pair is built, none assumed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from segloom.enhancements import enhancement_class, list_enhancements
 from segloom.errors import ConfigError
 from segloom.models.architectures import list_architectures
 from segloom.models.build import create_model
+from segloom.models.model import SegmentationModel
 
-__all__ = ["Cell", "fit_matrix", "markdown_table"]
+__all__ = ["Cell", "EncoderCell", "encoder_matrix", "fit_matrix", "markdown_table", "middle_level"]
 
-ENCODERS = {"dpt": "tu-test_vit"}
+ENCODERS = {"dpt": "tu-test_vit", "eomt": "tu-test_vit", "linear": "tu-test_vit"}
 """For architectures that take no ResNet."""
+
+
+FAMILIES = (
+    "resnet18",
+    "mit_b0",
+    "tu-convnext_atto",
+    "tu-mobilenetv4_conv_small_035",
+    "tu-fastvit_t8",
+    "tu-repvit_m0_9",
+    "tu-efficientvit_b0",
+    "tu-pvt_v2_b0",
+    "tu-swin_tiny_patch4_window7_224",
+    "tu-swinv2_tiny_window8_256",
+    "tu-hiera_tiny_224",
+    "tu-test_maxvit",
+    "tu-vit_small_patch14_dinov2",
+    "tu-vit_small_patch16_dinov3",
+    "tu-vit_base_patch16_siglip_224",
+    "tu-cait_xxs24_224",
+)
+"""Encoders that stand for their families: a small one of each."""
+
+
+class EncoderCell(NamedTuple):
+    """One encoder under one architecture, plain and with AFMA and CELT on one of its levels."""
+
+    encoder: str
+    architecture: str
+    refusal: str
+    """Why they do not fit; empty where they do."""
 
 
 class Cell(NamedTuple):
@@ -46,15 +78,48 @@ def fit_matrix(progress: Callable[[int, int], None] | None = None) -> list[Cell]
     return cells
 
 
-def markdown_table(cells: list[Cell]) -> str:
-    """Lay cells out as Markdown: architectures down, enhancements across, refusals below."""
-    columns = list(dict.fromkeys(cell.enhancement for cell in cells))
+def encoder_matrix(progress: Callable[[int, int], None] | None = None) -> list[EncoderCell]:
+    """Build an encoder of every family under every architecture.
+
+    Args:
+        progress: Called after each cell with the number done and the number of all.
+    """
+    pairs = [(encoder, a) for encoder in FAMILIES for a in list_architectures()]
+    cells = []
+    for number, (encoder, architecture) in enumerate(pairs, 1):
+        cells.append(EncoderCell(encoder, architecture, _encoder_refusal(encoder, architecture)))
+        if progress:
+            progress(number, len(pairs))
+    return cells
+
+
+def middle_level(model: SegmentationModel) -> int:
+    """Choose the level in the middle of those that an encoder has, the image's apart."""
+    levels = [spec.level for spec in model.shape.features if spec.level and spec.channels]
+    return levels[len(levels) // 2]
+
+
+def _encoder_refusal(encoder: str, architecture: str) -> str:
+    try:
+        with warnings.catch_warnings():  # SMP's DPT recommends options to convolutional encoders
+            warnings.simplefilter("ignore")
+            level = middle_level(create_model(architecture, encoder_name=encoder, classes=2))
+            parts = [f"celt:level={level}", f"afma:level={level}"]
+            create_model(architecture, encoder_name=encoder, classes=2, enhancements=parts)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def markdown_table(cells: Sequence[Cell | EncoderCell]) -> str:
+    """Lay cells out as Markdown: their first values down, their second across, refusals below."""
+    columns = list(dict.fromkeys(column for _, column, _ in cells))
     refusals = list(dict.fromkeys(cell.refusal for cell in cells if cell.refusal))
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    for architecture in dict.fromkeys(cell.architecture for cell in cells):
-        row = {c.enhancement: c.refusal for c in cells if c.architecture == architecture}
+    for name in dict.fromkeys(first for first, _, _ in cells):
+        row = {column: refusal for first, column, refusal in cells if first == name}
         marks = [f"no ({refusals.index(row[c]) + 1})" if row[c] else "yes" for c in columns]
-        lines.append(f"| {architecture} | {' | '.join(marks)} |")
+        lines.append(f"| {name} | {' | '.join(marks)} |")
     return "\n".join([*lines, "", *(f"{n}. {text}" for n, text in enumerate(refusals, 1))])
 
 

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segloom.enhancements.base import Enhancement
-from segloom.ops.binary import num_labels
+from segloom.images.pixels import PixelFormat
+from segloom.labels.space import LabelSpace, network_space
 from segloom.ops.resize import resize
 from segloom.ops.sizes import larger_size
 from segloom.types import IGNORE_INDEX, LabelSet, Mode, ModelShape, Prediction
@@ -76,6 +77,7 @@ class SegmentationModel(nn.Module):
         self.spec = spec
         self.loss_weights = loss_weights
         self.edge_channels = edge_channels
+        self.pixels: PixelFormat | None = None
         self.is_encoder_frozen = False
         # Not persistent: the state dict keeps exactly SMP's keys.
         self.register_buffer("pixel_mean", None, persistent=False)
@@ -91,7 +93,12 @@ class SegmentationModel(nn.Module):
     @property
     def num_labels(self) -> int:
         """Count the classes that the network tells apart: two for one logit, else the channels."""
-        return num_labels(self.shape.num_classes, self.mode)
+        return self.space.num_classes
+
+    @property
+    def space(self) -> LabelSpace:
+        """What the channels mean."""
+        return network_space(self.mode, self.shape.num_classes)
 
     @property
     def input_channels(self) -> int:
@@ -144,8 +151,11 @@ class SegmentationModel(nn.Module):
         for name, part in parts:
             features, signals[name] = part.enrich(seen, list(features), signals[name])
         decoded = self.decoder(features, *rest)
-        # A decoder of ours may hand out inner maps too, for auxiliary heads.
-        decoded, pyramid = decoded if isinstance(decoded, tuple) else (decoded, [])
+        # A decoder of ours may hand out inner maps too, for auxiliary heads, and its own signal.
+        decoded, *handed = decoded if isinstance(decoded, tuple) else (decoded, [])
+        pyramid = handed[0]
+        if handed[1:]:
+            signals[self.spec["architecture"]] = handed[1]
         for name, part in parts:
             signals[name] = part.supervise(pyramid, signals[name])
         for name, part in parts:
@@ -167,7 +177,8 @@ class SegmentationModel(nn.Module):
         padding = self._padding(*target.shape[-2:])
         target = F.pad(target, padding, value=IGNORE_INDEX)
         losses = {}
-        for name, part in self._parts():
+        own: Any = [(self.spec["architecture"], self.decoder)]
+        for name, part in [*self._parts(), *(own if hasattr(self.decoder, "loss") else [])]:
             loss = part.loss(prediction.signals[name], target)
             if loss is not None:
                 losses[name] = loss
@@ -196,20 +207,20 @@ class SegmentationModel(nn.Module):
         metrics: Mapping[str, Any] | None = None,
     ) -> None:
         """Write weights, configuration and card; see `segloom.models.save_pretrained`."""
-        from segloom.models.checkpoint import save_pretrained
+        from segloom.models.weights.checkpoint import save_pretrained
 
         save_pretrained(self, directory, labels, metrics)
 
     @staticmethod
     def from_pretrained(source: Path | str, **changes: Any) -> SegmentationModel:
         """Open a directory, a run or a hub model; see `segloom.models.from_pretrained`."""
-        from segloom.models.checkpoint import from_pretrained
+        from segloom.models.weights.checkpoint import from_pretrained
 
         return from_pretrained(source, **changes)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload to the hub; see `segloom.models.push_to_hub`."""
-        from segloom.models.checkpoint import push_to_hub
+        from segloom.models.weights.checkpoint import push_to_hub
 
         return push_to_hub(self, repo_id, **options)
 

@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["freeze_unused", "widen_first_convolution", "widen_first_weight"]
+__all__ = [
+    "freeze_unused",
+    "freeze_unused_branches",
+    "widen_first_convolution",
+    "widen_first_weight",
+]
 
 
 def widen_first_convolution(encoder: nn.Module, extra_channels: int) -> None:
@@ -63,6 +68,28 @@ def freeze_unused(encoder: nn.Module, in_channels: int) -> None:
         total = torch.stack([map_.sum() for map_ in features if map_.requires_grad]).sum()
     gradients = torch.autograd.grad(total, parameters, allow_unused=True)
     encoder.train(was_training)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
+
+
+def freeze_unused_branches(model: Any) -> None:
+    """Stop training of the maps of a feature pyramid that no part of the model looks at.
+
+    Args:
+        model: A finished `SegmentationModel`; one without a pyramid is left as it is.
+    """
+    pyramid = getattr(model.encoder, "pyramid", None)
+    if pyramid is None:
+        return
+    parameters, was_training = list(pyramid.parameters()), model.training
+    model.eval()
+    side = model.multiple * 2
+    with torch.enable_grad():
+        prediction = model.run(torch.zeros(1, model.input_channels, side, side))
+        auxiliary = [map_ for maps in model.auxiliary_logits(prediction).values() for map_ in maps]
+        total = torch.stack([map_.sum() for map_ in (prediction.logits, *auxiliary)]).sum()
+    gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+    model.train(was_training)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.requires_grad_(gradient is not None)
 

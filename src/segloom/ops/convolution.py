@@ -69,7 +69,8 @@ def _ends(strips: Tensor, first: nn.Conv2d, second: nn.Conv2d, axis: int) -> tup
     """
     rim = second.kernel_size[0] // 2
     between = F.conv2d(strips, first.weight, _bias(first))  # 2 rim slices from the border inwards
-    begin, end = F.conv2d(between, second.weight, _bias(second), padding=rim).chunk(2)
+    ends = F.conv2d(between, second.weight, _bias(second), padding=rim)
+    begin, end = ends.reshape(2, -1, *ends.shape[1:])  # chunk would not export to ONNX
     return begin.narrow(axis, 0, rim), end.narrow(axis, rim, rim)
 
 

@@ -28,7 +28,8 @@ Remainder = Literal["pad", "drop"]
 
 def num_patches(length: int, patch: int, remainder: Remainder = "pad") -> int:
     """Count the patches of ``patch`` pixels along a side of ``length`` pixels."""
-    return length // patch if remainder == "drop" else -(-length // patch)
+    # Not -(-length // patch): exporters round the division of a negative number towards zero.
+    return length // patch if remainder == "drop" else (length + patch - 1) // patch
 
 
 def to_patches(maps: Tensor, patch: int, remainder: Remainder = "pad") -> Tensor:

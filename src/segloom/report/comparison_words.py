@@ -1,15 +1,27 @@
 """How the scores, gains and verdicts of a comparison are worded, in tables and on the page alike.
 
-Everything here takes parts of the dict of comparison.json.
+Everything here takes parts of a `ComparisonResult`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from segloom.report.comparison_result import (
+    ComparedGroup,
+    ComparedPair,
+    ComparisonResult,
+    GeneralGain,
+    Placed,
+    ScoreDifference,
+    ScoreSummary,
+)
 
 __all__ = [
     "NAMED",
+    "convergence",
     "gain",
+    "general_sentence",
+    "image_notes",
+    "lead",
     "mean_and_spread",
     "millions",
     "network",
@@ -27,14 +39,17 @@ SHOWN = ("mIoU", "IoU.size ", "bIoU@", "bF@")
 
 BOUNDARIES = {"bIoU": "boundary IoU", "bF": "boundary F"}
 
+UNDECIDED = ("undecided", "no difference detected")
+"""The second is what earlier versions wrote."""
+
 PLAIN, NAMED = "none", "as named"
 """The variant without enhancements; the encoder where the user named the kinds of runs."""
 
 
-def shown_scores(comparison: dict[str, Any]) -> list[str]:
+def shown_scores(comparison: ComparisonResult) -> list[str]:
     """Choose the scores of the tables: mIoU, the smallest objects, the narrowest boundary."""
-    rows = (row for group in comparison["groups"] for row in group["rows"] if row["scores"])
-    names = list(next(rows, {"scores": {}})["scores"])
+    rows = (row.scores for group in comparison.groups for row in group.rows if row.scores)
+    names = list(next(rows, {}))
     found = (next((name for name in names if name.startswith(start)), None) for start in SHOWN)
     return [name for name in found if name]
 
@@ -50,18 +65,18 @@ def score_words(name: str) -> str:
     return name.replace(".", " of ", 1)
 
 
-def title(group: dict[str, Any]) -> str:
+def title(group: Placed) -> str:
     """Name a group."""
-    if group["encoder"] == NAMED:
-        return str(group["recipe"])
-    return f"{group['architecture']}, {group['encoder']}, {group['recipe']}"
+    if group.encoder == NAMED:
+        return str(group.recipe)
+    return f"{group.architecture}, {group.encoder}, {group.recipe}"
 
 
-def network(group: dict[str, Any], variant: str) -> str:
+def network(group: Placed, variant: str) -> str:
     """Name a network of a group: unet + afma."""
-    if group["encoder"] == NAMED:
+    if group.encoder == NAMED:
         return variant
-    return group["architecture"] if variant == PLAIN else f"{group['architecture']} + {variant}"
+    return group.architecture if variant == PLAIN else f"{group.architecture} + {variant}"
 
 
 def millions(number: float | None) -> str:
@@ -69,21 +84,21 @@ def millions(number: float | None) -> str:
     return "" if number is None else f"{number / 1e6:.2f} M"
 
 
-def mean_and_spread(score: dict[str, Any] | None, sign: str = "±") -> str:
+def mean_and_spread(score: ScoreSummary | None, sign: str = "±") -> str:
     """Give a mean in per cent, with the standard deviation over the seeds if there are several."""
-    if score is None or score["mean"] is None:
+    if score is None or score.mean is None:
         return ""
-    spread = "" if score["spread"] is None else f" {sign} {100 * score['spread']:.1f}"
-    return f"{100 * score['mean']:.1f}{spread}"
+    spread = "" if score.spread is None else f" {sign} {100 * score.spread:.1f}"
+    return f"{100 * score.mean:.1f}{spread}"
 
 
-def gain(score: dict[str, Any]) -> str:
+def gain(score: ScoreDifference | GeneralGain) -> str:
     """Give a difference and its interval in points."""
-    if score["difference"] is None:
+    if score.difference is None:
         return ""
-    ends = score["interval"]
+    ends = score.interval
     interval = "" if ends is None else f" ({signed(ends[0], 1)} to {signed(ends[1], 1)})"
-    return f"{signed(score['difference'], 1)}{interval}"
+    return f"{signed(score.difference, 1)}{interval}"
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -99,27 +114,134 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
-def verdict(pair: dict[str, Any]) -> str:
-    """Give the verdict as the rule words it."""
-    if pair["verdict"] != "no difference detected":
-        return str(pair["verdict"])
-    smallest = pair["scores"]["mIoU"]["detectable"]
+def verdict(pair: ComparedPair) -> str:
+    """Give the verdict in a few words."""
+    text = pair.verdict
+    if text in UNDECIDED:
+        more = pair.further_seeds
+        text = f"undecided, {more} more seed{'s' * (more > 1)}" if more else "undecided"
+    elif pair.is_less_than_asked:
+        text = f"{text}, less than asked"
+    return f"{text} (baseline not converged)" if pair.has_converged is False else text
+
+
+def convergence(group: ComparedGroup) -> str:
+    """Say whether the baseline of a group has converged; empty where that is not known."""
+    if group.late_gain is None or not group.pairs:
+        return ""
+    has_converged = group.pairs[0].has_converged
+    points = f"{signed(group.late_gain, 1)} points"
+    course = f"its best validation mIoU rose by {points} in the last quarter of its training"
+    name = group.pairs[0].baseline
+    if has_converged:
+        return f"The baseline ({name}) has converged: {course}."
     return (
-        "no difference detected"
-        if smallest is None
-        else f"no difference larger than {100 * smallest:.1f} detected"
+        f"The baseline ({name}) has not converged: {course}, so these verdicts may change with a "
+        "longer one."
     )
 
 
-def sentence(group: dict[str, Any], pair: dict[str, Any]) -> str:
+COUNTED = {
+    "helps": ("helps", "help"),
+    "hurts": ("hurts", "hurt"),
+    "practically equal": ("is practically equal", "are practically equal"),
+    "undecided": ("is undecided", "are undecided"),
+    "one seed": ("has one seed and no verdict", "have one seed and no verdict"),
+}
+"""Verdict to the words for one comparison and for several."""
+
+
+def lead(comparison: ComparisonResult) -> str:
+    """Say in one sentence what came out; empty where nothing is compared."""
+    pairs = [pair for group in comparison.groups for pair in group.pairs if pair.seeds]
+    if not pairs:
+        return ""
+    names = ["undecided" if pair.verdict in UNDECIDED else pair.verdict for pair in pairs]
+    counts = {name: names.count(name) for name in COUNTED if name in names}
+    known = [f"{n} {COUNTED[name][n > 1]}" for name, n in counts.items()]
+    text = f"Of {len(pairs)} comparisons, {_listed(known)}"
+    if len(pairs) == 1:
+        text = f"The one comparison {COUNTED[names[0]][0]}" if names[0] in COUNTED else names[0]
+    late = [group for group in comparison.groups if any(_is_late(pair) for pair in group.pairs)]
+    if late:
+        number = len(comparison.groups)
+        which = "the baseline has" if number == 1 else f"{len(late)} of {number} baselines have"
+        text += f"; {which} not converged"
+    return f"{text}."
+
+
+def _is_late(pair: ComparedPair) -> bool:
+    return pair.has_converged is False
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def image_notes(group: ComparedGroup) -> list[str]:
+    """Say what the intervals draw and which images were trained on, if images have groups."""
+    drawn = group.resampling
+    if drawn is None or not drawn.groups:
+        return []
+    return [drawn.rule, *([drawn.trained_groups] if drawn.trained_groups else [])]
+
+
+def sentence(comparison: ComparisonResult, group: ComparedGroup, pair: ComparedPair) -> str:
     """Give the verdict of a pair with its numbers, as the end of a sentence on the network."""
-    if pair["verdict"] == "no difference detected":
-        words = pair["sentence"]  # it says so itself
-    elif pair["verdict"] == "one seed":
-        words = f"no verdict: {pair['sentence']}"
-    else:
-        words = f"{pair['verdict']}: {pair['sentence']}"
-    seeds, images = len(pair["seeds"]), group["num_images"]
-    if seeds < 2:
-        return f"{words}, {images} image{'s' * (images > 1)}" if seeds else str(words)
-    return f"{words}, {seeds} seeds, {images} image{'s' * (images > 1)}"
+    text = _finding(comparison, group, pair)
+    return f"{text}; the baseline has not converged" if pair.has_converged is False else text
+
+
+def _finding(comparison: ComparisonResult, group: ComparedGroup, pair: ComparedPair) -> str:
+    if not pair.seeds:
+        return f"{pair.verdict}: no seed of both is done"
+    score = pair.scores[comparison.primary]
+    if score.difference is None:
+        return f"{pair.verdict}: {comparison.primary} does not exist for these runs"
+    count = len(pair.seeds)
+    images = f"{group.num_images} image{'s' * (group.num_images > 1)}"
+    numbers = _numbers(score)
+    if count == 1:
+        return f"no verdict: {numbers} with one seed, the interval of the images alone, {images}"
+    size = f"{count} seeds, {images}"
+    if not score.standard_error and not score.difference:
+        return f"{pair.verdict}: both give the same scores, {size}"
+    if pair.verdict in UNDECIDED:
+        return f"undecided: {numbers}{_further(comparison, pair)}, {size}"
+    less = ", less than asked" * pair.is_less_than_asked
+    if pair.verdict == "practically equal":
+        tested = f"two one-sided tests, Holm's p {p_value(score.equal_p_value)}"
+        return f"practically equal: {numbers}, {tested}, {size}"
+    return f"{pair.verdict}{less}: {numbers}, Holm's p {p_value(score.holm_p_value)}, {size}"
+
+
+def _numbers(score: ScoreDifference | GeneralGain) -> str:
+    """Give a difference with its interval in points."""
+    if score.difference is None:
+        return ""
+    text = f"{signed(score.difference)} points"
+    if score.interval:
+        text += f" (95 % {signed(score.interval[0])} to {signed(score.interval[1])})"
+    return text
+
+
+def _further(comparison: ComparisonResult, pair: ComparedPair) -> str:
+    """Say what would decide an undecided pair."""
+    if comparison.smallest_gain is None:  # written before a smallest gain was named
+        return ""
+    points = f"{100 * comparison.smallest_gain:g}"
+    asked = f"a gain of {points} point{'s' * (points != '1')}"
+    if pair.further_seeds is None:
+        return f"; to find {asked}, more seeds alone are not enough"
+    if pair.further_seeds == 0:
+        return f"; {asked} would probably have been found"
+    return f"; about {pair.further_seeds} more seed{'s' * (pair.further_seeds > 1)} to find {asked}"
+
+
+def general_sentence(item: GeneralGain) -> str:
+    """Say what a variant is worth over all networks of the comparison."""
+    text = f"{item.variant} on {item.num_networks} networks: {item.verdict}, {_numbers(item)}"
+    if item.prediction is None:
+        return f"{text}; with {item.num_networks} networks nothing can be said about another one."
+    low, high = (signed(end, 1) for end in item.prediction)
+    return f"{text}; on another network between {low} and {high}."

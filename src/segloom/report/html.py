@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from segloom.files import write_text
-from segloom.pictures import ERROR_LEGEND
+from segloom.labels.pictures import ERROR_LEGEND
 from segloom.report import sections
 from segloom.report.comparison_words import signed
 from segloom.report.plots import short_number
@@ -59,6 +59,7 @@ def render(record: Record) -> str:
         confusions=sections.frequent_confusions(record),
         size_chart=sections.size_chart(record.metrics.size),
         size_classes=sections.size_classes(record),
+        measures=sections.other_tables(record),
         image_chart=sections.per_image_chart(record),
         per_image=sorted(record.per_image, key=lambda pair: pair[1]),
         figures=sections.figures(record),

@@ -24,7 +24,7 @@ __all__ = [
     "short_number",
 ]
 
-WIDTH, HEIGHT = 360, 220
+WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 46, 350, 14, 186
 MAX_POINTS = 240
 """More points than pixels only make the file larger."""

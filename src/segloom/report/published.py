@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segloom.report.comparison_result import ComparedGroup
+
 __all__ = ["Published", "our_facts", "published_beside", "published_elsewhere"]
 
 FILE = Path(__file__).with_name("published.yaml")
@@ -43,18 +45,18 @@ class Published:
         return ". ".join(parts) or "the stated facts agree"
 
 
-def published_beside(protocol: Mapping[str, Any], group: Mapping[str, Any]) -> list[Published]:
+def published_beside(protocol: Mapping[str, Any], group: ComparedGroup) -> list[Published]:
     """Find the figures of the same data set and architecture.
 
     Args:
         protocol: Options of the group's runs: data, model, loss, optim, train, eval.
-        group: A group of comparison.json.
+        group: A group of the comparison.
     """
     ours, data = our_facts(protocol, group), _data_name(protocol)
     return [
         _compare(figure, ours)
         for figure in _figures()
-        if (figure["data"], figure["architecture"]) == (data, group["architecture"])
+        if (figure["data"], figure["architecture"]) == (data, group.architecture)
     ]
 
 
@@ -70,18 +72,18 @@ def published_elsewhere(
     ]
 
 
-def our_facts(protocol: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, str]:
+def our_facts(protocol: Mapping[str, Any], group: ComparedGroup) -> dict[str, str]:
     """Word the facts of a protocol as ``published.yaml`` does."""
     data, model, train, optim = (
         protocol.get(part) or {} for part in ("data", "model", "train", "optim")
     )
     evaluation = protocol.get("eval") or {}
     facts: dict[str, Any] = {
-        "encoder": group["encoder"],
+        "encoder": group.encoder,
         "weights": _weights(model["encoder_weights"]) if "encoder_weights" in model else None,
         "split": evaluation.get("split"),
-        "classes": len(group["classes"]) or None,
-        "image size": _size(group.get("image_size")),
+        "classes": len(group.classes) or None,
+        "image size": _size(group.image_size),
         "crop": _size(data.get("crop")),
         "batch": data.get("batch_size"),
         "training": _duration(train),

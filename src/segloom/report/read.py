@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from segloom.errors import DataError
+from segloom.files import parse_json, parse_yaml
 from segloom.run_directory import RunDirectory
 
 __all__ = [
@@ -154,6 +154,22 @@ class Regions(_Part):
     regions: list[Region] = Field(default_factory=list)
 
 
+class Shown(_Part):
+    """What a measure of another package shows: a table, and what its numbers mean."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str | int | float | tuple[float, float] | None]] = Field(default_factory=list)
+    definition: str = ""
+    num_words: int = 1
+
+
+class OtherMeasure(_Part):
+    """Part of a measure of another package."""
+
+    section: Shown | None = None
+
+
 class Montage(_Part):
     """A picture of one image's result; ``file`` lies below the folder of the evaluation."""
 
@@ -184,6 +200,28 @@ class Bootstrap(_Part):
     resamples: int = 0
 
 
+class GroupScores(_Part):
+    """A film, patient or city by itself."""
+
+    name: str
+    num_images: int
+    mean_iou: Number = Field(None, alias="mIoU")
+    accuracy: Number = Field(None, alias="aAcc")
+
+
+class Groups(_Part):
+    """Images that depend on one another, and what the intervals draw therefore."""
+
+    rule: str = ""
+    groups: list[GroupScores] = Field(default_factory=list)
+
+
+class TrainedGroups(_Part):
+    """Images from groups that were trained on."""
+
+    words: str = ""
+
+
 class Metrics(_Part):
     """The whole of metrics.json."""
 
@@ -202,6 +240,9 @@ class Metrics(_Part):
     boundary: Boundary | None = None
     davis_boundary: DavisBoundary | None = None
     regions: Regions | None = None
+    measures: dict[str, OtherMeasure] = Field(default_factory=dict)
+    groups: Groups | None = None
+    trained_groups: TrainedGroups | None = None
     policy: str | None = None
     inference: dict[str, Any] | None = None
     model: Model | None = None
@@ -273,7 +314,7 @@ def _read_metrics(path: Path, directory: RunDirectory, split: str) -> Metrics:
         raise DataError(f"{path} is missing; measure the run first with {again}.")
     try:
         # File names that are not UTF-8 come as lone surrogates, which pydantic refuses.
-        text = json.dumps(json.loads(path.read_bytes()), ensure_ascii=False)
+        text = json.dumps(parse_json(path.read_bytes()), ensure_ascii=False)
         metrics = Metrics.model_validate_json(text.encode("utf-8", "replace"))
     except ValidationError as error:
         first = error.errors()[0]
@@ -281,7 +322,7 @@ def _read_metrics(path: Path, directory: RunDirectory, split: str) -> Metrics:
         raise DataError(
             f"{path} cannot be read: {where}: {first['msg']}; write it anew with {again}."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path} cannot be read: {error}; write it anew with {again}.") from None
     if metrics.version != VERSION:
         raise DataError(
@@ -303,8 +344,8 @@ def _read_text(path: Path) -> str | None:
 
 def _parse_config(text: str | None) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(text or "")
-    except (yaml.YAMLError, ValueError, RecursionError):
+        content = parse_yaml(text or "")
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 

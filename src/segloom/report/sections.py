@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from segloom.report.curves import training_curves
 from segloom.report.embed import Embedded, embed_picture
@@ -37,6 +37,7 @@ __all__ = [
     "figures",
     "frequent_confusions",
     "histories",
+    "other_tables",
     "per_image_chart",
     "percent",
     "score_list",
@@ -112,6 +113,15 @@ class Figure:
     name: str
     iou: float | None
     picture: Embedded | None
+
+
+class OtherTable(NamedTuple):
+    """What a measure of another package shows; content comes with whether it is words."""
+
+    title: str
+    definition: str
+    columns: list[tuple[str, bool]]
+    rows: list[list[tuple[str, bool]]]
 
 
 def titles(record: Record) -> tuple[str, str]:
@@ -275,6 +285,30 @@ def size_classes(record: Record) -> list[tuple[str, list[float | None]]]:
             value = by_name.get(name, {}).get("IoU")
             values.append(value if isinstance(value, float | int) else None)
     return [(name, values) for name, values in table.items() if any(v is not None for v in values)]
+
+
+def other_tables(record: Record) -> list[OtherTable]:
+    """Take the tables of measures of other packages, as they say what is shown of them."""
+    tables = []
+    for measure in record.metrics.measures.values():
+        if (shown := measure.section) is None:
+            continue
+        words = [True] * shown.num_words + [False] * len(shown.columns)
+        names = [shown.title, *shown.columns]
+        rows = [
+            list(zip([_content(value) for value in row], words, strict=False)) for row in shown.rows
+        ]
+        columns = list(zip(names, words, strict=False))
+        tables.append(OtherTable(shown.title, shown.definition, columns, rows))
+    return tables
+
+
+def _content(value: str | int | float | tuple[float, float] | None) -> str:
+    if isinstance(value, str | int):
+        return str(value)
+    if isinstance(value, tuple):
+        return f"{percent(value[0])} to {percent(value[1])}"
+    return percent(value)
 
 
 def per_image_chart(record: Record) -> BarChart | None:

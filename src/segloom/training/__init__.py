@@ -5,12 +5,13 @@ Importing this package does not import torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from segloom.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from segloom.training.distributed.group import is_first_process
     from segloom.training.fit import RunResult, TrainingStopped, train
-    from segloom.training.group import is_first_process
     from segloom.training.step import TrainingStep
 
 __all__ = ["RunResult", "TrainingStep", "TrainingStopped", "is_first_process", "train"]
@@ -19,12 +20,8 @@ _HOMES = {
     "RunResult": "segloom.training.fit",
     "TrainingStep": "segloom.training.step",
     "TrainingStopped": "segloom.training.fit",
-    "is_first_process": "segloom.training.group",
+    "is_first_process": "segloom.training.distributed.group",
     "train": "segloom.training.fit",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

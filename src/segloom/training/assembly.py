@@ -17,7 +17,7 @@ from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError
 from segloom.losses import build_losses
 from segloom.training.batches import BatchPlan, plan_batches
-from segloom.training.group import first_of_machine_first, process_rank
+from segloom.training.distributed.group import first_of_machine_first, process_rank
 from segloom.training.loader import Batches, TrainingBatches
 from segloom.training.network import build_training_network
 from segloom.training.step import TrainingStep

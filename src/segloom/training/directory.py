@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,25 @@ from segloom.config.load import dump_config, read_config
 from segloom.config.model import parse_enhancement
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
-from segloom.files import write_json, write_text
+from segloom.files import hold_lock, remove_temporary_files, write_json, write_text
 from segloom.run_directory import RunDirectory
 from segloom.training.environment import command_line, describe_environment
 
-__all__ = ["default_run_directory", "prepare_run", "read_state", "write_description"]
+__all__ = [
+    "claim_run",
+    "default_run_directory",
+    "prepare_run",
+    "read_state",
+    "write_description",
+]
 
 DESCRIPTION = {
     *("command.txt", "config.yaml", "environment.json", "log.txt"),
-    *("find_lr.csv", "find_lr.png"),
+    *("find_lr.csv", "find_lr.png", ".lock"),
 }
 """Files that stand before the first epoch; alone they are nothing that could be lost."""
 
 FREE_TO_CHANGE = {
-    "data.root",
     "data.workers",
     "data.cache",
     "data.cache_dir",
@@ -70,8 +77,58 @@ def prepare_run(config: RunConfig, path: Path) -> RunDirectory:
     elif occupied:
         if not run.config.is_file():
             raise ConfigError(f"{path} holds files but no run; empty it yourself, to be safe.")
-        shutil.rmtree(path)
+        _empty(run)
+        if not any(path.iterdir()):
+            path.rmdir()
     return run
+
+
+@contextmanager
+def claim_run(run: RunDirectory) -> Iterator[None]:
+    """Be the one training that writes to a run directory, and remove what killed ones left there.
+
+    Raises:
+        ConfigError: Another process trains there, or it is a file.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise ConfigError(f"{run.path} is a file; choose another folder with train.out.")
+    is_new = not run.path.exists()
+    refusal = (
+        f"another training is writing to {run.path}; wait until it has ended, or choose another "
+        "folder with --train.out."
+    )
+    with hold_lock(run.lock, refusal):
+        try:
+            if run.config.is_file():
+                remove_leftovers(run)
+            yield
+        finally:
+            if not run.config.is_file():  # refused before it began: leave no trace
+                run.lock.unlink(missing_ok=True)
+                if is_new and not any(run.path.iterdir()):
+                    run.path.rmdir()
+
+
+def remove_leftovers(run: RunDirectory) -> None:
+    """Remove the unfinished files of a training that was killed; nobody else may write there."""
+    checkpoints = run.trainer_state.parent
+    for folder in (run.path, checkpoints, checkpoints / "best", checkpoints / "last"):
+        remove_temporary_files(folder)
+    # Of earlier versions, and of the writers of the libraries.
+    for pattern in ("trainer.part", "*/.model.*", "*/.tmp*", "*/.config.*", "*/.README.*"):
+        for path in checkpoints.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _empty(run: RunDirectory) -> None:
+    """Remove all that a run directory holds but the lock, which would not hold without its file."""
+    for entry in run.path.iterdir():
+        if entry == run.lock:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _never_trained(path: Path) -> bool:
@@ -121,10 +178,11 @@ def _check_same(config: RunConfig, stored: RunConfig, run: RunDirectory) -> None
         if now.get(name) != then.get(name) and name not in free and not name.startswith("eval.")
     ]
     if changed:
+        moved = " (if the images have moved, write so in that file)" * ("data.root" in changed)
         listed = ", ".join(f"{n} (was {then.get(n)!r}, is {now.get(n)!r})" for n in changed)
         raise ConfigError(
             f"{run.path} was made with other options: {listed}; resume it with `segloom train "
-            f"{run.config} --train.resume`, or choose another folder with --train.out."
+            f"{run.config} --train.resume`{moved}, or choose another folder with --train.out."
         )
 
 

@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from segloom.plugins import plugin_words
+
 __all__ = ["describe_environment", "resume_command"]
 
 PACKAGES = (
@@ -54,7 +56,7 @@ def command_line() -> str:
 
 def resume_command(run: Path) -> str:
     """Return the command that goes on with a run."""
-    return f"segloom train {shlex.quote(str(run / 'config.yaml'))} --train.resume"
+    return f"segloom train {shlex.quote(str(run / 'config.yaml'))} --train.resume{plugin_words()}"
 
 
 def _version(package: str) -> str | None:

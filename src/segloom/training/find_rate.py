@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
 from threading import current_thread, main_thread
@@ -26,14 +26,15 @@ from segloom.config.load import explain as explain_options
 from segloom.config.run import RunConfig
 from segloom.config.training import RateTestConfig
 from segloom.errors import ConfigError, TrainingError
-from segloom.training.activations import OnceUpdated
+from segloom.terminal import Show, progress_bar
 from segloom.training.assembly import assemble
+from segloom.training.callbacks.activations import OnceUpdated
+from segloom.training.callbacks.hook import Hook
+from segloom.training.callbacks.seeding import StepSeed
+from segloom.training.distributed.group import torchrun_size
+from segloom.training.distributed.processes import stop_signals
 from segloom.training.fit import check_device, explain
-from segloom.training.group import torchrun_size
-from segloom.training.hook import Hook
 from segloom.training.module import SegmentationTask
-from segloom.training.processes import stop_signals
-from segloom.training.seeding import StepSeed
 from segloom.training.stages import divide
 from segloom.training.trainer import build_trainer, training_settings
 
@@ -170,22 +171,18 @@ class _Ramp(Hook):
         self.parts: list[float] = []
         self.rate = 0.0
         self.ran_away = self.was_stopped = False
-        self.bar: Any = nullcontext()
+        self.bar: Show | None = None
+        self.opened = ExitStack()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar and listen to signals; `training_settings` gives these back."""
         if current_thread() is main_thread():
             for name in stop_signals():
                 signal.signal(name, self._on_signal)
-        if self.show_progress:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-            console = Console(stderr=True)
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-            self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
-            self.task = self.bar.add_task("", total=self.steps)
-            self.bar.start()
+        bar = progress_bar(
+            total=self.steps, text_last=True, stays=True, quiet=not self.show_progress
+        )
+        self.bar = self.opened.enter_context(bar)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.was_stopped = True
@@ -213,14 +210,12 @@ class _Ramp(Hook):
         is_high = means[-1] > max(DIVERGED * min(means), means[0])
         self.ran_away = not math.isfinite(loss) or is_high
         trainer.should_stop = self.ran_away or self.was_stopped or len(self.losses) == self.steps
-        if self.show_progress:
-            text = f"lr {self.rate:.1e}  loss {loss:.3f}"
-            self.bar.update(self.task, completed=len(self.losses), description=text)
+        if self.bar is not None:
+            self.bar(len(self.losses), None, f"lr {self.rate:.1e}  loss {loss:.3f}")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the terminal as it was."""
-        if self.show_progress:
-            self.bar.stop()
+        self.opened.close()
 
 
 def running_mean(values: Sequence[float], span: float) -> list[float]:

@@ -5,8 +5,8 @@ prepare the run directory -> data -> network -> losses -> Lightning's Trainer ->
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING
 import torch
 
 from segloom.config.run import RunConfig
-from segloom.errors import ConfigError, SegloomError, TrainingError
+from segloom.data.check.training import check_before_training
+from segloom.errors import ConfigError, SegloomError, TrainingError, describe_system_error
+from segloom.files import parse_json
 from segloom.run_directory import RunDirectory
 from segloom.training.assembly import assemble
 from segloom.training.directory import (
+    claim_run,
     default_run_directory,
     prepare_run,
     read_state,
     write_description,
 )
-from segloom.training.environment import resume_command
-from segloom.training.group import (
+from segloom.training.distributed.group import (
     any_process,
     join_torchrun,
     local_size,
@@ -34,7 +36,8 @@ from segloom.training.group import (
     torchrun_size,
     uses_gpu,
 )
-from segloom.training.processes import run_processes
+from segloom.training.distributed.processes import run_processes
+from segloom.training.environment import resume_command
 
 if TYPE_CHECKING:
     from segloom.training.stages import Stage
@@ -71,6 +74,9 @@ class RunResult:
     was_finished: bool = False
     """The run was to be resumed but had nothing left to do."""
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
 
 def train(config: RunConfig, *, show_progress: bool = False) -> RunResult:
     """Train the network that a configuration describes and write its run directory.
@@ -92,8 +98,9 @@ def train(config: RunConfig, *, show_progress: bool = False) -> RunResult:
     run = RunDirectory(config.train.out or default_run_directory(config.data.name, config))
     devices = config.train.devices
     starts_others = devices > 1 and torchrun_size() is None
-    with process_group(1 if starts_others else devices, on_gpu=uses_gpu(config.train)):
-        if _prepare(config, run):
+    group = process_group(1 if starts_others else devices, on_gpu=uses_gpu(config.train))
+    with group, ExitStack() as held:
+        if _prepare(config, run, held):
             return _result(run, was_finished=True)
         if not starts_others:
             fit(config, run, show_progress=show_progress)
@@ -106,7 +113,7 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
     """Train in this process, one of ``train.devices``, from the run's saved state if it has one."""
     from lightning.pytorch import seed_everything
 
-    from segloom.training.saver import StopRequested
+    from segloom.training.callbacks.saver import StopRequested
     from segloom.training.trainer import training_settings
 
     group = process_group(config.train.devices, on_gpu=uses_gpu(config.train))
@@ -121,21 +128,28 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
             raise
 
 
-def _prepare(config: RunConfig, run: RunDirectory) -> bool:
+def _prepare(config: RunConfig, run: RunDirectory, held: ExitStack) -> bool:
     """Make the run directory ready; return whether the run is finished already.
 
-    The first process of a group does it; the others wait and hear of it.
+    The first process of a group does it and holds the lock; the others wait and hear of it.
     """
     refusal: SegloomError | None = None
     is_finished = False
     if process_rank() == 0:
         try:
+            if not config.train.resume:
+                check_before_training(config.data)
+            held.enter_context(claim_run(run))
             prepare_run(config, run.path)
             is_finished = config.train.resume and _is_finished(config, run)
             if not is_finished:
                 write_description(config, run)
         except SegloomError as error:
             refusal = error
+        except OSError as error:
+            refusal = TrainingError(
+                describe_system_error(error) or f"cannot write to {run.path}: {error}."
+            )
     if any_process(refusal is not None):
         raise refusal or TrainingError("the first process does not start; its message says why.")
     return any_process(is_finished)
@@ -158,7 +172,7 @@ def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
 def _fit_stage(
     stage: Stage, stages: Sequence[Stage], run: RunDirectory, stop: Event, *, show_progress: bool
 ) -> None:
-    from segloom.training.callbacks import build_callbacks
+    from segloom.training.callbacks.build import build_callbacks
     from segloom.training.module import SegmentationTask
     from segloom.training.stages import rate_function
     from segloom.training.trainer import build_trainer
@@ -209,7 +223,7 @@ def check_device(config: RunConfig) -> None:
 
 
 def explain(error: RuntimeError) -> None:
-    """Raise what torch says in a user's words, where there is a mend."""
+    """Raise what torch says in a user's words, where there is a fix."""
     text = str(error)
     if "deterministic" in text:
         raise TrainingError(
@@ -235,7 +249,7 @@ def _is_finished(config: RunConfig, run: RunDirectory) -> bool:
 
 def _result(run: RunDirectory, *, was_finished: bool = False) -> RunResult:
     lines = run.history.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = [parse_json(line) for line in lines]
     scored = [row for row in rows if row["val/mIoU"] is not None]
     best = max(scored, key=lambda row: row["val/mIoU"], default=None)  # the first of equals
     return RunResult(

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from segloom.config.training import OptimConfig
-from segloom.metrics import ConfusionMatrix, MultilabelTables, Scores, multilabel_scores, scores
-from segloom.ops.binary import both_logits
-from segloom.ops.multilabel import pack_probabilities
+from segloom.metrics import Scores
+from segloom.metrics.by_space import measures_of
+from segloom.ops.channels import channels_of
 from segloom.training.optimizer import build_optimizer
 from segloom.training.step import TrainingStep
+from segloom.training.streaming import metric_of
 
 __all__ = ["SegmentationTask"]
 
@@ -26,7 +26,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
     Args:
         step: The network and its losses.
         config: The section ``optim``.
-        factor: The learning-rate schedule: from optimiser steps taken to a factor of the rates.
+        factor: The learning-rate schedule: from optimiser steps taken to a multiplier.
         fused: Use torch's fused optimisers.
     """
 
@@ -43,9 +43,9 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         self.config = config
         self.factor = factor
         self.fused = fused
-        self.is_multilabel = step.model.mode == "multilabel"
-        kind = MultilabelTables if self.is_multilabel else ConfusionMatrix
-        self.counts = kind(step.model.num_labels)
+        space = step.model.space
+        self.measures, self.channels = measures_of(space.overlaps), channels_of(space.mode)
+        self.counts = metric_of(space)
         self.validation_losses: list[Tensor] = []
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
@@ -58,17 +58,14 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         logits = self.step.model.run(self.step.normalize(self.step.pixels(batch))).logits
         values = self.step.label_losses(logits, batch["mask"].long())
         self.validation_losses.append(self.step.losses.total(values).detach())
-        if self.is_multilabel:
-            predicted = pack_probabilities(logits.float().sigmoid())
-        else:
-            predicted = both_logits(logits).argmax(dim=1).to(torch.uint8)
+        predicted = self.channels.label_logits(self.channels.per_class(logits))
         self.counts.update(predicted, batch["mask"])
 
     def take_scores(self) -> Scores:
         """Score the images of all processes since the last call."""
         counts = self.counts.compute().cpu().numpy()
         self.counts.reset()
-        return multilabel_scores(counts) if self.is_multilabel else scores(counts)
+        return self.measures.scores(counts)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Build the optimiser and the schedule, which moves with every optimiser step."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import torch
 
+from segloom.config.model import ModelConfig
 from segloom.config.run import RunConfig
 from segloom.data import SegmentationDataset
+from segloom.errors import ConfigError
 from segloom.models import SegmentationModel, build_model
-from segloom.training.activations import checkpoint_activations
+from segloom.models.adapters import add_lora
 from segloom.training.batches import BatchPlan, check_single_sample
-from segloom.training.group import uses_gpu
-from segloom.training.sync_batchnorm import synchronize_batchnorm
+from segloom.training.callbacks.activations import checkpoint_activations
+from segloom.training.distributed.group import uses_gpu
+from segloom.training.distributed.sync_batchnorm import synchronize_batchnorm
+from segloom.training.features import cache_features, check_cacheable
 
 __all__ = ["build_training_network"]
 
@@ -22,22 +26,56 @@ def build_training_network(
 
     Args:
         config: Everything; of ``train`` the memory format, batch norms over all processes and the
-            inner maps that are computed twice.
+            feature maps that are recomputed.
         training: Where the number of classes and, without a crop, the image size come from.
         plan: A batch of a single image is refused where the network cannot take one.
 
     Raises:
         ConfigError: The options do not fit each other or the data.
     """
-    labels = training.labels
-    model = build_model(config.model, len(labels.classes), is_multilabel=labels.is_multilabel)
+    gradual = config.train.frozen_epochs > 0 or config.train.unfreeze_every is not None
+    if gradual and config.train.devices > 1:
+        raise ConfigError(
+            "train.frozen_epochs and train.unfreeze_every change which weights learn, which "
+            "several processes cannot follow; set train.devices 1, or leave them out."
+        )
+    model = _build(config.model, training)
     if plan.smallest == 1:
         height, width = config.data.crop or training[0]["image"].shape[-2:]
         check_single_sample(model, (height, width), config.model.architecture)
+    if config.model.lora is not None:
+        add_lora(model, config.model.lora)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if config.train.devices > 1 and config.train.sync_batchnorm:
         synchronize_batchnorm(model, on_gpu=uses_gpu(config.train))
     if config.train.checkpoint_activations:
         checkpoint_activations(model, config.model.encoder_name)
+    if config.train.cache_features:
+        check_cacheable(config, model)
+        cache_features(model)
     return model
+
+
+def _build(config: ModelConfig, training: SegmentationDataset) -> SegmentationModel:
+    """Build the network for the classes and the pixels of its data."""
+    labels, pixels = training.labels, training.pixels
+    model = build_model(
+        _with_channels(config, training), len(labels.classes), is_multilabel=labels.is_multilabel
+    )
+    model.pixels = pixels
+    if pixels and pixels.mean:
+        model.set_normalization(pixels.mean, pixels.std)
+    return model
+
+
+def _with_channels(config: ModelConfig, training: SegmentationDataset) -> ModelConfig:
+    """Give the network as many channels as the images have."""
+    channels = training.pixels.channels if training.pixels else 3
+    default = ModelConfig.model_fields["in_channels"].default
+    if config.in_channels not in (channels, default):
+        raise ConfigError(
+            f"model.in_channels is {config.in_channels}, but the images are read with {channels} "
+            "channels; leave it out, since it follows from the data."
+        )
+    return config.model_copy(update={"in_channels": channels})

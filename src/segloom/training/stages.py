@@ -1,4 +1,4 @@
-"""A training in stages, each with its own crop, batch and zoom, from the weights of the one before.
+"""A training in stages, each with its own crop, batch size and scale, from the last one's weights.
 
 As the DLSE program trains, in three sizes one after the other, every stage begins the schedule and
 the optimiser's moments anew. Difference: a stage goes on from the last weights of the one before,
@@ -15,7 +15,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from segloom.config.run import RunConfig
 from segloom.training.batches import plan_batches
-from segloom.training.hook import Hook
+from segloom.training.callbacks.hook import Hook
 from segloom.training.schedule import rate_factor
 
 __all__ = ["FreshOptimizer", "Stage", "divide", "rate_function"]
@@ -26,7 +26,7 @@ class Stage:
     """One part of a training; most trainings have but one."""
 
     config: RunConfig
-    """The whole configuration, with the crop, batch and zoom of this stage."""
+    """The whole configuration, with the crop, batch size and scale of this stage."""
     number: int
     """From 1."""
     count: int
@@ -62,7 +62,7 @@ def divide(config: RunConfig) -> list[Stage]:
 
 
 def rate_function(stages: Sequence[Stage], num_samples: int) -> Callable[[int], float]:
-    """Make the function from the optimiser steps already taken to the factor of the rates.
+    """Make the function from the optimiser steps already taken to the learning-rate multiplier.
 
     Args:
         stages: Of the whole training.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from segloom.losses import SegmentationLosses
 from segloom.models import SegmentationModel
-from segloom.ops.binary import both_logits
+from segloom.ops.channels import channels_of
 
 __all__ = ["TrainingStep"]
 
@@ -64,8 +64,7 @@ class TrainingStep(nn.Module):
 
     def label_losses(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Compute the losses of the labels alone, not weighted, in float32."""
-        if self.model.mode == "binary":
-            logits = both_logits(logits)
+        logits = channels_of(self.model.mode).per_class(logits)
         with torch.autocast(logits.device.type, enabled=False):
             values: dict[str, Tensor] = self.losses(logits, target)
         return values

@@ -7,21 +7,39 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import current_thread, main_thread
+from typing import Any
 
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from segloom.config.training import TrainConfig
-from segloom.training.group import local_size, uses_gpu
-from segloom.training.hook import Hook
-from segloom.training.processes import stop_signals
+from segloom.files import atomic_path
+from segloom.training.callbacks.hook import Hook
+from segloom.training.distributed.group import local_size, uses_gpu
+from segloom.training.distributed.processes import stop_signals
 
 __all__ = ["build_trainer", "training_settings"]
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+class StateFile(TorchCheckpointIO):  # type: ignore[misc]  # Lightning types it as Any
+    """Write the trainer's state beside its target.
+
+    Lightning's own way leads through the system's temporary folder, which may be small or memory.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint in one step."""
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 def build_trainer(
@@ -47,7 +65,7 @@ def build_trainer(
         devices=devices,
         num_nodes=config.devices // devices,
         strategy=strategy,
-        plugins=[place],
+        plugins=[place, StateFile()],
         precision=PRECISIONS[config.precision],
         max_epochs=epochs,
         check_val_every_n_epoch=config.validate_every,

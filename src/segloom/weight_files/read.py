@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from zipfile import BadZipFile
 
@@ -21,8 +23,21 @@ __all__ = ["WEIGHT_SUFFIXES", "check_fit", "read_state_dict"]
 WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 """Endings of files that may hold weights."""
 
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "weights")
-"""Keys under which training programs put the state dict beside their own values."""
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights"),
+    *("params", "module", "student", "ema_state_dict", "state_dict_ema", "model_ema"),
+)
+"""Keys under which training programs put the state dict beside their own values; the first counts.
+"""
+MAX_NESTING = 3
+
+UNPICKLE = (
+    'python -c "import sys, torch; '
+    "x = torch.load(sys.argv[1], map_location='cpu', weights_only=False); "
+    "x = x.get('state_dict', x.get('model', x)) if isinstance(x, dict) else x; "
+    "torch.save(getattr(x, 'state_dict', lambda: x)(), 'weights.pth')\" "
+)
+"""Command that makes a plain state dict of the pickled network in the file whose name follows."""
 
 PICKLE_HEADS = (b"PK", b"\x80")
 """First bytes of PyTorch's files: a zip, before version 1.6 a bare pickle."""
@@ -38,7 +53,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Kinds: .safetensors, .npz, .caffemodel, and PyTorch's for every other ending.
 
     A state dict wrapped in a training program's checkpoint is found, and the ``module.`` that
-    data-parallel training puts before each name is taken off.
+    data-parallel training puts before each name is taken off; `strip_prefix` takes off others.
 
     Raises:
         CheckpointError: The file is missing, damaged, a pickled model, holds no tensors, or holds
@@ -47,10 +62,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"there is no weight file {path}.")
     content = READERS.get(path.suffix, _read_torch)(path)
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    for _ in range(MAX_NESTING):
+        if not isinstance(content, Mapping):
             break
+        found = [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        content = content[found[0]] if found else content
     tensors = (
         {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
         if isinstance(content, Mapping)
@@ -128,7 +144,13 @@ def _read_numpy(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> object:
     scalar = np.float64(0).__reduce__()[0]
     # Scores beside the weights are often numpy's numbers: one constructor, under both its names.
-    numbers: list[Any] = [np.dtype, np.dtypes.Float64DType]
+    # The options of a program are often a Namespace and paths, which hold values and run nothing.
+    numbers: list[Any] = [np.dtype, np.dtypes.Float64DType, argparse.Namespace]
+    numbers += [
+        (kind, f"{module}.{name}")  # Python 3.13 names another module
+        for module in ("pathlib", "pathlib._local")
+        for name, kind in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
+    ]
     numbers += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
         with torch.serialization.safe_globals(numbers), warnings.catch_warnings():
@@ -141,9 +163,8 @@ def _read_torch(path: Path) -> object:
             raise _damaged(path) from error
         raise CheckpointError(
             f"{path} holds pickled objects such as a whole model, and opening those can run any "
-            "code; if you trust it, run `torch.save(torch.load(FILE, weights_only=False)"
-            ".state_dict(), 'weights.pth')` in the folder of the program that made it, and give "
-            "weights.pth."
+            "code; if you trust it, run the following in the folder of the program that made it, "
+            f"and give weights.pth: {UNPICKLE}{shlex.quote(str(path))}"
         ) from error
     except Exception as error:  # a damaged or hostile pickle can raise anything
         raise _damaged(path) from error

@@ -18,8 +18,9 @@ from support.label_folders import (
 )
 
 from segloom.cli.main import main
-from segloom.config import RunConfig
+from segloom.config import DataConfig, RunConfig
 from segloom.data.check import check
+from segloom.data.readers import read_source
 
 
 def test_damaged_files_are_listed_and_the_rest_is_read(tmp_path):
@@ -73,11 +74,21 @@ def test_one_image_in_two_splits_is_a_problem(tmp_path):
 
 
 def test_one_image_twice_in_a_split_is_noted(tmp_path):
-    folder(tmp_path, [0, 1, 2], images="images/{}.png")
-    shutil.copy(tmp_path / "images/f1.png", tmp_path / "images/f2.png")
+    options = {"images": "train/images/{}.png", "masks": "train/masks/{}.png"}
+    folder(tmp_path, [0, 1, 2], **options)
+    shutil.copy(tmp_path / "train/images/f1.png", tmp_path / "train/images/f2.png")
     report = check(tmp_path)
     assert report.is_fine
     assert "1 images occur more than once" in finding(report, "twice").message
+
+
+def test_one_image_twice_in_an_undivided_folder_is_a_problem_once_it_is_divided(tmp_path):
+    folder(tmp_path, [0, 1, 2], images="images/{}.png")
+    config = DataConfig(root=tmp_path, images="images", masks="masks", classes=("a", "b", "c"))
+    places = {split: read_source(config, split).records[0].image for split in ("train", "test")}
+    shutil.copy(places["train"], places["test"])
+    report = check(tmp_path)
+    assert f"({places['test']} = {places['train']})" in finding(report, "leak").message
 
 
 def test_a_limit_reads_fewer_pairs_and_progress_is_told(tmp_path):

@@ -12,11 +12,11 @@ import torch
 from support.recorded import seeded
 from torch.utils.flop_counter import FlopCounterMode
 
-from segloom.data.dlse_classes import DLSE_CLASSES
+from segloom.data.sets.dlse_classes import DLSE_CLASSES
 from segloom.errors import CheckpointError, ConfigError
 from segloom.models import create_model, from_pretrained
-from segloom.models.convert import convert
 from segloom.models.networks.dlse import pad_same
+from segloom.models.weights.convert import convert
 
 VARIANTS = {
     "dlse_sigmoid": (3, "se"),

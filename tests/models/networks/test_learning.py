@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from segloom.config import OptimConfig
 from segloom.config.training import LossConfig
-from segloom.images import read_image
+from segloom.images.read import read_image
 from segloom.losses import build_losses
 from segloom.models import create_model
 from segloom.training.optimizer import build_optimizer

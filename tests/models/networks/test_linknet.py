@@ -18,9 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from segloom.cli.main import main
 from segloom.errors import CheckpointError, ConfigError
 from segloom.models import create_model
-from segloom.models.checkpoint import from_pretrained, read_saved
-from segloom.models.convert import CAMVID_BLOG, convert, rebuild
-from segloom.models.inspection import inspect_checkpoint
 from segloom.models.networks.linknet import DecoderBlock
 from segloom.models.networks.linknet_blog import (
     DecoderBlock as BlogDecoderBlock,
@@ -33,6 +30,9 @@ from segloom.models.networks.linknet_blog import (
     encoder_block,
     rename_blog_key,
 )
+from segloom.models.weights.checkpoint import from_pretrained, read_saved
+from segloom.models.weights.convert import CAMVID_BLOG, convert, rebuild
+from segloom.models.weights.inspection import inspect_checkpoint
 
 UNUSED = 2 * (128 + 64 + 32 + 16 + 32 + 12)
 """Parameters of the six batch norms that the blog's network makes and never applies."""

@@ -92,9 +92,12 @@ def test_a_resnet_is_dilated_with_its_strides_kept_unless_told_otherwise() -> No
     assert rates == [(4, 4), (4, 4)]
 
 
-def test_encoders_without_four_strides_are_refused() -> None:
-    with pytest.raises(ConfigError, match="cannot be built with encoder tu-test_vit"):
-        create_model("sfnet", encoder_name="tu-test_vit")
+def test_a_transformer_gives_its_pyramid_to_the_networks() -> None:
+    model = create_model("sfnet", encoder_name="tu-test_vit", classes=3).eval()
+    assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 64, 64)
+
+
+def test_only_encoders_that_can_be_dilated_are() -> None:
     with pytest.raises(ConfigError, match="the only kind that dilate=true dilates"):
         create_model("fenet", encoder_name="tu-test_convnext", dilate=True)
 

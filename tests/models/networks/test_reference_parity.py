@@ -9,19 +9,19 @@ from support.recorded import seeded
 from torch import nn
 from torch.nn import functional as F
 
-from segloom.data.cityscapes_labels import CITYSCAPES
+from segloom.blocks.fem import DetailEnhance, FrequencyFilter, StructureEnhance
+from segloom.blocks.flow import FlowAlign, GatedDualFlowAlign
+from segloom.data.sets.cityscapes_labels import CITYSCAPES
 from segloom.enhancements.edge_supervision import EdgeSupervision
-from segloom.enhancements.fem import DetailEnhance, FrequencyFilter, StructureEnhance
-from segloom.enhancements.flow_align import FlowAlign, GatedDualFlowAlign
 from segloom.errors import CheckpointError
 from segloom.models import create_model
-from segloom.models.checkpoint import from_pretrained, read_saved
-from segloom.models.convert import convert
-from segloom.models.inspection import inspect_checkpoint
 from segloom.models.networks.context import PyramidPooling
 from segloom.models.networks.fenet import FENetDecoder
 from segloom.models.networks.reference import rename_reference_key, rename_reference_state
 from segloom.models.networks.sfnet import SFNetDecoder, SFNetLiteDecoder
+from segloom.models.weights.checkpoint import from_pretrained, read_saved
+from segloom.models.weights.convert import convert
+from segloom.models.weights.inspection import inspect_checkpoint
 from segloom.ops.resize import resize, warp
 
 

@@ -1,6 +1,6 @@
 """Looking a data set over before it is trained on: what is there, what is wrong, what to write."""
 
-from segloom.data.check.conclude import Finding
+from segloom.data.check.finding import Finding
 from segloom.data.check.layout import Layout
 from segloom.data.check.report import DataReport, LabelRow, SplitCount, check
 

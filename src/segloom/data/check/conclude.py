@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from segloom.data.camvid import CAMVID, COLORS
 from segloom.data.check.contents import Contents
+from segloom.data.check.finding import Finding
+from segloom.data.check.smeared import describe, true_colors, true_values
+from segloom.data.sets.camvid import CAMVID, COLORS
+from segloom.labels.decoder import BRIGHT, DARK, THRESHOLD
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["Finding", "Meaning", "conclude"]
+__all__ = ["Meaning", "conclude"]
 
 CITYSCAPES = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70),
@@ -27,24 +30,12 @@ CITYSCAPES = {
 """Colours of the 19 classes of Cityscapes that are evaluated."""
 
 MAX_CLASSES = 255
+MANY_CLASSES = 40
+"""More values than this are classes only if the user says so; Pascal Context's 59 have names."""
 FEW_VALUES = 32
 """With more values than this, label maps must also have areas to be taken for label maps."""
 MAX_COLORS = 256
 """More colours than this are those of photographs or of lossy files."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that the user should know."""
-
-    level: str
-    """``problem``: the data must be mended; ``note``: the options take care of it."""
-    kind: str
-    """A short fixed name, such as ``off-by-one``."""
-    message: str
-    """One or two sentences."""
-    files: tuple[str, ...] = ()
-    """Files, or sentences about files."""
 
 
 @dataclass
@@ -75,6 +66,8 @@ def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
     is_bits = set(contents.kinds) == {"bit"}
     if contents.num_lossy and len(values) > 2:
         return _lossy_grey(contents, classes)
+    if contents.num_smeared and (drawn := true_values(contents)) is not None:
+        return _smeared(contents, classes, drawn)
     two = {0, 255} if max(values) < 256 else {0, 65535}
     if is_bits or (set(values) == two and len(classes) in (0, 2)):
         return _binary(contents, classes)
@@ -112,7 +105,8 @@ def _binary(contents: Contents, classes: Sequence[str]) -> Meaning:
 
 def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
     near, total = contents.near_binary
-    if total and near / total > 0.9 and len(classes) in (0, 2):
+    is_two = total and near / total > 0.9 and max(contents.values) > THRESHOLD
+    if is_two and len(classes) in (0, 2):
         meaning = _binary(contents, classes)
         meaning.names = {}
         note = (
@@ -122,6 +116,8 @@ def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
         )
         meaning.findings = [Finding("note", "jpeg-binary", note)]
         return meaning
+    if (drawn := true_values(contents)) is not None:
+        return _smeared(contents, classes, drawn)
     meaning = Meaning("grey values changed by JPEG")
     message = (
         f"{contents.num_lossy} label maps are JPEG files, whose compression mixes neighbouring "
@@ -131,8 +127,34 @@ def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
     return meaning
 
 
+def _smeared(contents: Contents, classes: Sequence[str], drawn: list[int]) -> Meaning:
+    """Read smeared grey label maps by the values that were drawn."""
+    note = Finding("note", "smeared", describe(contents, drawn))
+    if len(classes) in (0, 2) and len(drawn) == 2 and drawn[0] <= DARK and drawn[1] >= BRIGHT:
+        meaning = _binary(contents, classes)
+        meaning.findings, meaning.names = [note], {}
+        return meaning
+    meaning = Meaning("grey values, smeared", {"mask_format": "index"}, [note])
+    if not classes and len(drawn) == 3 and (drawn[0], drawn[2]) == (0, 255):
+        _trimap(meaning, drawn[1])
+        return meaning
+    kept = drawn
+    if classes and len(drawn) == len(classes) + 1 and drawn[-1] == IGNORE_INDEX:
+        kept = drawn[:-1]
+    meaning.options["classes"] = list(classes) or _numbered(kept)
+    meaning.options["label_map"] = {str(value): place for place, value in enumerate(kept)}
+    if classes and len(kept) != len(classes):
+        meaning.options["label_map"] = {
+            str(value): place if place < len(classes) else IGNORE_INDEX
+            for place, value in enumerate(kept)
+        }
+        message = f"{len(classes)} classes are named but areas have the values {_listed(drawn)}."
+        meaning.findings.append(Finding("problem", "outside", message))
+    return meaning
+
+
 def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
-    values = [value for value in sorted(contents.values) if value != IGNORE_INDEX]
+    values = [value for value in sorted(contents.values) if 0 <= value != IGNORE_INDEX]
     meaning = Meaning("palette indices" if contents.kinds["palette"] else "class ids")
     if not values:
         message = "every label pixel is 255, so nothing is labelled; export the label maps again."
@@ -149,6 +171,11 @@ def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
         _declared(meaning, values, list(classes))
     else:
         _guessed(meaning, values, contents)
+    if negative := [value for value in sorted(contents.values) if value < 0]:
+        ignored = [*negative, *meaning.options.get("ignore_values", ())]
+        meaning.options["ignore_values"] = ignored
+        message = f"{_listed(negative)} is below 0, as values of no data are; it is read as void."
+        meaning.findings.append(Finding("note", "no-data", message))
     _note_palette(meaning, contents)
     ids = meaning.options.get("label_map") or {str(value): value for value in values}
     names = meaning.options["classes"]
@@ -176,6 +203,8 @@ def _declared(meaning: Meaning, values: list[int], classes: list[str]) -> None:
 
 def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
     highest, count = values[-1], len(values)
+    if count > MANY_CLASSES:
+        meaning.findings.append(_many(f"{count} values", "number"))
     if len(values) == 2 and values[0] == 0 and highest > 100 and IGNORE_INDEX in contents.values:
         _trimap(meaning, highest)
         return
@@ -229,10 +258,13 @@ def _shift(meaning: Meaning, count: int, *, void_zero: bool = False) -> None:
 def _note_palette(meaning: Meaning, contents: Contents) -> None:
     if not contents.palettes:
         return
-    if len(contents.palettes) > 1:
+    clash = sum(len(colors) > 1 for colors in contents.shown.values())
+    if clash:
         message = (
-            f"the label maps have {len(contents.palettes)} different palettes; the indices are "
-            "read, so check that one index means the same class in every file."
+            f"the label maps have {len(contents.palettes)} different palettes, in which {clash} "
+            "indices that occur have different colours; the indices are read, so check that one "
+            "index means the same class in every file. If the colours count, set "
+            "data.mask_format: color and data.palette."
         )
         meaning.findings.append(Finding("problem", "palettes", message))
         return
@@ -260,7 +292,16 @@ def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
         meaning.findings.append(Finding("note", "mixed-kinds", message))
     codes = Counter({value * 0x010101: n.pixels for value, n in contents.values.items()})
     codes.update({code: n.pixels for code, n in contents.colors.items()})
-    if contents.num_lossy or contents.has_many_values or len(codes) > MAX_COLORS:
+    drawn: list[int] | None = None
+    if contents.num_lossy or contents.num_smeared or len(codes) > MAX_COLORS:
+        drawn = true_colors(contents)
+        if drawn is not None:
+            codes = Counter({code: contents.flat[code] for code in drawn})
+            shown = [_spell((code >> 16, code >> 8 & 255, code & 255)) for code in drawn]
+            meaning.findings.append(Finding("note", "smeared", describe(contents, shown)))
+    if (
+        contents.num_lossy or contents.has_many_values or len(codes) > MAX_COLORS
+    ) and drawn is None:
         why = "are JPEG files" if contents.num_lossy else f"hold over {MAX_COLORS} colours"
         message = f"label maps in colour {why}, so no colour can be trusted; export them as PNG."
         meaning.findings.append(Finding("problem", "jpeg-labels", message))
@@ -285,6 +326,8 @@ def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
         if rest:
             meaning.options["label_map"] = {_spell(c): IGNORE_INDEX for c in rest}
     else:
+        if not classes and len(colors) > MANY_CLASSES:
+            meaning.findings.append(_many(f"{len(colors)} colours", "colour"))
         names = list(classes) or [f"color_{r}_{g}_{b}" for r, g, b in colors]
         meaning.options.update(classes=names, palette=[list(color) for color in colors])
         message = f"{len(colors)} colours, listed below by their share; name them in data.classes."
@@ -327,6 +370,15 @@ def _known_palette(colors: list[tuple[int, int, int]]) -> dict[str, Any] | None:
             "label_map": {**black, **merged},
         }
     return None
+
+
+def _many(what: str, kind: str) -> Finding:
+    """Doubt that so many values are classes."""
+    message = (
+        f"{what} would become as many classes. If they are classes, name them with --classes; if "
+        f"every object has a {kind} of its own, export the class of each pixel instead."
+    )
+    return Finding("problem", "many-classes", message)
 
 
 def _numbered(values: Iterable[int]) -> list[str]:

@@ -11,14 +11,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.data.label_files import StoredLabels, read_labels
 from segloom.errors import DataError
-from segloom.images import read_image
+from segloom.images.pixels import read_pixels
+from segloom.images.read import is_turned
+from segloom.labels.smear import flat_pixels
+from segloom.labels.stored import StoredLabels, read_labels
 
 __all__ = ["Contents", "Pair", "ValueCount", "read_contents"]
 
 MAX_VALUES = 4096
 """Different values that are counted; label maps with more are none."""
+FEW_SHADES = 4
+"""So many values are never those of a smear."""
+MAX_FLAT = 100_000
+"""Different values of flat pixels that are counted; photographs have more."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,16 @@ class Contents:
     """Colours ``red << 16 | green << 8 | blue`` of the label files that hold colours."""
     has_many_values: bool = False
     num_lossy: int = 0
-    """Label files in a format that changes values (JPEG)."""
+    """Label files in a format that changes values (JPEG, lossy WebP)."""
+    flat: Counter[int] = field(default_factory=Counter)
+    """Stored values, or colours, of pixels like all their neighbours, of files that may be smeared
+    (`segloom.labels.smear`); of the others, of all pixels."""
+    num_smeared: int = 0
+    """Lossless label files with more values than their areas have, as interpolation leaves them."""
     palettes: Counter[bytes] = field(default_factory=Counter)
     """Palettes of the label files, 768 bytes each."""
+    shown: dict[int, set[int]] = field(default_factory=dict)
+    """Palette index to the colours that it has in the files that use it."""
     zero: list[int] = field(default_factory=lambda: [0, 0])
     """Pixels of value 0, and those of them further than 2 pixels from any other value."""
     like_neighbour: list[int] = field(default_factory=lambda: [0, 0])
@@ -66,6 +79,8 @@ class Contents:
     """One sentence per file that cannot be read."""
     mismatched: list[str] = field(default_factory=list)
     """One sentence per pair whose sizes differ."""
+    num_turned: int = 0
+    """Of these, the ones whose sizes would be equal without the EXIF orientation of the image."""
     hashes: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
     """Digest of an image file to the splits and files that have it."""
     num_read: int = 0
@@ -92,7 +107,7 @@ def read_contents(
 def _read_pair(contents: Contents, pair: Pair) -> None:
     shape = None
     try:
-        shape = read_image(pair.image).shape[:2]
+        shape = read_pixels(pair.image).shape[:2]
         contents.sizes[shape] += 1
         digest = hashlib.sha256(pair.image.read_bytes()).hexdigest()
         contents.hashes.setdefault(digest, []).append((pair.split, pair.image))
@@ -108,9 +123,13 @@ def _read_pair(contents: Contents, pair: Pair) -> None:
         return
     contents.num_read += 1
     if stored.pixels.shape[:2] != shape:
+        is_exif = stored.pixels.shape[1::-1] == shape and is_turned(pair.image)
+        why = ", which its EXIF orientation has turned" if is_exif else ""
         contents.mismatched.append(
-            f"{pair.mask} is {_by(stored.pixels.shape)} but its image {pair.image} is {_by(shape)}"
+            f"{pair.mask} is {_by(stored.pixels.shape)} but its image {pair.image} is "
+            f"{_by(shape)}{why}"
         )
+        contents.num_turned += is_exif
 
 
 def _by(shape: tuple[int, ...]) -> str:
@@ -124,6 +143,11 @@ def _count(contents: Contents, stored: StoredLabels) -> None:
         contents.palettes[stored.colors.tobytes()] += 1
     codes = _codes(stored)
     values, counts = np.unique(codes, return_counts=True)
+    if stored.colors is not None:
+        colors = stored.colors.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+        for value in values.tolist():
+            contents.shown.setdefault(value, set()).add(int(colors[value]))
+    _count_flat(contents, stored, codes, values, counts)
     if stored.kind in ("grey", "bit"):
         near = (values < 40) | (values > 215)
         contents.near_binary[0] += int(counts[near].sum())
@@ -144,6 +168,23 @@ def _count(contents: Contents, stored: StoredLabels) -> None:
     if stored.kind != "color":
         contents.like_neighbour[0] += int((codes[:, 1:] == codes[:, :-1]).sum())
         contents.like_neighbour[1] += codes[:, 1:].size
+
+
+def _count_flat(
+    contents: Contents,
+    stored: StoredLabels,
+    codes: NDArray[np.integer],
+    values: NDArray[np.integer],
+    counts: NDArray[np.integer],
+) -> None:
+    if stored.kind in ("grey", "color") and (stored.is_lossy or len(values) > FEW_SHADES):
+        flat = codes[flat_pixels(stored.pixels, is_lossy=stored.is_lossy)]
+        areas, counts = np.unique(flat, return_counts=True)
+        lossless = not stored.is_lossy
+        contents.num_smeared += lossless and len(values) >= len(areas) + FEW_SHADES
+        values = areas
+    if len(contents.flat) < MAX_FLAT:
+        contents.flat.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
 def _codes(stored: StoredLabels) -> NDArray[np.integer]:

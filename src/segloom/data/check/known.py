@@ -5,36 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
-from segloom.data import multilabel
-from segloom.data.check.conclude import Finding
 from segloom.data.check.contents import Contents, ValueCount
-from segloom.data.labels import LabelDecoder
+from segloom.data.check.finding import Finding
 from segloom.data.planes import SampleDecoder
-from segloom.data.readers import read_labelled_source
+from segloom.data.readers import find_data_set, read_labelled_source, reader_names
 from segloom.data.source import SPLITS, check_same_classes
 from segloom.errors import DataError, NoSplitError
-from segloom.label_bits import class_map
+from segloom.labels.decoder import LabelDecoder
+from segloom.labels.space import Overlapping
 from segloom.types import IGNORE_INDEX, Record
 
 __all__ = ["Known", "find_known", "read_known"]
-
-KNOWN = {
-    "ade20k": "segloom.data.ade20k",
-    "cityscapes": "segloom.data.cityscapes",
-    "coco": "segloom.data.coco",
-    "cub": "segloom.data.cub",
-    "isic": "segloom.data.isic",
-    "lits": "segloom.data.lits",
-    "voc": "segloom.data.voc",
-}
-"""Reader to its module, whose ``is_here(root) -> bool`` recognises the data set."""
 
 
 @dataclass
@@ -57,12 +45,15 @@ def find_known(directory: Path, classes: Sequence[str] = ()) -> DataConfig | Non
         classes: Names of the classes, if the user gives them; a reader that names its own is then
             not looked for.
     """
-    if multilabel.is_here(directory):
-        return DataConfig(root=directory, mask_format="multilabel", classes=tuple(classes))
-    for name, module in {} if classes else KNOWN.items():
-        is_here: Callable[[Path], bool] = import_module(module).is_here
-        if is_here(directory):
-            return DataConfig(name=name, root=directory)
+    data_sets = {name: find_data_set(name) for name in reader_names()}
+    # Folders of the user's own come first: what they hold is seen without a name of anything.
+    for name in sorted(data_sets, key=lambda name: (data_sets[name].names_classes, name)):
+        found = data_sets[name]
+        if found.is_here is None or (classes and found.names_classes):
+            continue
+        if found.is_here(directory):
+            values = {"classes": tuple(classes), **found.recognised}
+            return DataConfig.model_validate({"name": name, "root": directory, **values})
     return None
 
 
@@ -130,7 +121,7 @@ def _read(
         entry.files += 1
 
 
-def _count(labels: NDArray[np.uint8], num_overlapping: int) -> list[tuple[int, int]]:
+def _count(labels: NDArray[Any], num_overlapping: int) -> list[tuple[int, int]]:
     """Pair every class id in a label map, and 255 for void, with its pixels.
 
     Args:
@@ -138,8 +129,8 @@ def _count(labels: NDArray[np.uint8], num_overlapping: int) -> list[tuple[int, i
         num_overlapping: Classes of a map of bits; 0 for one of class ids.
     """
     if num_overlapping:
-        counts = [(k, int((class_map(labels, k) == 1).sum())) for k in range(num_overlapping)]
-        counts.append((IGNORE_INDEX, int((labels == IGNORE_INDEX).sum())))
+        found = Overlapping(num_overlapping).count(labels)
+        counts = [*enumerate(found.classes.tolist()), (IGNORE_INDEX, found.void)]
         return [(value, count) for value, count in counts if count]
     values, pixels = np.unique(labels, return_counts=True)
     return list(zip(values.tolist(), pixels.tolist(), strict=True))

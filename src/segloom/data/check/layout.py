@@ -17,12 +17,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from segloom.data.folder import SPLIT_NAMES
-from segloom.data.label_files import read_labels
+from segloom.data.locate import core, shared_stem
+from segloom.data.pairing import SPLIT_NAMES
 from segloom.errors import DataError
-from segloom.images import IMAGE_ENDINGS
+from segloom.images.read import IMAGE_ENDINGS, irregular
+from segloom.labels.stored import read_labels
 
-__all__ = ["Layout", "Tree", "find_layout", "scan"]
+__all__ = ["Layout", "Tree", "find_layout", "scan", "several_masks"]
 
 MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "seg", "target", "truth")
 IMAGE_WORDS = ("image", "img", "rgb", "photo", "picture", "input", "leftimg", "jpeg", "stills")
@@ -34,6 +35,10 @@ ROLES = frozenset(
 
 BEST_FACTOR = 1.6
 """More than all that a pair of folders is credited with for its looks and names."""
+NO_ENDING = 8
+"""Endings up to this length are preferred to names that are only alike in what counts."""
+SURE = 0.5
+"""Likeness from which files are rather label maps than photographs."""
 MAX_TEMPLATES = 80
 """Folders that are compared; beyond, only those with most images."""
 
@@ -61,6 +66,8 @@ class Tree:
     """Folder to all image files below it, in order."""
     others: Counter[str] = field(default_factory=Counter)
     """Endings of files that are no images, with their numbers."""
+    irregular: list[str] = field(default_factory=list)
+    """A sentence for each thing that is named like an image and is none."""
     num_images: int = 0
 
 
@@ -84,12 +91,17 @@ def scan(root: Path) -> Tree:
         names[:] = sorted(name for name in names if not name.startswith("."))
         inside = Path(folder).relative_to(root)
         images = []
-        for name in sorted(files):
-            suffix = Path(name).suffix.lower()
+        for name in sorted([*files, *names]):
+            path = Path(folder, name)
+            suffix = path.suffix.lower()
             if name.startswith("."):
                 continue
-            if suffix in IMAGE_ENDINGS:
-                images.append(Path(folder, name))
+            if suffix in IMAGE_ENDINGS and (fault := irregular(path)) is not None:
+                tree.irregular.append(fault)
+            elif name in names:
+                continue
+            elif suffix in IMAGE_ENDINGS:
+                images.append(path)
             else:
                 tree.others[suffix or "no ending"] += 1
         tree.num_images += len(images)
@@ -99,15 +111,33 @@ def scan(root: Path) -> Tree:
     return tree
 
 
+def several_masks(tree: Tree) -> dict[str, list[str]]:
+    """Find images with several label maps each, as tools write one per class or per object.
+
+    Returns:
+        Stem of an image to the stems that go on after it, ``x`` to ``x_crack`` and ``x_road``;
+        nothing if most images have one.
+    """
+    stems = set(tree.stems.get(".", ()))
+    groups: dict[str, list[str]] = {}
+    for stem in sorted(stems):
+        for tail in _tails(stem):
+            if (base := stem.removesuffix(tail)) in stems:
+                groups.setdefault(base, []).append(stem)
+    found = {base: names for base, names in groups.items() if len(names) > 1}
+    return found if len(found) > 1 and 2 * len(found) >= len(groups) else {}
+
+
 def find_layout(tree: Tree) -> Layout | None:
     """Choose the layout that pairs most images with something that looks like label maps."""
     sides = _sides(tree)
+    drawn = {side.template for side in sides if _is_drawn(tree, side)}
     best: tuple[float, Layout | None] = (0.0, None)
     for images in sides:
         for score, layout in _one_folder(tree, images):
             best = max(best, (score, layout), key=lambda found: found[0])
         for masks in sides:
-            if _most(tree, images, masks) * BEST_FACTOR <= best[0]:
+            if images.template in drawn or _most(tree, images, masks) * BEST_FACTOR <= best[0]:
                 continue  # so that a tree of many folders does not take long
             for score, layout in _two_folders(tree, images, masks):
                 best = max(best, (score, layout), key=lambda found: found[0])
@@ -132,19 +162,22 @@ def _template(folder: str) -> tuple[str, str]:
     for part in PurePosixPath(folder).parts:
         found = _split_in(part)
         if found and (not name or found[1] == name):
-            (split, name), part = found, part.replace(found[1], "{split}", 1)
+            split, name, place = found
+            part = part[:place] + "{split}" + part[place + len(name) :]
         parts.append(part)
     return "/".join(parts), split
 
 
-def _split_in(part: str) -> tuple[str, str] | None:
+def _split_in(part: str) -> tuple[str, str, int] | None:
+    """Find a split in a folder's name: which, by which of its names, and where."""
+    low = part.lower()
     names = [(name, split) for split, all_names in SPLIT_NAMES.items() for name in all_names]
     for name, split in sorted(names, key=lambda pair: -len(pair[0])):
-        rest = part[len(name) :]
-        if part.startswith(name) and (not rest or not rest[0].isalpha() or rest.lower() in ROLES):
-            return split, name
-        if re.search(rf"[^A-Za-z0-9]{name}$", part):
-            return split, name
+        rest = low[len(name) :]
+        if low.startswith(name) and (not rest or not rest[0].isalpha() or rest in ROLES):
+            return split, name, 0
+        if re.search(rf"[^a-z0-9]{name}$", low):
+            return split, name, len(low) - len(name)
     return None
 
 
@@ -169,7 +202,8 @@ def _two_folders(tree: Tree, images: _Side, masks: _Side) -> Iterator[tuple[floa
     common = images.splits & masks.splits
     image_stems = {split: tree.stems[f] for split, f in images.folders if split in common}
     mask_stems = {split: tree.stems[f] for split, f in masks.folders if split in common}
-    best = (0, 0, "", "")
+    same = sum(len(_cores(image_stems[split]) & _cores(mask_stems[split])) for split in common)
+    best = (same, -NO_ENDING, "", "")
     for image_ending in _endings(image_stems.values()):
         for mask_ending in _endings(mask_stems.values()):
             matched = sum(
@@ -190,12 +224,20 @@ def _two_folders(tree: Tree, images: _Side, masks: _Side) -> Iterator[tuple[floa
 
 def _one_folder(tree: Tree, side: _Side) -> Iterator[tuple[float, Layout]]:
     """Images and label maps side by side, told apart by the ends of their names."""
-    tails: Counter[str] = Counter()
     stems = {split: set(tree.stems[folder]) for split, folder in side.folders}
-    for names in stems.values():
-        tails.update(tail for name in names for tail in _tails(name))
-    frequent = [tail for tail, number in tails.most_common(8) if number >= 1]
+    names = [name for group in stems.values() for name in group]
+    for ends in (_tails, _heads):
+        found = Counter(end for name in names for end in ends(name))
+        yield from _by_ends(tree, side, stems, [end for end, _ in found.most_common(8)])
+
+
+def _by_ends(
+    tree: Tree, side: _Side, stems: dict[str, set[str]], frequent: list[str]
+) -> Iterator[tuple[float, Layout]]:
     for mask_ending in frequent:
+        likeness = _likeness(tree, side, mask_ending)
+        if mask_ending.endswith("*") and likeness < SURE:
+            continue  # any two kinds of photographs may begin alike
         for image_ending in ("", *frequent):
             if image_ending == mask_ending:
                 continue
@@ -203,8 +245,9 @@ def _one_folder(tree: Tree, side: _Side) -> Iterator[tuple[float, Layout]]:
                 len(_cut(names, image_ending) & _cut(names, mask_ending))
                 for names in stems.values()
             )
-            if matched and matched >= 0.3 * sum(map(len, stems.values())):
-                score = matched * _likeness(tree, side, mask_ending) * _names("", mask_ending)
+            is_drawn = matched and _is_drawn(tree, side, image_ending, mask_ending)
+            if matched and not is_drawn and matched >= 0.3 * sum(map(len, stems.values())):
+                score = matched * likeness * _names("", mask_ending)
                 splits = tuple(split for split in SPLIT_NAMES if split in side.splits)
                 layout = Layout(side.template, side.template, image_ending, mask_ending, splits)
                 yield score * (1.01 if splits else 1.0), layout
@@ -213,6 +256,18 @@ def _one_folder(tree: Tree, side: _Side) -> Iterator[tuple[float, Layout]]:
 def _tails(stem: str) -> list[str]:
     """Every end of a stem that begins with a separator: ``["_gt_color", "_color"]``."""
     return [stem[found.start() :] for found in re.finditer(r"[_\-.]", stem) if found.start()]
+
+
+def _heads(stem: str) -> list[str]:
+    """The letters before a number: ``["mask_*"]``."""
+    found = re.match(r"[^\W\d_]+[_\-. ]*(?=\d)", stem)
+    return [f"{found[0]}*"] if found else []
+
+
+def _cores(stems: Iterable[str]) -> set[str]:
+    """What tells the samples apart, of those that it tells apart."""
+    found = Counter(core(stem) for stem in stems)
+    return {name for name, number in found.items() if number == 1}
 
 
 def _endings(groups: Iterable[list[str]]) -> list[str]:
@@ -232,7 +287,8 @@ def _endings(groups: Iterable[list[str]]) -> list[str]:
 
 def _cut(stems: Iterable[str], ending: str) -> set[str]:
     """Stems without an ending; those that lack it are left out."""
-    return {stem.removesuffix(ending) for stem in stems if stem.endswith(ending) and stem != ending}
+    cut = ((stem, shared_stem(stem, ending)) for stem in stems)
+    return {rest for stem, rest in cut if rest is not None and (rest != stem or not ending)}
 
 
 def _names(images: str, masks: str) -> float:
@@ -248,9 +304,41 @@ def _names(images: str, masks: str) -> float:
 def _likeness(tree: Tree, side: _Side, ending: str) -> float:
     """How much the files of one side look like label maps: 0.05 (a photograph) to 1."""
     files = [path for _, folder in side.folders for path in tree.samples[folder]]
-    files = [path for path in files if path.stem.endswith(ending)]
+    files = [path for path in files if shared_stem(path.stem, ending) is not None]
     looks = [_look(path) for path in files[:: max(1, len(files) // 5)][:5]]
     return float(np.mean(looks)) if looks else 0.5
+
+
+def _is_drawn(tree: Tree, side: _Side, ending: str = "", other: str | None = None) -> bool:
+    """Tell whether files are black and white, as masks are and no photograph is.
+
+    Args:
+        tree: All files.
+        side: Where they lie.
+        ending: Which of them count.
+        other: Which of these do not count.
+    """
+    stems = [path for _, folder in side.folders for path in tree.samples[folder]]
+    files = [
+        path
+        for path in stems
+        if shared_stem(path.stem, ending) is not None
+        and (other is None or shared_stem(path.stem, other) is None)
+    ]
+    found = [_two_values(path) for path in files[:: max(1, len(files) // 5)][:5]]
+    return None not in found and {value for values in found for value in values or ()} == {0, 255}
+
+
+@lru_cache(maxsize=4096)
+def _two_values(path: Path) -> frozenset[int] | None:
+    """Give the values of a mask; None if there are others than 0 and 255."""
+    try:
+        stored = read_labels(path)
+    except DataError:
+        return None
+    pixels = stored.pixels * 255 if stored.kind == "bit" else stored.pixels
+    values = frozenset(np.unique(pixels).tolist())
+    return values if values <= {0, 255} else None
 
 
 @lru_cache(maxsize=4096)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from segloom.config.data import DataConfig
 from segloom.config.load import dump_data_options
-from segloom.data.camvid import LABELED, NUM_FRAMES, STILLS
-from segloom.data.check.conclude import Finding, Meaning, conclude
+from segloom.data.check.conclude import Meaning, conclude
 from segloom.data.check.contents import Contents, Pair, read_contents
+from segloom.data.check.finding import Finding
 from segloom.data.check.known import find_known, read_known
-from segloom.data.check.layout import Layout, Tree, find_layout, scan
-from segloom.data.folder import SPLIT_NAMES, find_images
-from segloom.errors import DataError
+from segloom.data.check.layout import Layout, Tree, find_layout, scan, several_masks
+from segloom.data.check.named import NamedClasses, conclude_named, find_names
+from segloom.data.check.training import check_training
+from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
+from segloom.data.sets.camvid import LABELED, NUM_FRAMES, STILLS
+from segloom.errors import ConfigError, DataError
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["DataReport", "LabelRow", "SplitCount", "check"]
@@ -115,6 +118,9 @@ def check(
     if tree.others:
         kinds = ", ".join(f"{n} {ending}" for ending, n in tree.others.most_common(5))
         report.findings.append(Finding("note", "other-files", f"left out, no images: {kinds}."))
+    if tree.irregular:
+        message = f"{len(tree.irregular)} things are named like images but are no files."
+        report.findings.append(Finding("problem", "irregular", message, tuple(tree.irregular)))
     if layout is None:
         report.findings.append(_no_layout(tree))
         return report
@@ -124,10 +130,14 @@ def check(
     )
     if outside > 0:
         message = f"{outside} image files are in none of these folders or do not fit their names."
-        report.findings.append(Finding("note", "outside-files", message))
+        level = "problem" if 2 * outside > tree.num_images else "note"
+        report.findings.append(Finding(level, "outside-files", message))
+    if any(count.images_alone for count in report.splits.values()):
+        report.findings += _several(tree)
     step = max(1, -(-len(pairs) // limit)) if limit else 1
     contents = read_contents(pairs[::step], progress)
-    meaning = conclude(contents, classes)
+    named = None if classes else _find_names(directory, report)
+    meaning = (named and conclude_named(contents, named)) or conclude(contents, classes)
     report.storage, report.num_read = meaning.storage, contents.num_read
     report.sizes = {f"{w}x{h}": n for (h, w), n in contents.sizes.most_common()}
     report.labels = _rows(contents, meaning)
@@ -135,7 +145,36 @@ def check(
     if meaning.options:
         report.options = _options(directory, layout, meaning)
         _recognise_camvid(report, layout, pairs)
+        _check_as_trained(report, is_quick=limit is not None, are_named=bool(classes or named))
     return report
+
+
+def _check_as_trained(report: DataReport, *, is_quick: bool, are_named: bool = True) -> None:
+    """Add what the reader and the decoder of training say, unless more basic problems stand."""
+    if not report.is_fine:
+        return
+    config = DataConfig.model_validate(report.options)
+    try:
+        found = check_training(config, is_quick=is_quick)
+    except (DataError, ConfigError) as error:
+        found = [Finding("problem", "unreadable", f"training cannot read this: {error}")]
+    told = {finding.kind for finding in report.findings}
+    for finding in found:
+        if finding.kind == "nearest" and told & {"smeared", "jpeg-binary"}:
+            continue
+        if finding.kind in told:
+            continue
+        if finding.kind == "absent" and not are_named:  # the names are ours, for unused ids too
+            finding = replace(finding, level="note")
+        report.findings.append(finding)
+
+
+def _find_names(directory: Path, report: DataReport) -> NamedClasses | None:
+    try:
+        return find_names(directory)
+    except DataError as error:
+        report.findings.append(Finding("problem", "names", str(error)))
+        return None
 
 
 def _check_known(
@@ -160,7 +199,23 @@ def _check_known(
     pixels = sum(h * w * number for (h, w), number in known.contents.sizes.items())
     report.labels = _rows(known.contents, meaning, pixels if is_multilabel else 0)
     report.findings = [*known.findings, *_file_findings(known.contents)]
+    _check_as_trained(report, is_quick=limit is not None)
     return report
+
+
+def _several(tree: Tree) -> list[Finding]:
+    """Say what to do with several label maps of one image."""
+    found = several_masks(tree)
+    if not found:
+        return []
+    base, names = next(iter(found.items()))
+    message = (
+        f"{len(found)} images have several label maps each, such as {names[0]} and {names[1]} for "
+        f"{base}. Where each shows a class, put it into a folder of its class (masks/CLASS/"
+        f"{base}.png, 0 and 255), which is read as data.mask_format: multilabel; where each shows "
+        "an object, draw the objects of an image into one file."
+    )
+    return [Finding("problem", "several-masks", message)]
 
 
 def _no_layout(tree: Tree) -> Finding:
@@ -177,12 +232,14 @@ def _no_layout(tree: Tree) -> Finding:
 
 def _folders(report: DataReport, layout: Layout) -> Iterable[tuple[str, Path, Path]]:
     """Split and both folders."""
-    for split in layout.splits or ("all",):
-        for name in SPLIT_NAMES.get(split, ("",)):
-            images = report.directory / layout.images.replace("{split}", name)
-            if images.is_dir():
-                yield split, images, report.directory / layout.masks.replace("{split}", name)
-                break
+    root = report.directory
+    for split in layout.splits:
+        images = split_folder(root, layout.images, split)
+        masks = split_folder(root, layout.masks, split)
+        if images is not None:
+            yield split, images, masks or root / layout.masks
+    if not layout.splits:
+        yield "all", root / layout.images, root / layout.masks
 
 
 def _pairs(report: DataReport, layout: Layout) -> list[Pair]:
@@ -190,25 +247,20 @@ def _pairs(report: DataReport, layout: Layout) -> list[Pair]:
     pairs: list[Pair] = []
     for split, images, masks in _folders(report, layout):
         try:
-            found = find_images(images, layout.image_ending)
-            labels = find_images(masks, layout.mask_ending)
+            found = find_images(images, layout.image_ending, faults=[])  # `scan` names them
+            labels = find_images(masks, layout.mask_ending, faults=[])
         except DataError as error:
             report.findings.append(Finding("problem", "same-name", str(error)))
             continue
         if images == masks:
-            found = {key: path for key, path in found.items() if path not in set(labels.values())}
-        by_stem: dict[str, list[Path]] = {}
-        for key, path in labels.items():
-            by_stem.setdefault(key.name, []).append(path)
+            found = images_alone(found, labels)
         alone, used = [], set()
-        for key, path in found.items():
-            same = by_stem.get(key.name, [])
-            mask = labels.get(key) or (same[0] if len(same) == 1 else None)
-            if mask is None:
-                alone.append(path)
+        for key, same in match_keys(found, labels).items():
+            if len(same) != 1:
+                alone.append(found[key])
                 continue
-            used.add(mask)
-            pairs.append(Pair("" if split == "all" else split, path, mask))
+            used.add(same[0])
+            pairs.append(Pair("" if split == "all" else split, found[key], same[0]))
         lonely = [path for path in labels.values() if path not in used]
         report.splits[split] = SplitCount(len(found) - len(alone), len(alone), len(lonely))
         report.findings += _alone(split, alone, lonely)
@@ -234,6 +286,12 @@ def _file_findings(contents: Contents) -> list[Finding]:
         findings.append(Finding("problem", "damaged", message, tuple(contents.damaged)))
     if contents.mismatched:
         message = f"{len(contents.mismatched)} label maps are not of the size of their image."
+        if contents.num_turned:
+            message += (
+                f" {contents.num_turned} would be if the EXIF orientation of the image were left "
+                "out: remove it from the images (`exiftool -Orientation= FILE`), or turn the label "
+                "maps."
+            )
         findings.append(Finding("problem", "size", message, tuple(contents.mismatched)))
     twice = [files for files in contents.hashes.values() if len(files) > 1]
     leaks = [files for files in twice if len({split for split, _ in files}) > 1]
@@ -293,7 +351,7 @@ def _recognise_camvid(report: DataReport, layout: Layout, pairs: list[Pair]) -> 
         counts = {split: count.pairs for split, count in report.splits.items()}
         report.findings = [f for f in report.findings if f.kind not in ("gaps", "unused-ids")]
         void = {"11": VOID}
-        from segloom.data.camvid import CAMVID
+        from segloom.data.sets.camvid import CAMVID
 
         names = {str(class_id): name for class_id, name in enumerate(CAMVID.classes)} | void
         report.labels = [

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from segloom.ops.layers import conv_norm, conv_norm_relu
+from segloom.blocks.conv import conv_norm, conv_norm_relu
 from segloom.ops.resize import resize
 
 __all__ = ["PyramidPooling"]

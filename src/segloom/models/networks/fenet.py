@@ -1,7 +1,7 @@
 """FENet: a pyramid that passes details upwards and structure downwards.
 
 Paper: Liu, Zhang and Guo, "Boosting Semantic Segmentation via Feature Enhancement", ChinaMM 2022,
-figure 2; wiring of the released program. FEM-D and FEM-S are in `segloom.enhancements.fem`.
+figure 2; wiring of the released program. FEM-D and FEM-S are in `segloom.blocks.fem`.
 
     r1..r3 = ReLU(BN(conv1x1(C2..C4)));  r4 = PPM(C5)
     up:    r2 <- FEM-D(r1, r2);  r3 <- FEM-D(r2, r3);  r4 <- FEM-D(r3, r4)
@@ -20,12 +20,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from segloom.enhancements.fem import DetailEnhance, Extractor, StructureEnhance
+from segloom.blocks.conv import conv_norm_relu
+from segloom.blocks.fem import DetailEnhance, Extractor, StructureEnhance
 from segloom.models.architectures import Network
 from segloom.models.networks.context import PyramidPooling
 from segloom.models.networks.encoders import make_pyramid_encoder
 from segloom.models.networks.head import stride_4_head
-from segloom.ops.layers import conv_norm_relu
 from segloom.ops.resize import resize
 
 __all__ = ["FENetDecoder", "fenet"]
@@ -38,7 +38,7 @@ class FENetDecoder(nn.Module):
         encoder_channels: Of C2, C3, C4 and C5.
         channels: K.
         dense: After both passes, add to each map all coarser ones, resized.
-        extractor: What the joins extract, see `segloom.enhancements.fem.Extractor`.
+        extractor: What the fusions extract, see `segloom.blocks.fem.Extractor`.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ def fenet(
         classes: Number of classes.
         pyramid_channels: K; 128 for ResNet-18 in the released program, 256 for ResNet-50 and 101.
         dense: Add all coarser maps to each map; off in the released configurations.
-        extractor: What the joins extract: ``highpass`` (released), ``lowpass`` or ``fixed``.
+        extractor: What the fusions extract: ``highpass`` (released), ``lowpass`` or ``fixed``.
         dilate: None dilates the last stages of a ResNet, as released; see `make_pyramid_encoder`.
     """
     encoder = make_pyramid_encoder(encoder_name, in_channels, dilate=dilate)

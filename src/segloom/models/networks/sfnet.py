@@ -21,19 +21,19 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from segloom.enhancements.flow_align import FlowJoin, GatedDualFlowAlign
+from segloom.blocks.conv import conv_norm_relu
+from segloom.blocks.flow import FlowJoin, GatedDualFlowAlign
 from segloom.models.architectures import Network
 from segloom.models.networks.context import PyramidPooling
 from segloom.models.networks.encoders import make_pyramid_encoder
 from segloom.models.networks.head import stride_4_head
-from segloom.ops.layers import conv_norm_relu
 from segloom.ops.resize import resize
 
 __all__ = ["SFNetDecoder", "SFNetLiteDecoder", "sfnet", "sfnet_lite"]
 
 
 class PlainJoin(nn.Module):
-    """The top-down join of a feature pyramid without alignment: ``low + up(high)``."""
+    """The top-down fusion of a feature pyramid without alignment: ``low + up(high)``."""
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Join ``(B, K, H, W)`` and ``(B, K, h, w)`` into ``(B, K, H, W)``."""
@@ -46,7 +46,7 @@ class SFNetDecoder(nn.Module):
     Args:
         encoder_channels: Of C2, C3, C4 and C5.
         channels: K.
-        align: Join by flow; False is the plain pyramid, UPerNet's.
+        align: Fuse along a flow; False is the plain pyramid, UPerNet's.
         context: Form of the pyramid pooling.
     """
 
@@ -72,7 +72,7 @@ class SFNetDecoder(nn.Module):
         """Decode the encoder's maps.
 
         Returns:
-            ``(B, K, h, w)``, and the joined maps f4, f3, f2, on which auxiliary heads may sit.
+            ``(B, K, h, w)``, and the fused maps f4, f3, f2, on which auxiliary heads may sit.
         """
         *fine, deepest = features[-4:]
         joined: Tensor = self.context(deepest)

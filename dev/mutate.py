@@ -1,0 +1,180 @@
+"""Change the source in small ways and see whether a test notices: a mutation check.
+
+    python dev/mutate.py metrics labels --number 40 --seed 0
+
+Each mutant is one change of one file (an operator, a comparison, a number, a condition), made in a
+copy of the source, on which the tests of the package run until the first one fails. What no test
+notices is printed with its line: write the test, or say why the change makes no difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "enhancements": ("enhancements", ["tests/enhancements", "tests/matrix/test_se.py"]),
+    "losses": ("losses", ["tests/losses"]),
+    "metrics": ("metrics", ["tests/metrics"]),
+    "statistics": ("comparison/statistics", ["tests/comparison/statistics"]),
+    "measures": ("evaluation/measures", ["tests/evaluation"]),
+    "labels": ("labels", ["tests/labels"]),
+}
+"""Name to the folder below src/segloom, and the tests that should notice."""
+COMPARISONS = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+OPERATORS = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+}
+SECONDS = 600.0
+"""After which a run of tests counts as noticed: the change made it endless."""
+
+
+class Mutant(NamedTuple):
+    """One change of one file."""
+
+    path: Path
+    line: int
+    words: str
+    source: str
+
+
+def main() -> int:
+    """Parse the command line, try the mutants, print; return 1 if one survived."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packages", nargs="+", choices=PACKAGES)
+    parser.add_argument("--number", type=int, default=20, help="mutants per package")
+    parser.add_argument("--seed", type=int, default=0)
+    words = parser.parse_args()
+    survived = 0
+    for name in words.packages:
+        folder, tests = PACKAGES[name]
+        mutants = [m for path in sorted(files_of(folder)) for m in mutants_of(path)]
+        chosen = random.Random(words.seed).sample(mutants, min(words.number, len(mutants)))
+        alive = 0
+        for mutant in chosen:
+            if not is_noticed(mutant, tests):
+                alive += 1
+                say(f"  {mutant.path.relative_to(ROOT)}:{mutant.line}  {mutant.words}")
+        survived += alive
+        say(f"{name}: {len(chosen) - alive} of {len(chosen)} noticed, {len(mutants)} possible")
+    return 1 if survived else 0
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def files_of(folder: str) -> Iterator[Path]:
+    """Find the files of a package that hold code."""
+    for path in (ROOT / "src" / "segloom" / folder).rglob("*.py"):
+        if path.name != "__init__.py":
+            yield path
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """Make every small change of a file."""
+    tree = ast.parse(path.read_text())
+    nodes = [node for node in ast.walk(tree) if not is_annotation(node)]
+    for index, node in enumerate(nodes):
+        for number in range(len(changes(node))):
+            mutated = copy.deepcopy(tree)
+            twin = [other for other in ast.walk(mutated) if not is_annotation(other)][index]
+            before = ast.unparse(twin)
+            changes(twin)[number]()
+            after = ast.unparse(twin)
+            if before != after:
+                words = f"{before.splitlines()[0][:60]} -> {after.splitlines()[0][:60]}"
+                source = ast.unparse(mutated)
+                yield Mutant(path, getattr(node, "lineno", 0), words, source)
+
+
+def is_annotation(node: ast.AST) -> bool:
+    """Return whether a node holds no code that runs: names of types and docstrings."""
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.alias | ast.arg)
+
+
+def changes(node: ast.AST) -> list[Callable[[], None]]:
+    """List what can be changed in a node, as functions that do it."""
+    found: list[Callable[[], None]] = []
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
+        found.append(lambda: node.ops.__setitem__(0, COMPARISONS[type(node.ops[0])]()))
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS and not of_types(node):
+        found.append(lambda: setattr(node, "op", OPERATORS[type(node.op)]()))
+    if isinstance(node, ast.BoolOp):
+        other = ast.Or if isinstance(node.op, ast.And) else ast.And
+        found.append(lambda: setattr(node, "op", other()))
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        value = node.value
+        other_value = not value if isinstance(value, bool) else value + 1
+        found.append(lambda: setattr(node, "value", other_value))
+    if isinstance(node, ast.If | ast.IfExp | ast.While):
+        found.append(lambda: setattr(node, "test", ast.UnaryOp(ast.Not(), node.test)))
+    return found
+
+
+def of_types(node: ast.BinOp) -> bool:
+    """Return whether ``a | b`` is a union of types, which no test can see."""
+    names = {"None", "int", "str", "float", "bool", "Path", "Sequence", "Mapping"}
+    return isinstance(node.op, ast.BitOr) and bool(
+        names & {ast.unparse(side).partition("[")[0] for side in (node.left, node.right)}
+    )
+
+
+def is_noticed(mutant: Mutant, tests: list[str]) -> bool:
+    """Run the tests on a copy of the source that holds the change."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copied = Path(scratch) / "src"
+        shutil.copytree(ROOT / "src", copied, ignore=shutil.ignore_patterns("__pycache__"))
+        (copied / mutant.path.relative_to(ROOT / "src")).write_text(mutant.source)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        environment = {**os.environ, "PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(
+                [*command, "-m", "not slow", *tests],
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return True
+    return done.returncode != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""How long a cell will take and how much memory: a few of its steps, in a process of its own.
+
+    python -m segloom.comparison.cells.probe CONFIG.yaml RESULT.json
+
+The estimate leaves out what is the same for all and small: start-up, checkpoints, statistics.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from pathlib import Path
+
+from segloom.config.load import dump_config, read_config
+from segloom.config.run import RunConfig
+from segloom.errors import SegloomError, TrainingError
+from segloom.files import parse_json
+
+__all__ = ["Probe", "probe"]
+
+NUM_STEPS = 3
+"""Timed training steps, after one that warms up."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a few steps and images told."""
+
+    step_seconds: float
+    """One optimiser step, its images read and augmented."""
+    validation_seconds: float
+    """One validation image."""
+    test_seconds: float
+    """One test image, measured as `segloom eval` does it."""
+    memory_gib: float | None
+    """Peak of the training steps."""
+    steps_per_epoch: int
+    num_validation: int
+    num_test: int
+
+    def train_seconds(self, config: RunConfig) -> float:
+        """Estimate the training of a cell."""
+        train = config.train
+        steps = min(self.steps_per_epoch, train.steps_per_epoch or 2**31) * train.epochs
+        validations = ceil(train.epochs / train.validate_every)
+        return steps * self.step_seconds + validations * self.num_validation * (
+            self.validation_seconds
+        )
+
+    def seconds(self, config: RunConfig) -> float:
+        """Estimate the whole cell."""
+        return self.train_seconds(config) + self.num_test * self.test_seconds
+
+
+def probe(config: RunConfig) -> Probe:
+    """Try a cell out in a process of its own, whose memory is its alone.
+
+    Raises:
+        SegloomError: What the cell would fail of.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file, result = Path(folder) / "config.yaml", Path(folder) / "probe.json"
+        file.write_text(dump_config(config), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "segloom.comparison.cells.probe", str(file), str(result)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not result.is_file():
+            lines = done.stderr.strip().splitlines()
+            why = lines[-1] if lines else f"it ended with code {done.returncode}"
+            raise TrainingError(f"the network cannot be tried out: {why}")
+        values = parse_json(result.read_text(encoding="utf-8"))
+    if "error" in values:
+        raise TrainingError(values["error"])
+    return Probe(**values)
+
+
+def _measure(config: RunConfig) -> Probe:
+    import torch
+
+    from segloom.comparison.cells.cost import PeakMemory
+    from segloom.data import build_dataset, build_loader
+    from segloom.data.loader import collate
+    from segloom.enhancements import list_enhancements
+    from segloom.evaluation.image_counts import count_image
+    from segloom.inference import Predictor
+    from segloom.losses import build_losses
+    from segloom.training.batches import plan_batches
+    from segloom.training.network import build_training_network
+    from segloom.training.optimizer import build_optimizer
+    from segloom.training.stages import divide
+    from segloom.training.step import TrainingStep
+    from segloom.training.trainer import training_settings
+
+    config = divide(config)[-1].config  # of several stages the last, which has the largest images
+    with training_settings(config.train):
+        training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
+        plan = plan_batches(config, len(training))
+        alone = config.train.model_copy(update={"devices": 1})  # its share, but in one process
+        model = build_training_network(config.model_copy(update={"train": alone}), training, plan)
+        losses = build_losses(
+            config.loss,
+            auxiliary=model.loss_weights,
+            known_enhancements=list_enhancements(),
+            mode=model.mode,
+        )
+        device = torch.device("cpu")
+        if config.train.accelerator != "cpu" and torch.cuda.is_available():
+            device = torch.device("cuda")
+        step = TrainingStep(model, losses, channels_last=config.train.channels_last).to(device)
+        optimizer = build_optimizer(model, config.optim)
+        loader = build_loader(training, batch_size=plan.batch_size, shuffle=True, drop_last=True)
+        memory, seconds = PeakMemory(), []
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.train.precision)
+        batches = iter(loader)
+        for _ in range(min(1 + NUM_STEPS, len(loader))):
+            start = time.perf_counter()
+            for _ in range(config.train.accumulate):
+                batch = next(batches, None) or next(batches := iter(loader))
+                with torch.autocast(device.type, half, enabled=half is not None):
+                    pixels = step.pixels(batch).to(device)
+                    total = step(pixels, batch["mask"].to(device))["total"]
+                total.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        peak = memory.gibibytes()
+        model.eval()
+        validation = build_dataset(config.data, "val")
+        image = step.pixels(collate([validation[0]])).to(device)
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            with torch.no_grad(), torch.autocast(device.type, half, enabled=half is not None):
+                model.run(step.normalize(image))
+            times.append(time.perf_counter() - start)
+        test = build_dataset(config.data, config.eval.split)
+        predictor = Predictor(model, test.labels, config.eval.inference)
+        tests = []
+        for index in range(min(2, len(test))):
+            start = time.perf_counter()
+            sample = test[index]
+            label_map, truth = predictor.label_map(predictor.pixels(sample)), sample["mask"].numpy()
+            is_multilabel = test.labels.is_multilabel
+            count_image(
+                "", label_map, truth, len(test.classes), config.eval, is_multilabel=is_multilabel
+            )
+            tests.append(time.perf_counter() - start)
+        return Probe(
+            step_seconds=statistics.median(seconds[1:] or seconds),
+            validation_seconds=times[-1],
+            test_seconds=tests[-1],
+            memory_gib=peak,
+            steps_per_epoch=plan.num_steps,
+            num_validation=len(validation),
+            num_test=len(test),
+        )
+
+
+def main(words: Sequence[str]) -> int:
+    """Probe the configuration of the first file and write the second; return the exit code."""
+    try:
+        values = asdict(_measure(read_config(Path(words[0]))))
+    except SegloomError as error:
+        values = {"error": str(error)}
+    Path(words[1]).write_text(json.dumps(values), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Search of options by Optuna: the driver, its trials and their results."""

@@ -1,0 +1,1 @@
+"""From per-image counts to paired differences, intervals, verdicts and tables."""

@@ -1,0 +1,252 @@
+"""Names and colours of the classes from the files that exporters put beside label maps.
+
+labelmap.txt    CVAT, Segmentation mask 1.1: ``label:red,green,blue:parts:actions``
+_classes.csv    Roboflow, Semantic Segmentation Masks: ``Pixel Value, Class``
+class_dict.csv  and others with the columns name, r, g, b
+dataset.json    nnU-Net and MONAI: ``labels``, name to value or value to name
+classes.txt     a name per line, also labels.txt, class_names.txt, obj.names; data.yaml: ``names``
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segloom.data.check.conclude import Meaning
+from segloom.data.check.contents import Contents
+from segloom.data.check.finding import Finding
+from segloom.data.pairing import SPLIT_NAMES
+from segloom.data.sets.shapes import BACKGROUND, IGNORED, NAME_FILES
+from segloom.errors import DataError
+from segloom.files import parse_json, parse_yaml
+from segloom.types import IGNORE_INDEX
+
+__all__ = ["NamedClasses", "conclude_named", "find_names"]
+
+Color = tuple[int, int, int]
+
+NAME_COLUMNS = ("class", "name", "class_name", "label")
+MAX_BYTES = 2**20
+"""Of a file of names."""
+
+
+@dataclass(frozen=True)
+class NamedClasses:
+    """What a file says about the classes."""
+
+    path: Path
+    names: tuple[str, ...]
+    """In the order of the file."""
+    values: dict[int, str] = field(default_factory=dict)
+    """Stored value to name, where the file says so."""
+    colors: dict[Color, str] = field(default_factory=dict)
+    """Colour to name, where the file says so."""
+
+
+def find_names(root: Path) -> NamedClasses | None:
+    """Read the file that names the classes of a folder; None if there is none.
+
+    The folder itself is looked at, and its folders of the splits.
+
+    Raises:
+        DataError: There is such a file, but it is damaged.
+    """
+    splits = (root / name for names in SPLIT_NAMES.values() for name in names)
+    for folder in (root, *splits):
+        for name, read in READERS.items():
+            path = folder / name
+            if path.is_file() and (found := _read(path, read)) is not None and found.names:
+                return found
+    return None
+
+
+def conclude_named(contents: Contents, named: NamedClasses) -> Meaning | None:
+    """Say what label values mean by the names that a file gives them.
+
+    Returns:
+        None if the file cannot be about these label maps: it names no colours and they hold some,
+        or it names fewer classes than they hold values.
+    """
+    if contents.num_lossy or contents.num_smeared or not (contents.values or contents.colors):
+        return None
+    if contents.colors or (named.colors and not named.values and _has_palette(contents, named)):
+        return _by_color(contents, named) if named.colors else None
+    return _by_value(contents, named)
+
+
+def _by_color(contents: Contents, named: NamedClasses) -> Meaning | None:
+    codes = {value * 0x010101 for value in contents.values} | set(contents.colors)
+    if not contents.colors:  # palette indices
+        codes = {color for value in contents.values for color in contents.shown.get(value, ())}
+    found = {(code >> 16, code >> 8 & 255, code & 255) for code in codes}
+    kept = {color: name for color, name in named.colors.items() if name.lower() not in IGNORED}
+    names = tuple(dict.fromkeys(kept.values()))
+    meaning = Meaning("RGB colours" if contents.colors else "palette indices")
+    meaning.findings.append(_note(named))
+    first = {name: next(c for c, n in kept.items() if n == name) for name in names}
+    meaning.options = {"mask_format": "color", "classes": list(names)}
+    meaning.options["palette"] = [list(first[name]) for name in names]
+    label_map = {
+        ",".join(map(str, color)): names.index(name)
+        for color, name in kept.items()
+        if color != first[name]
+    }
+    ignored = [color for color in named.colors if color not in kept]
+    unknown = sorted(found - set(named.colors))
+    for color in (*ignored, *unknown):
+        label_map[",".join(map(str, color))] = IGNORE_INDEX
+    if label_map:
+        meaning.options["label_map"] = label_map
+    if unknown:
+        meaning.findings.append(_outside(named, "colours", unknown))
+    for color in found:
+        code = color[0] << 16 | color[1] << 8 | color[2]
+        meaning.names[code] = kept.get(color, "(void)")
+    if not contents.colors:
+        shown = {value: contents.shown.get(value, set()) for value in contents.values}
+        meaning.names = {
+            value: meaning.names[min(colors)] for value, colors in shown.items() if colors
+        }
+    return meaning
+
+
+def _by_value(contents: Contents, named: NamedClasses) -> Meaning | None:
+    values = sorted(value for value in contents.values if value != IGNORE_INDEX)
+    table = named.values
+    if not table:
+        names = named.names
+        if values and values[-1] == len(names) and BACKGROUND not in map(str.lower, names):
+            names = (BACKGROUND, *names)
+        if values == [0] and len(names) == 2 and IGNORE_INDEX in contents.values:
+            table = {0: names[0], IGNORE_INDEX: names[1]}
+        elif values and values[-1] >= len(names):
+            return None
+        else:
+            table = dict(enumerate(names))
+    kept = {value: name for value, name in table.items() if name.lower() not in IGNORED}
+    names = tuple(dict.fromkeys(kept[value] for value in sorted(kept)))
+    meaning = Meaning("palette indices" if contents.kinds["palette"] else "class ids")
+    meaning.findings.append(_note(named))
+    meaning.options = {"mask_format": "index", "classes": list(names)}
+    unknown = [value for value in contents.values if value not in table and value != IGNORE_INDEX]
+    voids = [value for value in table if value not in kept] + unknown
+    if [kept.get(value) for value in range(len(names))] != list(names) or IGNORE_INDEX in kept:
+        ids = {str(value): names.index(name) for value, name in sorted(kept.items())}
+        meaning.options["label_map"] = ids | {str(value): IGNORE_INDEX for value in voids}
+    elif voids := [value for value in voids if value != IGNORE_INDEX]:
+        meaning.options["ignore_values"] = sorted(voids)
+    if unknown:
+        meaning.findings.append(_outside(named, "values", sorted(unknown)))
+    meaning.names = {value: kept.get(value, "(void)") for value in contents.values}
+    return meaning
+
+
+def _has_palette(contents: Contents, named: NamedClasses) -> bool:
+    """Whether every index shows one colour, and a colour that the file names."""
+    shown = [contents.shown.get(value, set()) for value in contents.values]
+    known = {red << 16 | green << 8 | blue for red, green, blue in named.colors}
+    return all(len(colors) == 1 and colors <= known for colors in shown)
+
+
+def _note(named: NamedClasses) -> Finding:
+    return Finding("note", "names", f"{named.path} names the classes.")
+
+
+def _outside(named: NamedClasses, what: str, unknown: Iterable[object]) -> Finding:
+    listed = ", ".join(map(str, list(unknown)[:12]))
+    message = (
+        f"{what} that {named.path} does not name: {listed}; as the lines below stand they become "
+        "void. If they are classes, name them there."
+    )
+    return Finding("problem", "outside", message)
+
+
+Parsed = tuple[tuple[str, ...], dict[int, str], dict[Color, str]]
+
+
+def _read(path: Path, read: Callable[[str], Parsed]) -> NamedClasses | None:
+    if path.stat().st_size > MAX_BYTES:
+        return None
+    try:
+        return NamedClasses(path, *read(path.read_text(encoding="utf-8-sig")))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
+        raise DataError(
+            f"{path} names no classes in a form that is known ({error}); correct it or move it "
+            "away."
+        ) from error
+
+
+def _labelmap(text: str) -> Parsed:
+    colors: dict[Color, str] = {}
+    names = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, *rest = line.strip().split(":")
+        names.append(name)
+        if rest and rest[0]:
+            colors[_color(rest[0].split(","))] = name
+    return tuple(names), {}, colors
+
+
+def _table(text: str) -> Parsed:
+    """Read a CSV with the columns of a name and of a value, or of red, green and blue."""
+    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)]
+    header = [cell.lower() for cell in rows[0]]
+    place = {cell: column for column, cell in enumerate(header)}
+    name = place[next((word for word in NAME_COLUMNS if word in place), "name")]
+    names = tuple(row[name] for row in rows[1:])
+    if "pixel value" in place:
+        values = {int(row[place["pixel value"]]): row[name] for row in rows[1:]}
+        return names, values, {}
+    red, green, blue = (
+        place[channel[0]] if channel[0] in place else place[channel]
+        for channel in ("red", "green", "blue")
+    )
+    return names, {}, {_color([row[red], row[green], row[blue]]): row[name] for row in rows[1:]}
+
+
+def _dataset_json(text: str) -> Parsed:
+    labels: dict[str, Any] = parse_json(text).get("labels") or {}
+    if not isinstance(labels, dict):
+        return (), {}, {}
+    if all(re.fullmatch(r"\d+", key) for key in labels):  # of the Decathlon: value to name
+        values = {int(key): str(name) for key, name in labels.items()}
+    else:
+        values = {int(value): name for name, value in labels.items()}
+    return tuple(values[key] for key in sorted(values)), values, {}
+
+
+def _lines(text: str) -> Parsed:
+    return tuple(line.strip() for line in text.splitlines() if line.strip()), {}, {}
+
+
+def _yaml(text: str) -> Parsed:
+    names = (parse_yaml(text) or {}).get("names") or []
+    if isinstance(names, dict):
+        values = {int(key): str(name) for key, name in names.items()}
+        return tuple(values[key] for key in sorted(values)), values, {}
+    return tuple(map(str, names)), {}, {}
+
+
+def _color(words: Iterable[str]) -> Color:
+    red, green, blue = map(int, words)
+    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+        raise ValueError(f"{red},{green},{blue} is no colour")
+    return red, green, blue
+
+
+READERS: dict[str, Callable[[str], Parsed]] = {
+    "labelmap.txt": _labelmap,
+    "_classes.csv": _table,
+    "class_dict.csv": _table,
+    "class_dict_seg.csv": _table,
+    "dataset.json": _dataset_json,
+    **dict.fromkeys(NAME_FILES, _lines),
+    "data.yaml": _yaml,
+}

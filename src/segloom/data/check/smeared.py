@@ -1,0 +1,80 @@
+"""What smeared label maps mean: those of lossy files, or resized with interpolation.
+
+Their true values are those inside areas (`segloom.labels.smear`). Where these are few and far
+apart the options read every pixel by the nearest; else nothing can be said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+from segloom.data.check.contents import Contents
+from segloom.labels.smear import MIN_GAP, find_peaks
+
+__all__ = ["describe", "true_colors", "true_values"]
+
+MIN_SHARE = 0.6
+"""Of all pixels; where fewer are flat, the files are pictures or too small to tell."""
+RARE = 0.0002
+"""Share of flat pixels below which a value is noise."""
+COLOR_SPREAD = 20
+"""Levels of a channel by which lossy compression changes a colour inside an area."""
+MIN_COLOR_GAP = 48
+MAX_TRUE_COLORS = 32
+
+
+def true_values(contents: Contents) -> list[int] | None:
+    """Find the grey values that were drawn before they were smeared; None if they are not clear."""
+    pixels = sum(count.pixels for count in contents.values.values())
+    flat = sum(contents.flat.values())
+    if flat < MIN_SHARE * pixels:
+        return None
+    if contents.num_lossy:
+        return find_peaks(contents.flat)
+    values = sorted(value for value, number in contents.flat.items() if number >= RARE * flat)
+    gaps = [high - low for low, high in pairwise(values)]
+    return values if gaps and min(gaps) >= MIN_GAP else None
+
+
+def true_colors(contents: Contents) -> list[int] | None:
+    """Find the colours that were drawn before they were smeared; None if they are not clear."""
+    pixels = sum(count.pixels for count in (*contents.colors.values(), *contents.values.values()))
+    if contents.has_many_values and not contents.flat:
+        return None
+    spread = COLOR_SPREAD if contents.num_lossy else 0
+    flat: Counter[int] = Counter()
+    for code, number in contents.flat.items():
+        flat[code if code in contents.colors or code > 255 else code * 0x010101] += number
+    total = sum(flat.values())
+    peaks: list[int] = []
+    covered = 0
+    for code, number in flat.most_common(20_000):
+        if any(_gap(code, peak) <= spread for peak in peaks):
+            covered += number
+        elif number >= RARE * total:
+            peaks.append(code)
+            covered += number
+            if len(peaks) > MAX_TRUE_COLORS:
+                return None
+    gaps = [_gap(one, other) for place, one in enumerate(peaks) for other in peaks[:place]]
+    is_clear = gaps and min(gaps) >= (MIN_COLOR_GAP if contents.num_lossy else MIN_GAP)
+    return peaks if is_clear and covered >= MIN_SHARE * pixels else None
+
+
+def _gap(one: int, other: int) -> int:
+    """Largest difference of a channel."""
+    return max(abs((one >> bits & 255) - (other >> bits & 255)) for bits in (16, 8, 0))
+
+
+def describe(contents: Contents, values: Sequence[object]) -> str:
+    """Say that the files were smeared and are read by the nearest value."""
+    why = f"{contents.num_smeared} label maps were resized with interpolation"
+    if contents.num_lossy:
+        why = f"{contents.num_lossy} label maps are JPEG or other lossy files"
+    return (
+        f"{why}, which mixed values at outlines; every pixel is read as the nearest of the values "
+        f"of areas ({', '.join(map(str, values))}), so outlines are a little rough. Export label "
+        "maps as PNG, and resize them with nearest neighbour."
+    )

@@ -1,0 +1,167 @@
+"""Where programs put COCO's JSON and its images, and which images are a split's.
+
+A file per split: ``annotations/instances_train2017.json`` (COCO), ``annotations/train.json`` or
+``train.json``, ``train/_annotations.coco.json`` (Roboflow). One file for all images:
+``annotations/instances_default.json`` (CVAT), ``result.json`` (Label Studio), ``labels.json``
+(FiftyOne), or any other file of COCO's form; folders train, val and test in the names of the images
+divide them, otherwise ``data.split_shares`` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from segloom.data.pairing import SPLIT_NAMES
+from segloom.data.source import SPLITS
+from segloom.errors import DataError, NoSplitError
+from segloom.files import parse_json
+
+__all__ = ["AnnotationFile", "annotation_file", "has_annotations", "image_files", "inner_path"]
+
+MAX_PARSED = 2**24
+"""Bytes up to which a file is parsed to recognise its form; a larger one shows it at its start."""
+KEYS = ("images", "annotations", "categories")
+FOLDERS = ("annotations", ".")
+
+
+class AnnotationFile(NamedTuple):
+    """A file of annotations."""
+
+    path: Path
+    is_whole: bool
+    """It holds the images of all splits."""
+
+
+def annotation_file(root: Path, split: str) -> AnnotationFile:
+    """Find the file that annotates a split.
+
+    Raises:
+        NoSplitError: Other splits have a file, this one has none.
+        DataError: There is none, or there are several.
+    """
+    found, is_whole = _split_files(root, split), False
+    if not found and _is_divided(root):
+        raise NoSplitError(
+            f"{root} has no annotation file for the split {split}; those of COCO's test images "
+            "are not public, so measure on the validation images with --split val."
+        )
+    if not found:
+        found, is_whole = _whole_files(root), True
+    if len(found) > 1:
+        what = "all images" if is_whole else split
+        raise DataError(
+            f"there are several annotation files for {what}: {', '.join(map(str, found))}; keep "
+            "one there."
+        )
+    if not found:
+        raise DataError(
+            f"{root} holds no annotations/instances_{split}*.json, no {split} folder with an "
+            "annotation file, and no single file of COCO's form."
+        )
+    return AnnotationFile(found[0], is_whole)
+
+
+def has_annotations(root: Path) -> bool:
+    """Return whether a folder holds a file of COCO's form for training or for all images."""
+    return bool(_split_files(root, "train") or (not _is_divided(root) and _whole_files(root)))
+
+
+def image_files(root: Path, path: Path, names: Sequence[str]) -> list[Path]:
+    """Find the folder of the images by the first; reading tells if a later one is missing.
+
+    Args:
+        root: Folder of the data set.
+        path: File of the annotations.
+        names: Paths of the images as the file gives them, with ``/``.
+
+    Returns:
+        Path of each image.
+
+    Raises:
+        DataError: The first image is nowhere.
+    """
+    own = path.stem.removeprefix("instances_")
+    if path.parent.name == "annotations":
+        folders = [root / own, root / "images" / own, root / "images", root]
+    else:
+        folders = [path.parent, path.parent / "images", root / "images" / own, root / own]
+    folders += [root / "images" / "default", root / "data"]
+    for place in (PurePosixPath, _base_name):
+        for folder in folders:
+            if (folder / place(names[0])).is_file():
+                return [folder / place(name) for name in names]
+    searched = ", ".join(map(str, dict.fromkeys(folders)))
+    raise DataError(
+        f"{path} lists {names[0]}, which is in none of {searched}; unpack the images there."
+    )
+
+
+def inner_path(name: str, path: Path) -> str:
+    """Return the name that a file gives an image, with ``/`` as separator.
+
+    Raises:
+        DataError: It leads out of the data set.
+    """
+    inside = PurePosixPath(name.replace("\\", "/"))
+    if inside.is_absolute() or ".." in inside.parts or not inside.name or ":" in inside.parts[0]:
+        raise DataError(f"{path} lists the image {name}, which leads out of the data set.")
+    return str(inside)
+
+
+def _base_name(name: str) -> PurePosixPath:
+    return PurePosixPath(PurePosixPath(name).name)
+
+
+def _is_divided(root: Path) -> bool:
+    return any(_split_files(root, split) for split in SPLITS)
+
+
+def _split_files(root: Path, split: str) -> list[Path]:
+    for name in SPLIT_NAMES[split]:
+        exact = re.compile(rf"instances_{name}.*|{name}(20\d\d)?", re.IGNORECASE)
+        loose = re.compile(rf"{name}[_.-].*|.*[_-]{name}", re.IGNORECASE)
+        folder = _folder(root, name)
+        found = [path for path in _json_files(root / "annotations") if exact.fullmatch(path.stem)]
+        found = found or [path for path in _json_files(folder) if _is_coco(path)]
+        for pattern in (exact, loose):
+            named = (path for path in _json_files(root) if pattern.fullmatch(path.stem))
+            found = found or [path for path in named if _is_coco(path)]
+        if found:
+            return found
+    return []
+
+
+def _whole_files(root: Path) -> list[Path]:
+    for folder in FOLDERS:
+        if found := [path for path in _json_files(root / folder) if _is_coco(path)]:
+            return found
+    return []
+
+
+def _folder(root: Path, name: str) -> Path:
+    """Find a folder in any letter case."""
+    if (root / name).is_dir() or not root.is_dir():
+        return root / name
+    alike = (path for path in sorted(root.iterdir()) if path.name.lower() == name)
+    return next((path for path in alike if path.is_dir()), root / name)
+
+
+def _json_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if path.is_file())
+
+
+def _is_coco(path: Path) -> bool:
+    """Tell COCO's form from what other tools write as JSON."""
+    try:
+        if path.stat().st_size > MAX_PARSED:
+            with path.open("rb") as file:
+                beginning = file.read(4096)
+            named = (b'"info"', b'"licenses"', *(f'"{key}"'.encode() for key in KEYS))
+            return beginning.lstrip()[:1] == b"{" and any(name in beginning for name in named)
+        content = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return path.suffixes[:-1] == [".coco"] or path.name.startswith("instances_")
+    return isinstance(content, dict) and all(key in content for key in KEYS)

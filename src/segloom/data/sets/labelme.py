@@ -1,0 +1,163 @@
+"""Data sets labelled with LabelMe: a JSON file per image.
+
+https://github.com/wkentaro/labelme. Polygons, rectangles, circles and masks are drawn in the order
+of the file, the last on top; lines and points have no area and are refused. ``_background_`` is
+background, ``__ignore__`` is void. The classes are background and the labels in the order of
+``labels.txt`` beside the files or, without one, of the alphabet. Folders train, val and test divide
+the files; without them a hash of their names does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.config.data import DataConfig
+from segloom.data.sets.base import DataSet
+from segloom.data.sets.shapes import (
+    Shape,
+    ShapeDecoder,
+    check_size,
+    class_names,
+    damaged,
+    ellipse,
+    find_image,
+    load_json,
+    name_list,
+    shape_source,
+    split_files,
+)
+from segloom.data.source import DatasetSource, data_root
+from segloom.errors import DataError
+from segloom.types import Record
+
+__all__ = ["DATA_SET", "is_here", "read", "read_shapes"]
+
+MAX_FILES_LOOKED_AT = 5
+TOOL = "LabelMe"
+
+
+def read(config: DataConfig, split: str) -> DatasetSource:
+    """Read a split of LabelMe's files; see `DatasetSource`.
+
+    Raises:
+        NoSplitError: Folders divide the files, but none is this split's.
+        DataError: There are no such files, one is damaged, or its image is not found.
+    """
+    root = data_root(config)
+    files = [path for path in sorted(root.rglob("*.json")) if _is_labelme(path)]
+    if not files:
+        raise DataError(f"{root} holds no JSON file of LabelMe; set data.root.")
+    if config.classes:
+        found: list[str] = []
+    else:
+        found = name_list(root) or sorted({label for path in files for label in _labels(path)})
+    classes = class_names(config, found)
+    pairs = {_image_of(path): path for path in split_files(root, files, config, split)}
+    return shape_source(root, pairs, classes, ShapeDecoder(classes, read_shapes))
+
+
+def is_here(root: Path) -> bool:
+    """Return whether a folder holds files of LabelMe."""
+    files = sorted(root.rglob("*.json"))[:MAX_FILES_LOOKED_AT]
+    return any(_is_labelme(path) for path in files)
+
+
+def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...]) -> list[Shape]:
+    """Read the shapes of an image, the lowest first.
+
+    Raises:
+        DataError: The file is damaged, is of an image of another size, or holds a shape without an
+            area.
+    """
+    path = record.mask
+    assert path is not None  # noqa: S101 - `read` sets it
+    content = _load(path)
+    size = (content.get("imageHeight") or height, content.get("imageWidth") or width)
+    check_size(record, size, height, width)
+    try:
+        return [_shape(entry, path, height, width) for entry in content["shapes"]]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise damaged(path, TOOL, error) from error
+
+
+def _shape(entry: dict[str, Any], path: Path, height: int, width: int) -> Shape:
+    label, kind = str(entry["label"]), entry.get("shape_type") or "polygon"
+    points = [(float(x), float(y)) for x, y in entry["points"]]
+    if kind == "rectangle":
+        (left, top), (right, bottom) = points[0], points[-1] if len(points) == 2 else points[2]
+        points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    elif kind == "circle":
+        (x, y), (edge_x, edge_y) = points
+        radius = math.hypot(edge_x - x, edge_y - y)
+        return Shape(label, [ellipse(x, y, radius, radius)])
+    elif kind == "mask":
+        return Shape(label, [], _mask(entry["mask"], points[0], height, width))
+    elif kind != "polygon":
+        raise DataError(
+            f"{path} has a shape '{label}' of the kind {kind}, which has no area; delete it or "
+            "draw a polygon."
+        )
+    return Shape(label, [[value for point in points for value in point]])
+
+
+def _mask(text: str, corner: tuple[float, float], height: int, width: int) -> NDArray[np.bool_]:
+    """Place a mask, a PNG in base64, at its upper left corner."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as file:
+            part = np.asarray(file.convert("L")) > 0
+    except (binascii.Error, OSError) as error:
+        raise ValueError("a mask is no PNG") from error
+    drawn = np.zeros((height, width), bool)
+    left, top = round(corner[0]), round(corner[1])
+    drawn[top : top + part.shape[0], left : left + part.shape[1]] = part[
+        : height - top, : width - left
+    ]
+    return drawn
+
+
+def _image_of(path: Path) -> Path:
+    """Find the image: where the file says, or beside it under its own name."""
+    named = str(_load(path).get("imagePath") or "").replace("\\", "/")
+    beside = path.parent / Path(named).name
+    for candidate in (path.parent / named, beside):
+        if named and candidate.is_file():
+            return candidate
+    if (found := find_image(path.with_suffix(""))) is not None:
+        return found
+    raise DataError(
+        f"{path} is of the image {named or path.stem}, which lies neither there nor beside it; put "
+        "it beside its JSON file."
+    )
+
+
+def _labels(path: Path) -> list[str]:
+    try:
+        return [str(e["label"]) for e in _load(path)["shapes"]]
+    except (KeyError, TypeError) as error:
+        raise damaged(path, TOOL, error) from error
+
+
+def _is_labelme(path: Path) -> bool:
+    try:
+        content = _load(path)
+    except DataError:
+        return False
+    return isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def _load(path: Path) -> dict[str, Any]:
+    content = load_json(path, TOOL)
+    return content if isinstance(content, dict) else {}
+
+
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))

@@ -1,0 +1,296 @@
+"""What the readers of labelling tools share: shapes of objects, drawn into a label map.
+
+A shape lies on top of those before it. Coordinates are in pixels from the outer corner of the first
+pixel; a pixel belongs to a polygon if its centre does (`segloom.data.sets.outlines`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.config.data import DataConfig
+from segloom.data.pairing import SPLIT_NAMES, divide
+from segloom.data.places import place_of
+from segloom.data.planes import Planes
+from segloom.data.sets.outlines import draw_outline
+from segloom.data.source import SPLITS, DatasetSource, check_split, unique_ids
+from segloom.errors import DataError, NoSplitError
+from segloom.files import parse_json
+from segloom.images.read import IMAGE_ENDINGS, read_image
+from segloom.labels.decoder import LabelDecoder
+from segloom.labels.palette import BACKGROUNDS, class_palette
+from segloom.labels.stored import StoredLabels
+from segloom.types import IGNORE_INDEX, LabelSet, Record
+
+__all__ = [
+    "BACKGROUND",
+    "IGNORED",
+    "Shape",
+    "ShapeDecoder",
+    "begins_with",
+    "check_size",
+    "class_names",
+    "damaged",
+    "ellipse",
+    "find_image",
+    "images_by_name",
+    "load_json",
+    "name_list",
+    "rectangle",
+    "shape_source",
+    "split_files",
+    "turned",
+]
+
+BACKGROUND = "background"
+IGNORED = frozenset({"__ignore__", "_ignore_", "ignore", "void"})
+"""Labels that tools use for pixels that do not count."""
+ELLIPSE_CORNERS = 64
+NAME_FILES = ("labels.txt", "classes.txt", "class_names.txt", "obj.names")
+
+
+class Shape(NamedTuple):
+    """An object: its label and its outline, a list of polygons ``[x, y, x, y, ...]``."""
+
+    label: str
+    polygons: list[list[float]]
+    mask: NDArray[np.bool_] | None = None
+    """bool ``(H, W)`` in place of polygons."""
+
+
+@dataclass(frozen=True)
+class ShapeDecoder:
+    """Reads an image and draws its shapes; ``Record.mask`` is the file that holds them.
+
+    Args:
+        classes: Names of the background and the labels, in the order of their class ids.
+        read_shapes: Called with the record and the image's height and width; a function of a
+            module, since decoders are pickled. It returns the shapes from the lowest to the top.
+    """
+
+    classes: tuple[str, ...]
+    read_shapes: Callable[[Record, int, int, tuple[str, ...]], list[Shape]]
+    is_sequential: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs where the same files decode differently."""
+        return f"shapes 1 {self.read_shapes.__module__} {json.dumps(self.classes)}"
+
+    def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
+        """Read an image and draw its label map.
+
+        Raises:
+            DataError: The image or a shape cannot be used.
+        """
+        path = record.mask
+        assert path is not None  # noqa: S101 - the readers set it
+        image = read_image(record.image)
+        height, width = image.shape[:2]
+        background = self.classes.index(BACKGROUND) if BACKGROUND in self.classes else 0
+        labels = np.full((height, width), background, np.uint8)
+        for number, shape in enumerate(self.read_shapes(record, height, width, self.classes), 1):
+            where = f"{path}: shape {number} ('{shape.label}')"
+            drawn = shape.mask
+            if drawn is None:
+                drawn = draw_outline(shape.polygons, height, width, where)
+            labels[drawn] = self._class_of(shape.label, where)
+        return Planes(image, decoder.convert(StoredLabels(labels, "grey", is_lossy=False), path))
+
+    def _class_of(self, label: str, where: str) -> int:
+        if label in IGNORED:
+            return IGNORE_INDEX
+        name = BACKGROUND if label in BACKGROUNDS else label
+        if name not in self.classes:
+            raise DataError(
+                f"{where} has a label that is none of the classes ({', '.join(self.classes)}); "
+                "correct it there, or name it in data.classes."
+            )
+        return self.classes.index(name)
+
+
+def class_names(config: DataConfig, found: Iterable[str]) -> tuple[str, ...]:
+    """Return the classes: those of ``data.classes``, else background and the labels found.
+
+    Raises:
+        DataError: There are none, or more than a label map holds.
+    """
+    if config.classes:
+        return config.classes
+    names = [name for name in found if name not in BACKGROUNDS | IGNORED]
+    if not names:
+        raise DataError(f"{config.root} has no labelled object; label some, or set data.classes.")
+    if len(names) >= IGNORE_INDEX:
+        raise DataError(
+            f"{config.root} has {len(names)} labels, but label maps hold at most "
+            f"{IGNORE_INDEX - 1} besides the background; name those to use in data.classes."
+        )
+    return (BACKGROUND, *names)
+
+
+def load_json(path: Path, tool: str) -> Any:
+    """Read a file that a tool wrote as JSON; the last few stay in memory.
+
+    Raises:
+        DataError: It cannot be read or is no JSON.
+    """
+    try:
+        return _load_json(path, path.stat().st_mtime_ns)
+    except ValueError as error:
+        raise damaged(path, tool, error) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+@lru_cache(maxsize=64)  # the time of change makes an edited file a new one
+def _load_json(path: Path, _changed: int) -> Any:
+    return parse_json(path.read_bytes())
+
+
+def begins_with(path: Path, character: bytes) -> bool:
+    """Return whether the first character of a file that is no space is this one."""
+    try:
+        with path.open("rb") as file:
+            return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == character
+    except OSError:
+        return False
+
+
+def damaged(path: Path, tool: str, error: Exception) -> DataError:
+    """Say that a file is not what a tool writes."""
+    return DataError(f"{path} is no file of {tool} or is damaged ({error}); save it again there.")
+
+
+def check_size(record: Record, size: tuple[int, int], height: int, width: int) -> None:
+    """Compare the height and width that a file gives with those of the image.
+
+    Raises:
+        DataError: They differ.
+    """
+    if size != (height, width):
+        raise DataError(
+            f"{record.image} is {width} x {height} pixels, but {record.mask} says {size[1]} x "
+            f"{size[0]}; use the image that was labelled."
+        )
+
+
+def ellipse(x: float, y: float, wide: float, high: float) -> list[float]:
+    """Outline an ellipse ``[x, y, x, y, ...]`` around a point, by its half axes."""
+    angles = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)
+    points = np.stack([x + wide * np.cos(angles), y + high * np.sin(angles)], axis=1)
+    return [float(value) for value in points.ravel()]
+
+
+def rectangle(left: float, top: float, right: float, bottom: float) -> list[float]:
+    """Outline a rectangle as ``[x, y, x, y, ...]``."""
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def turned(points: list[float], degrees: float, x: float, y: float) -> list[float]:
+    """Turn an outline clockwise on the screen around a point."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    right, down = np.array(points[::2]) - x, np.array(points[1::2]) - y
+    rows = np.stack([x + right * cos - down * sin, y + right * sin + down * cos], axis=1)
+    return [float(value) for value in rows.ravel()]
+
+
+def images_by_name(root: Path) -> dict[str, list[Path]]:
+    """Map the names of all image files below a folder, without folders, to the files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
+            found.setdefault(path.name, []).append(path)
+    return found
+
+
+def name_list(root: Path) -> list[str]:
+    """Read the names of the labels from the text file beside them; empty if there is none.
+
+    Raises:
+        DataError: It is not text.
+    """
+    for name in NAME_FILES:
+        if (path := root / name).is_file():
+            try:
+                lines = path.read_text(encoding="utf-8-sig").splitlines()
+            except (UnicodeDecodeError, OSError) as error:
+                raise DataError(f"{path} cannot be read as text; save it as UTF-8.") from error
+            return [line.strip() for line in lines if line.strip()]
+    return []
+
+
+def split_files(
+    root: Path,
+    files: Sequence[Path],
+    config: DataConfig,
+    split: str,
+    *,
+    groups: Mapping[Path, str] | None = None,
+) -> list[Path]:
+    """Choose the files of a split: by a folder train, val or test on their way, else by a hash.
+
+    Args:
+        root: Folder of the data set.
+        files: All files, below it.
+        config: With the shares of the splits, and what keeps files together.
+        split: Which.
+        groups: Files that stay together, if ``data.group_by`` does not say so itself.
+
+    Raises:
+        NoSplitError: Folders divide the files, but none is this split's.
+    """
+    check_split(split)
+    by_split: dict[str, list[Path]] = {name: [] for name in SPLITS}
+    for path in files:
+        parts = {part.lower() for part in path.relative_to(root).parts[:-1]}
+        for name in SPLITS:
+            if parts & set(SPLIT_NAMES[name]):
+                by_split[name].append(path)
+                break
+    if any(by_split.values()):
+        if not by_split[split]:
+            others = ", ".join(name for name, members in by_split.items() if members)
+            raise NoSplitError(f"{root} has no split {split} (it has {others}).")
+        return by_split[split]
+    if groups is None and config.group_by:
+        groups = {path: place_of(config, path).group for path in files}
+    names = {path: (groups or {}).get(path) or path.relative_to(root).as_posix() for path in files}
+    division = divide(list(dict.fromkeys(names.values())), config.split_shares)
+    return [path for path, name in names.items() if division[name] == split]
+
+
+def find_image(stem: Path) -> Path | None:
+    """Find the image of this path without its ending, in any letter case of the ending."""
+    if not stem.parent.is_dir():
+        return None
+    for path in sorted(stem.parent.glob(f"{_escaped(stem.name)}.*")):
+        if path.suffix.lower() in IMAGE_ENDINGS and path.stem == stem.name and path.is_file():
+            return path
+    return None
+
+
+def _escaped(name: str) -> str:
+    import glob
+
+    return glob.escape(name)
+
+
+def shape_source(
+    root: Path, pairs: Mapping[Path, Path], classes: tuple[str, ...], decoder: ShapeDecoder
+) -> DatasetSource:
+    """Make the source of images (keys) and the files of their shapes (values)."""
+    keys = [path.relative_to(root).with_suffix("") for path in pairs]
+    records = tuple(
+        Record(record_id, image, shapes)
+        for record_id, (image, shapes) in zip(unique_ids(keys), pairs.items(), strict=True)
+    )
+    labels = LabelSet(classes, class_palette(classes))
+    return DatasetSource(records, labels, "index", decode=decoder)

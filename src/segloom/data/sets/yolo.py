@@ -1,0 +1,162 @@
+"""Data sets in the form of YOLO segmentation: a text file of polygons per image.
+
+A line is ``class x y x y ...``, the coordinates as shares of the width and the height. Images lie
+in a folder ``images`` and text files in ``labels`` beside it (``images/train`` and
+``labels/train``, or ``train/images`` and ``train/labels``). The names of the classes are those of
+``data.yaml`` or ``classes.txt``. An image with an empty text file, or with none, shows background
+alone. Of objects that overlap the smaller one is on top.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segloom.config.data import DataConfig
+from segloom.data.sets.base import DataSet
+from segloom.data.sets.shapes import (
+    BACKGROUND,
+    Shape,
+    ShapeDecoder,
+    class_names,
+    name_list,
+    shape_source,
+    split_files,
+)
+from segloom.data.source import DatasetSource, data_root
+from segloom.errors import DataError
+from segloom.files import parse_yaml
+from segloom.images.read import IMAGE_ENDINGS
+from segloom.types import Record
+
+__all__ = ["DATA_SET", "is_here", "read", "read_shapes"]
+
+MIN_WORDS = 7
+"""A class and three corners; lines of five words are boxes of YOLO detection."""
+
+
+def read(config: DataConfig, split: str) -> DatasetSource:
+    """Read a split of a data set of YOLO segmentation; see `DatasetSource`.
+
+    Raises:
+        NoSplitError: Folders divide the files, but none is this split's.
+        DataError: There are no such files, or the names of the classes are not found.
+    """
+    root = data_root(config)
+    pairs = _pairs(root)
+    if not pairs:
+        raise DataError(
+            f"{root} holds no folder images with a folder labels of .txt files beside it; set "
+            "data.root."
+        )
+    names = _names(root)
+    if not names and not config.classes:
+        raise DataError(
+            f"{root} has neither data.yaml nor classes.txt, so the names of the classes are not "
+            "known; set data.classes, background first."
+        )
+    classes = class_names(config, names)
+    chosen = set(split_files(root, list(pairs), config, split))
+    mine = {image: labels for image, labels in pairs.items() if image in chosen}
+    return shape_source(root, mine, classes, ShapeDecoder(classes, read_shapes))
+
+
+def is_here(root: Path) -> bool:
+    """Return whether a folder holds text files of polygons beside images."""
+    for labels in list(_pairs(root).values())[:20]:
+        if labels.is_file() and _is_polygons(labels):
+            return True
+    return False
+
+
+def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...]) -> list[Shape]:
+    """Read the shapes of an image, the largest first.
+
+    Raises:
+        DataError: A line is no polygon, or its class has no name.
+    """
+    path = record.mask
+    assert path is not None  # noqa: S101 - `read` sets it
+    if not path.is_file():
+        return []
+    names = [name for name in classes if name != BACKGROUND]
+    shapes = []
+    for number, line in enumerate(_lines(path), start=1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            class_id, values = int(words[0]), [float(word) for word in words[1:]]
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: {error}; export it again.") from error
+        if len(words) < MIN_WORDS or len(values) % 2:
+            raise DataError(
+                f"{path}, line {number} has {len(words)} words; a polygon is a class and three "
+                "corners x y or more (five words are a box: export for segmentation)."
+            )
+        if not 0 <= class_id < len(names):
+            raise DataError(
+                f"{path}, line {number} has the class {class_id}, but there are {len(names)} names "
+                f"({', '.join(names)}); complete data.yaml."
+            )
+        points = [v * (width, height)[i % 2] for i, v in enumerate(values)]
+        shapes.append(Shape(names[class_id], [points]))
+    return sorted(shapes, key=lambda shape: -_area(shape.polygons[0]))
+
+
+def _area(points: list[float]) -> float:
+    x, y = points[::2], points[1::2]
+    turned = zip(x, y, x[1:] + x[:1], y[1:] + y[:1], strict=True)
+    return abs(sum(a * d - c * b for a, b, c, d in turned))
+
+
+def _pairs(root: Path) -> dict[Path, Path]:
+    """Map every image below a folder ``images`` to its text file, which may not exist."""
+    pairs: dict[Path, Path] = {}
+    if not any((folder.parent / "labels").is_dir() for folder in root.rglob("images")):
+        return pairs
+    for image in sorted(root.rglob("*")):
+        parts = image.relative_to(root).parts
+        if image.suffix.lower() not in IMAGE_ENDINGS or "images" not in parts[:-1]:
+            continue
+        place = len(parts) - 1 - parts[::-1].index("images")
+        labels = root.joinpath(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
+        if (root.joinpath(*parts[:place]) / "labels").is_dir() and image.is_file():
+            pairs[image] = labels
+    return pairs
+
+
+def _is_polygons(path: Path) -> bool:
+    try:
+        lines = [[float(word) for word in line.split()] for line in _lines(path)]
+    except (DataError, ValueError):
+        return False
+    return any(len(values) >= MIN_WORDS for values in lines)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text; export it again.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _names(root: Path) -> list[str]:
+    """Read the names of the classes, in the order of their numbers."""
+    for path in (root / "data.yaml", root / "dataset.yaml", root / "data.yml"):
+        if not path.is_file():
+            continue
+        try:
+            content: Any = parse_yaml(path.read_text(encoding="utf-8-sig"))
+            names = content["names"]
+            if isinstance(names, dict):
+                return [str(names[k]) for k in sorted(names, key=int)]
+            return [str(name) for name in names]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path} has no list `names` of the classes ({error}).") from error
+    return name_list(root)
+
+
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))

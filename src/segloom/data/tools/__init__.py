@@ -1,0 +1,1 @@
+"""Preparing, listing and downloading data sets."""

@@ -1,0 +1,1 @@
+"""HED: holistically-nested edge detection as an additional input channel."""

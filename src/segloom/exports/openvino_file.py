@@ -1,0 +1,87 @@
+"""An ONNX file as a file of OpenVINO, in floating point or quantised to 8 bits.
+
+Quantisation is NNCF's, after training: the ranges of the values are taken from images. NNCF sends
+usage statistics unless it is told that it runs in a test; it is told so.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.errors import ConfigError
+
+__all__ = ["convert_to_openvino", "quantize_openvino", "require_openvino"]
+
+
+def require_openvino(precision: str) -> None:
+    """Refuse to go on where a package is missing.
+
+    Raises:
+        ConfigError: It is.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # no usage statistics
+    try:
+        import openvino  # noqa: F401 - is it there?
+
+        if precision == "int8":
+            _import_nncf()
+    except ImportError as error:
+        raise ConfigError(
+            f"--format openvino needs {error.name}, which is not installed; install "
+            "`segloom[openvino]`."
+        ) from error
+
+
+def _import_nncf() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about versions of torch that it was not tried with
+        import nncf
+    return nncf
+
+
+def convert_to_openvino(onnx_file: Path, file: Path) -> None:
+    """Write the ``.xml`` of an ONNX file, and its ``.bin`` beside it, weights in float32."""
+    import openvino
+
+    openvino.save_model(openvino.Core().read_model(onnx_file), file, compress_to_fp16=False)
+
+
+def quantize_openvino(source: Path, file: Path, images: Sequence[NDArray[np.uint8]]) -> None:
+    """Quantise a file of OpenVINO in floating point.
+
+    Convolutions are symmetric in the weights and, as activations demand it, asymmetric in these
+    (NNCF's preset "mixed").
+
+    Args:
+        source: The ``.xml`` in floating point.
+        file: The ``.xml`` of the result.
+        images: ``(B, H, W, C)``, what the ranges are taken from.
+    """
+    import openvino
+
+    nncf = _import_nncf()
+    model = openvino.Core().read_model(source)
+    level = logging.getLogger("nncf").level
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            quantized = nncf.quantize(
+                model,
+                nncf.Dataset(list(images), lambda image: {"image": image}),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(images),
+            )
+    finally:
+        logging.getLogger("nncf").setLevel(level)
+    openvino.save_model(quantized, file, compress_to_fp16=False)

@@ -1,0 +1,42 @@
+"""The form of an image that a network takes, checked where it enters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.errors import DataError
+
+__all__ = ["as_rgb", "check_image"]
+
+
+def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Show an image ``(H, W, C)`` of any bands by its first three, or the first as grey."""
+    if image.ndim != 3 or image.shape[2] == 3:
+        return image
+    return image[..., :3] if image.shape[2] > 3 else np.repeat(image[..., :1], 3, axis=2)
+
+
+def check_image(image: NDArray[Any], num_channels: int, *, takes_edges: bool = False) -> None:
+    """Refuse what is no image of a network.
+
+    Args:
+        image: Should be uint8 ``(H, W, C)``.
+        num_channels: C.
+        takes_edges: The last channel is an edge map.
+
+    Raises:
+        DataError: It has another form.
+    """
+    if image.ndim != 3 or image.dtype != "uint8" or 0 in image.shape:
+        raise DataError(
+            "an image is a uint8 array (height, width, channels); this one is "
+            f"{image.dtype} of shape {image.shape}."
+        )
+    if image.shape[2] != num_channels:
+        edges = ", the last of them an edge map" if takes_edges else ""
+        raise DataError(
+            f"the network takes {num_channels} channels{edges}; this image has {image.shape[2]}."
+        )

@@ -1,0 +1,1 @@
+"""Label maps: how they are stored, decoded, coloured and drawn."""

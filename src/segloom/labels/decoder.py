@@ -1,0 +1,380 @@
+"""Reading a label file of any usual kind into class ids, and finding out which kind it is.
+
+index   each pixel (grey, 16-bit grey, or palette index) holds a class id
+color   each pixel holds the RGB colour of its class
+binary  grey above 127 is class 1, else class 0; also 1-bit files, also JPEG; of a palette in colour
+        every index but 0 is class 1
+
+Files whose values were smeared, by lossy compression or by interpolation, are read by the nearest
+of the stored values where these lie far enough apart (`segloom.labels.smear`), else refused.
+
+The result is always uint8 ``(H, W)`` with class ids and 255 for void. What a file holds beyond the
+declared classes is an error that names the file, the values and the option that settles them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.errors import ConfigError, DataError
+from segloom.labels.smear import flat_pixels, read_by_nearest
+from segloom.labels.stored import StoredLabels, read_labels
+from segloom.types import IGNORE_INDEX
+
+__all__ = [
+    "BRIGHT",
+    "DARK",
+    "THRESHOLD",
+    "LabelDecoder",
+    "LabelFormat",
+    "detect_format",
+    "make_decoder",
+]
+
+LabelFormat = Literal["index", "color", "binary"]
+
+THRESHOLD = 127
+"""Grey values above it are foreground in a binary label map; JPEG smears 0 and 255."""
+
+
+MANY_VALUES = 4
+"""More different values than this may be those of two that were smeared."""
+MANY_SHADES = 48
+"""A label map of two classes with more grey values than this, most of them neither dark nor bright,
+is a picture."""
+MANY_CODES = 100
+"""A label map with more undeclared values than this holds no classes."""
+DARK, BRIGHT = 16, 239
+"""Up to and from here areas of a smeared black and white file go."""
+
+
+@dataclass(frozen=True)
+class LabelDecoder:
+    """How the label files of one data set become class ids; make it with `make_decoder`."""
+
+    mask_format: LabelFormat
+    num_classes: int
+    table: tuple[tuple[int, int], ...]
+    """Pairs of stored value and class id; a colour is stored as ``red << 16 | green << 8 | blue``,
+    binary files as 0 and 1."""
+    is_complete: bool = False
+    """Whether the table is the user's own label map, which lists every value."""
+    unknown: int | None = None
+    """Class id of a value outside the table; None refuses it."""
+    mend: str = ""
+    """What the refusal advises; empty names the options of a data set."""
+
+    @property
+    def label_map(self) -> dict[str, int]:
+        """Stored value, as the option `data.label_map` spells it, to class id."""
+        return {_spell(code, self.mask_format): class_id for code, class_id in self.table}
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs between decoders that may give different ids for one file."""
+        facts: tuple[object, ...] = (2, self.mask_format, self.table)
+        if self.unknown is not None:
+            facts = (*facts, self.unknown)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+    def decode(self, path: Path) -> NDArray[np.uint8]:
+        """Read the class ids ``(H, W)`` of a label file; void is 255.
+
+        Raises:
+            DataError: The file cannot be read, or holds a value that is no class.
+        """
+        return self.convert(read_labels(path), path)
+
+    def convert(self, stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
+        """Turn stored values into class ids; ``path`` is only named in errors."""
+        if stored.is_lossy and self.mask_format != "binary" and self.unknown is None:
+            return self._read_lossy(stored, path)
+        codes = self._codes(stored, path)
+        ids = self._look_up(codes)
+        unknown = ids < 0
+        if unknown.any():
+            if self.unknown is None:
+                if (nearest := self._read_nearest(stored)) is not None:
+                    return nearest
+                raise DataError(self._complain(np.unique(codes[unknown]), stored, path))
+            ids[unknown] = self.unknown
+        return ids.astype(np.uint8)
+
+    def is_smeared(self, stored: StoredLabels) -> bool:
+        """Tell whether a file is read by nearest values rather than as it is stored."""
+        if self.mask_format == "binary":
+            values = np.unique(stored.pixels) if stored.kind == "grey" else np.empty(0)
+            return len(values) > 2
+        if stored.is_lossy:
+            return True
+        if self.mask_format == "index" and stored.kind == "color":
+            return False
+        return bool((self._look_up(self._codes(stored, Path())) < 0).any())
+
+    def _look_up(self, codes: NDArray[np.integer]) -> NDArray[np.int16]:
+        table = _lookup_table(self.table, 24 if self.mask_format == "color" else 16)
+        if codes.dtype.kind == "u" or codes.min() >= 0:
+            found: NDArray[np.int16] = table[codes]
+            return found
+        ids: NDArray[np.int16] = table[np.maximum(codes, 0)]
+        ids[codes < 0] = -1
+        for code, class_id in self.table:
+            if code < 0:
+                ids[codes == code] = class_id
+        return ids
+
+    def _read_lossy(self, stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
+        codes = self._codes(stored, path)
+        first = int(codes.flat[0])
+        if (codes == first).all() and (alone := int(self._look_up(codes[:1, :1])[0, 0])) >= 0:
+            return np.full(codes.shape, alone, np.uint8)
+        nearest = self._read_nearest(stored)
+        if nearest is None:
+            unknown = np.unique(codes[self._look_up(codes) < 0])
+            raise DataError(self._complain(unknown, stored, path))
+        return nearest
+
+    def _read_nearest(self, stored: StoredLabels) -> NDArray[np.uint8] | None:
+        """Read a smeared file; None if it is none, or its values cannot be told apart."""
+        listed = np.array(self.table, np.int64).reshape(-1, 2)
+        codes, ids = listed[:, 0], listed[:, 1]
+        if self.mask_format == "color":
+            colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+            places = read_by_nearest(stored.rgb(), colors, is_lossy=stored.is_lossy)
+        elif stored.kind == "grey":
+            places = read_by_nearest(stored.pixels, codes, is_lossy=stored.is_lossy)
+        else:
+            return None
+        return None if places is None else ids.astype(np.uint8)[places]
+
+    def _codes(self, stored: StoredLabels, path: Path) -> NDArray[np.integer]:
+        if self.mask_format == "color":
+            red, green, blue = np.moveaxis(stored.rgb().astype(np.int32), 2, 0)
+            codes: NDArray[np.int32] = red << 16 | green << 8 | blue
+            return codes
+        if stored.kind == "color":
+            raise DataError(
+                f"label map {path} holds colours, but data.mask_format is {self.mask_format}; set "
+                "data.mask_format: color and give data.palette one colour per class."
+            )
+        if self.mask_format == "index":
+            return stored.pixels
+        return stored.pixels if stored.kind == "bit" else _brightness(stored, path)
+
+    def _complain(self, codes: NDArray[np.integer], stored: StoredLabels, path: Path) -> str:
+        names = [_spell(int(code), self.mask_format) for code in codes]
+        shown = "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        what = "colours" if self.mask_format == "color" else "values"
+        start = f"label map {path} holds {what} outside the {self.num_classes} classes: {shown}."
+        if stored.is_lossy:
+            start = start if names else f"label map {path} cannot be read."
+            return (
+                f"{start} It is a JPEG or another lossy file, which changes labels, and the values "
+                "of its classes lie too close to be told apart; export label maps as PNG."
+            )
+        if len(names) > MANY_CODES:
+            return (
+                f"{start} So many {what} are those of a picture or of numbered objects and no "
+                "classes; check data.images and data.masks, or export class ids."
+            )
+        if self.mend:
+            return f"{start} {self.mend}"
+        if self.mask_format == "color" or self.is_complete:
+            entries = ", ".join(f'"{name}": {IGNORE_INDEX}' for name in names[:8])
+            return f"{start} Make them void with data.label_map: {{{entries}}}, or give class ids."
+        voids = sorted({code for code, class_id in self.table if class_id == IGNORE_INDEX})
+        voids = [value for value in voids if value != IGNORE_INDEX] + [int(c) for c in codes]
+        fix = f"{start} Make them void with data.ignore_values: {voids[:16]}"
+        if stored.pixels.min() > 0 and codes.max() == self.num_classes:
+            shift = ", ".join(f'"{i + 1}": {i}' for i in range(self.num_classes))
+            fix += f"; or, if ids start at 1, shift them with data.label_map: {{{shift}}}"
+        if stored.kind == "palette":
+            fix += "; or, if the colours count and not the indices, set data.mask_format: color"
+        return f"{fix}; or name the further classes in data.classes."
+
+
+@lru_cache(maxsize=4)
+def _lookup_table(table: tuple[tuple[int, int], ...], bits: int) -> NDArray[np.int16]:
+    """Make the array from stored value to class id; -1 marks a value that is no label."""
+    ids = np.full(1 << bits, -1, np.int16)
+    for code, class_id in table:
+        if code >= 0:  # no-data values of signed files are looked up one by one
+            ids[code] = class_id
+    return ids
+
+
+def _brightness(stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
+    """Tell the bright pixels (1) of a binary label map from the dark ones (0).
+
+    Raises:
+        DataError: Nothing is bright though something is drawn, or most is between dark and bright.
+    """
+    if stored.colors is not None:
+        relevant = stored.colors[[0, 1, *np.unique(stored.pixels).tolist()]]
+        if (relevant != relevant[:, :1]).any():  # dark red on black is no brightness
+            return (stored.pixels > 0).astype(np.uint8)
+    grey = stored.rgb()[..., 1] if stored.kind == "palette" else stored.pixels
+    bright = grey > THRESHOLD
+    drawn = grey[flat_pixels(grey) & (grey > 0)] if not bright.any() and grey.any() else grey[:0]
+    if drawn.size or (not stored.is_lossy and grey.max() == 1):
+        values = ", ".join(map(str, np.unique(drawn if drawn.size else grey)[:8].tolist()))
+        hint = "set data.mask_format: index"
+        if stored.is_lossy:
+            hint = "export it again as PNG, since JPEG mixes such ids"
+        raise DataError(
+            f"label map {path} holds {values} and nothing above {THRESHOLD}, as ids 0 and 1 do, "
+            f"which are all dark to data.mask_format: binary; {hint}."
+        )
+    # Five annotators' votes are grey too, but a picture has far more shades.
+    is_grey = ((grey > 40) & (grey < 216)).mean() > 0.5
+    if bright.any() and is_grey and len(np.unique(grey)) > MANY_SHADES:
+        raise DataError(
+            f"most of label map {path} is neither dark nor bright, so it is a picture and no label "
+            "map of 0 and 255; check data.images and data.masks."
+        )
+    return bright.astype(np.uint8)
+
+
+def _spell(code: int, mask_format: LabelFormat) -> str:
+    if mask_format == "color":
+        return f"{code >> 16},{code >> 8 & 255},{code & 255}"
+    return str(code * 255 if mask_format == "binary" else code)
+
+
+def _parse(text: str, mask_format: LabelFormat) -> int:
+    parts = [int(part) for part in text.split(",")]
+    is_color = len(parts) == 3
+    if is_color != (mask_format == "color"):
+        wanted = 'colours like "128,64,0"' if mask_format == "color" else 'values like "7"'
+        raise ConfigError(
+            f'data.label_map lists "{text}", but label maps of the format {mask_format} hold '
+            f"{wanted}."
+        )
+    if max(parts) > (255 if is_color else 65535):
+        raise ConfigError(f'data.label_map lists "{text}", more than a label file can hold.')
+    if is_color:
+        return parts[0] << 16 | parts[1] << 8 | parts[2]
+    return int(parts[0] > 0) if mask_format == "binary" else parts[0]
+
+
+def make_decoder(
+    num_classes: int,
+    mask_format: LabelFormat,
+    *,
+    palette: Sequence[tuple[int, int, int]] = (),
+    label_map: Mapping[str, int] | None = None,
+    ignore_values: Iterable[int] = (),
+    unknown: int | None = None,
+) -> LabelDecoder:
+    """Make the decoder of a data set.
+
+    Args:
+        num_classes: How many classes there are.
+        mask_format: How the files store them.
+        palette: For ``color``, the colour of each class.
+        label_map: Stored value to class id or 255. For ``index`` it lists every value, for
+            ``color`` it adds to the palette, for ``binary`` it may name "0" and "255".
+        ignore_values: Stored values that mean void besides 255; only for ``index``.
+        unknown: Class id, or 255, of a value that is not listed; None refuses it.
+
+    Raises:
+        ConfigError: The options contradict the classes or the format.
+    """
+    if mask_format == "binary" and num_classes != 2:
+        raise ConfigError(
+            f"binary label maps have two classes, but data.classes names {num_classes}; name the "
+            "dark and the bright one, as in data.classes: [background, object]."
+        )
+    voids = tuple(ignore_values)
+    if voids and mask_format != "index":
+        raise ConfigError(
+            f"data.ignore_values {list(voids)} only fits label maps of ids, and these are "
+            f"{mask_format}; use data.label_map instead."
+        )
+    table: dict[int, int] = {}
+    if mask_format == "color":
+        for class_id, (red, green, blue) in enumerate(palette):
+            table[red << 16 | green << 8 | blue] = class_id
+    elif mask_format == "binary" or not label_map:
+        table = {class_id: class_id for class_id in range(num_classes)}
+    for text, class_id in (label_map or {}).items():
+        if class_id >= num_classes and class_id != IGNORE_INDEX:
+            raise ConfigError(
+                f'data.label_map sends "{text}" to {class_id}, but the ids of the {num_classes} '
+                f"classes end at {num_classes - 1}; {IGNORE_INDEX} is void."
+            )
+        table[_parse(text, mask_format)] = class_id
+    if mask_format == "index":
+        table.setdefault(IGNORE_INDEX, IGNORE_INDEX)
+        table.update(dict.fromkeys(voids, IGNORE_INDEX))
+    is_complete = mask_format == "index" and bool(label_map)
+    if unknown is not None and unknown >= num_classes and unknown != IGNORE_INDEX:
+        raise ConfigError(
+            f"unknown values cannot become {unknown}: the ids of the {num_classes} classes end at "
+            f"{num_classes - 1}; {IGNORE_INDEX} is void."
+        )
+    pairs = tuple(sorted(table.items()))
+    return LabelDecoder(mask_format, num_classes, pairs, is_complete, unknown)
+
+
+def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
+    """Find out how label files store classes by looking into some of them.
+
+    Up to 16 files, evenly spread over ``paths``, are read; then, while these show a single value
+    (nothing but black, or nothing but void, which every format may), one more at a time. The
+    answer depends on ``paths`` alone.
+
+    Args:
+        paths: Label files of one data set, in a fixed order.
+        num_classes: How many classes are declared; 0 if none are.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    step = max(1, len(paths) // 16)
+    first = paths[::step][:16]
+    chosen = set(first)
+    values: set[int] = set()
+    areas: set[int] = set()
+    may_be_binary = num_classes in (0, 2)
+    for number, path in enumerate([*first, *(path for path in paths if path not in chosen)]):
+        if number >= len(first) and len(values) > 1:
+            break
+        stored = read_labels(path)
+        if stored.kind == "color":
+            return "color"
+        if may_be_binary and stored.kind == "bit":
+            return "binary"
+        found = np.unique(stored.pixels).tolist()
+        values.update(found)
+        if stored.kind == "grey" and (stored.is_lossy or len(found) > MANY_VALUES):
+            flat = stored.pixels[flat_pixels(stored.pixels, is_lossy=stored.is_lossy)]
+            areas.update(np.unique(flat).tolist())
+        else:
+            areas.update(found)
+    return _format_of_values(values, areas) if may_be_binary else "index"
+
+
+def _format_of_values(values: set[int], areas: set[int]) -> LabelFormat:
+    """Tell the ids of two classes from black and white.
+
+    Args:
+        values: All that were found.
+        areas: Those of areas, without the outlines that smearing made.
+    """
+    if max(values, default=0) <= THRESHOLD:
+        return "index"
+    if values <= {0, 255, 65535}:
+        return "binary" if len(values) > 1 else "index"
+    # Smeared: areas are black or white, whatever stands at their outlines.
+    is_smeared = len(values) > MANY_VALUES and any(value > THRESHOLD for value in areas)
+    is_two = all(value <= DARK or value >= BRIGHT for value in areas - {65535})
+    return "binary" if is_smeared and is_two else "index"

@@ -1,0 +1,1 @@
+"""Encoders that SMP does not build as they are needed: any image size, plain transformers."""

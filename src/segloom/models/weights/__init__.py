@@ -1,0 +1,1 @@
+"""Weights: checkpoints, model cards, conversion of foreign files, pretrained encoders."""

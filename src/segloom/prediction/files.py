@@ -1,0 +1,289 @@
+"""Predicting files: many images in, label maps and pictures out; a bad file stops nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segloom.data.planes import read_edges
+from segloom.data.sets.lits import read_slice
+from segloom.errors import (
+    ConfigError,
+    DataError,
+    SegloomError,
+    describe_system_error,
+    is_memory_error,
+)
+from segloom.files import atomic_path
+from segloom.images.form import as_rgb
+from segloom.images.geo import is_geotiff
+from segloom.images.read import VOLUME_ENDINGS, is_slice, is_volume
+from segloom.labels import painting, pictures
+from segloom.prediction.class_truth import ClassTruth
+from segloom.prediction.geo import GEO_LABEL_ENDING, predict_raster
+from segloom.prediction.ledger import Ledger
+from segloom.prediction.options import OUTPUTS, Output, PredictionOptions
+from segloom.prediction.predicts import Predicts, read_for
+from segloom.prediction.results import (
+    ENDINGS,
+    PredictedFile,
+    class_mask_files,
+    is_up_to_date,
+    shares_of,
+    write_class_masks,
+)
+from segloom.prediction.volumes import LABEL_ENDING, predict_volume
+from segloom.types import IGNORE_INDEX
+
+__all__ = ["ENDINGS", "PredictedFile", "predict_files", "result_names"]
+
+MAX_NAME = 255
+"""Bytes of a file's name that file systems allow."""
+
+
+def predict_files(
+    predictor: Predicts,
+    files: Sequence[Path],
+    out: Path,
+    options: PredictionOptions | None = None,
+) -> Iterator[PredictedFile]:
+    """Predict images one after the other; an image that cannot be read gives an entry with error.
+
+    Results lie directly in ``out`` under the image's name: ``street.jpg`` gives
+    ``street_label.png`` and so on. Where two images share a name, as many of their folders as it
+    takes come before it (``left-street``, ``right-street``). Each file is written in one step and
+    stays if the program is stopped. A volume gives ``NAME_label.nii.gz`` alone, a slice of one
+    (``.npy``) the files of an image, a GeoTIFF ``NAME_label.tif`` alone.
+
+    Where classes may overlap, the label map is a PNG of 0 and 255 per class, ``CLASS/street.png``,
+    as such data sets are laid out, and there is no palette PNG.
+
+    Args:
+        predictor: Answers the images.
+        files: Images, as `segloom.images.read.image_files` finds them.
+        out: Folder of the results; made if need be.
+        options: What is written, and what comes with the images.
+
+    Yields:
+        One entry per file, in order.
+
+    Raises:
+        ConfigError: Nothing is to be written, results would replace files that are read or that
+            segloom did not write, or edge maps are missing, not taken, or asked of a volume.
+        SegloomError: The results cannot be written; no other image would fare better.
+    """
+    options = options or PredictionOptions()
+    outputs = _outputs(predictor, options)
+    folder = options.truth.folder if isinstance(options.truth, ClassTruth) else None
+    if folder and "label" in outputs and folder.resolve() == out.resolve():
+        raise ConfigError(
+            f"{out} is the folder of the truth, whose masks the results would replace; choose "
+            "another with --out."
+        )
+    _check_edges(predictor, files, options.edges)
+    targets = [
+        _targets(predictor, file, out / name, outputs)
+        for file, name in zip(files, result_names(files), strict=True)
+    ]
+    read = [options.sources(file) for file in files]
+    made = [
+        options.skip_existing and is_up_to_date(results.values(), *sources)
+        for results, sources in zip(targets, read, strict=True)
+    ]
+    ledger = Ledger(out, replaces=options.overwrite)
+    missing = [results.values() for results, there in zip(targets, made, strict=True) if not there]
+    written = list(chain.from_iterable(missing))
+    ledger.check(written, chain.from_iterable(read))
+    return (
+        PredictedFile(file, written=results, skipped=True)
+        if there
+        else _predict_guarded(predictor, file, results, options, ledger)
+        for file, results, there in zip(files, targets, made, strict=True)
+    )
+
+
+def result_names(files: Sequence[Path]) -> list[str]:
+    """Name the results of every image after it, told apart by folders and then by numbers.
+
+    Names are compared without regard to case, since some file systems do not tell it.
+    """
+    names = [_stem(file) for file in files]
+    for depth in range(1, max((len(file.parts) for file in files), default=0)):
+        repeated = _repeated(names)
+        if not repeated:
+            return names
+        for index in repeated:
+            folders = files[index].absolute().parent.parts[1:][-depth:]
+            names[index] = "-".join([*folders, _stem(files[index])])
+    # Same folders and same stem: street.jpg beside street.png.
+    for index in _repeated(names):
+        names[index] += f"_{files[index].suffix.removeprefix('.')}"
+    while repeated := _repeated(names):
+        for number, index in enumerate(repeated, start=1):
+            names[index] += f"_{number}"
+    return names
+
+
+def _stem(file: Path) -> str:
+    ending = next((e for e in sorted(VOLUME_ENDINGS) if file.name.lower().endswith(e)), file.suffix)
+    return file.name[: len(file.name) - len(ending)]
+
+
+def _repeated(names: Sequence[str]) -> list[int]:
+    places: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        places.setdefault(name.lower(), []).append(index)
+    return [index for same in places.values() if len(same) > 1 for index in same]
+
+
+def _outputs(predictor: Predicts, options: PredictionOptions) -> list[Output]:
+    possible = [name for name in OUTPUTS if name != "palette" or not predictor.space.overlaps]
+    chosen = [name for name in possible if name in options.outputs]
+    if options.truth is None and "errors" in chosen:
+        chosen.remove("errors")
+    if not chosen:
+        raise ConfigError(f"nothing is to be written; ask for one of {', '.join(possible)}.")
+    return chosen
+
+
+def _targets(
+    predictor: Predicts, file: Path, beginning: Path, outputs: Sequence[Output]
+) -> dict[str, Path]:
+    """Name the results of an image or a volume by kind; ``beginning`` is a path without ending."""
+    out, name = beginning.parent, beginning.name
+    if is_volume(file):
+        return {"label": out / f"{name}{LABEL_ENDING}"}
+    if is_geotiff(file):
+        return {"label": out / f"{name}{GEO_LABEL_ENDING}"}
+    targets: dict[str, Path] = {kind: out / f"{name}{ENDINGS[kind]}" for kind in outputs}
+    if "label" in targets and predictor.space.overlaps:
+        del targets["label"]
+        targets = class_mask_files(out, predictor.labels.classes, name) | targets
+    return targets
+
+
+def _predict_guarded(
+    predictor: Predicts,
+    file: Path,
+    targets: dict[str, Path],
+    options: PredictionOptions,
+    ledger: Ledger,
+) -> PredictedFile:
+    """Predict a file; what only this file leads to is its own error.
+
+    Raises:
+        SegloomError: The results cannot be written; no other image would fare better.
+    """
+    long = [path for path in targets.values() if len(os.fsencode(path.name)) > MAX_NAME]
+    if long:
+        return PredictedFile(
+            file, error=f"{file} has too long a name: a result would be called {long[0].name}."
+        )
+    try:
+        with ledger.writing(list(targets.values())):
+            if is_volume(file):
+                return predict_volume(predictor, file, targets["label"], options.hu_window)
+            if is_geotiff(file):
+                return predict_raster(predictor, file, targets["label"])
+            return _predict_image(predictor, file, targets, options)
+    except (MemoryError, RuntimeError) as error:
+        if not is_memory_error(error):
+            raise
+        reason = "there is too little memory; set --inference.window or use fewer scales."
+        return PredictedFile(file, error=f"{file} cannot be predicted: {reason}")
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return PredictedFile(file, error=f"{file} has too long a name for this file system.")
+        reason = describe_system_error(error) or f"{error}."
+        raise SegloomError(f"cannot write to {ledger.folder}: {reason}") from error
+
+
+def _predict_image(
+    predictor: Predicts, file: Path, targets: dict[str, Path], options: PredictionOptions
+) -> PredictedFile:
+    truth, edge = options.truth, (options.edges or {}).get(file)
+    try:
+        image = read_slice(file, options.hu_window) if is_slice(file) else read_for(predictor, file)
+        size = (image.shape[0], image.shape[1])
+        expected = truth.read(file, size) if truth else None
+        seen = np.dstack([image, read_edges(edge, image, file)]) if edge else image
+        values = predictor.probabilities(seen) if "probabilities" in targets else None
+        labels = predictor.label_map(seen) if values is None else predictor.space.decide(values)
+    except DataError as error:
+        return PredictedFile(file, error=str(error))
+    _write(predictor, targets, image, labels, expected, values, options)
+    counted = None if expected is None else expected != IGNORE_INDEX
+    counts = predictor.space.count(labels)
+    return PredictedFile(
+        file,
+        size=size,
+        written=targets,
+        shares=shares_of(counts.classes, counts.labelled, predictor.labels),
+        accuracy=None if counted is None else float((labels == expected)[counted].mean()),
+        void=None if counted is None else float(1 - counted.mean()),
+    )
+
+
+def _check_edges(
+    predictor: Predicts, files: Sequence[Path], edges: Mapping[Path, Path] | None
+) -> None:
+    if not predictor.takes_edges:
+        if edges is not None:
+            raise ConfigError("this network takes no edge maps; leave --edges out.")
+        return
+    volume = next((file for file in files if is_volume(file)), None)
+    if volume is not None:
+        raise ConfigError(f"this network takes edge maps, which volumes lack; leave {volume} out.")
+    if edges is None:
+        raise ConfigError(
+            "this network takes an edge map with every image; name their folder with --edges DIR "
+            "(`segloom edges` makes them)."
+        )
+
+
+def _write(
+    predictor: Predicts,
+    targets: dict[str, Path],
+    image: NDArray[np.uint8],
+    labels: NDArray[Any],
+    truth: NDArray[Any] | None,
+    values: NDArray[np.float32] | None,
+    options: PredictionOptions,
+) -> None:
+    classes, image = predictor.labels.classes, as_rgb(image)
+    tinted = image
+    if {"overlay", "montage"} & set(targets):
+        tinted = painting.tint(image, labels, predictor.labels, options.alpha)
+    if options.outline:
+        tinted = painting.draw_outlines(tinted, labels, predictor.labels)
+    if predictor.space.overlaps:
+        write_class_masks([path for kind, path in targets.items() if kind not in ENDINGS], labels)
+    for kind, path in targets.items():
+        if kind == "label":
+            pictures.write_label_png(path, labels)
+        elif kind == "palette":
+            pictures.write_palette_png(path, labels, predictor.labels.palette)
+        elif kind == "overlay":
+            pictures.write_image(path, tinted)
+        elif kind == "errors" and truth is not None:
+            pictures.write_image(path, pictures.error_map(truth, labels))
+        elif kind == "montage" and truth is not None:
+            picture = painting.comparison(image, truth, labels, predictor.labels)
+            pictures.write_image(path, picture)
+        elif kind == "montage":
+            painted = painting.paint(labels, predictor.labels)
+            panels = [("image", image), ("prediction", painted), ("overlay", tinted)]
+            entries = painting.legend_of(predictor.labels)
+            pictures.write_image(path, pictures.montage(panels, legend=entries))
+        elif kind == "probabilities" and values is not None:
+            with atomic_path(path) as temporary:
+                np.savez_compressed(
+                    temporary, probabilities=values.astype(np.float16), classes=np.array(classes)
+                )

@@ -1,0 +1,54 @@
+"""Every architecture with every enhancement that fits it exports, right at any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.cells import small_encoder
+from support.exports import LABELS, Photographs
+from support.networks import build
+
+from segloom.config import DataConfig
+from segloom.enhancements import enhancement_class, list_enhancements
+from segloom.errors import ConfigError
+from segloom.exports.effects import disturbed
+from segloom.exports.gate import Limits, compare_sizes
+from segloom.exports.making import write_exact
+from segloom.exports.run import describe
+from segloom.inference import InferenceGraph
+from segloom.models import list_architectures
+
+QUICK = {("pspnet", ""), ("unet", "afma")}
+"""What went wrong in silence before its operators were swapped."""
+
+
+def variants() -> list[str]:
+    return [
+        ":".join(filter(None, [name, ",".join(f"{key}={value}" for key, value in options.items())]))
+        for name in list_enhancements()
+        for options in enhancement_class(name).variants
+    ]
+
+
+CELLS = [
+    pytest.param(a, e, id=f"{a}-{e}", marks=[] if (a, e) in QUICK else [pytest.mark.slow])
+    for a in list_architectures()
+    for e in ("", *variants())
+]
+
+
+@pytest.mark.parametrize(("architecture", "enhancement"), CELLS)
+def test_each_cell_passes_the_gate(architecture: str, enhancement: str, tmp_path: Path) -> None:
+    options = {"enhancements": enhancement} if enhancement else {}
+    try:
+        model = build(architecture, small_encoder(architecture), classes=2, **options)
+    except ConfigError as error:
+        pytest.skip(f"they do not fit: {error}")
+    # Nothing that starts at zero effect may pass because of that.
+    model = disturbed(model)
+    images, description = Photographs(num_classes=2), describe(model, LABELS, DataConfig())
+    graph = InferenceGraph(model).eval()
+    checks = compare_sizes(graph, write_exact(model, tmp_path, description), images, Limits())
+    assert len({check.size for check in checks}) == 5
+    assert max(check.error for check in checks) < 2e-5
