@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segloom.data.check.contents import Contents
+from segloom.data.check.contents import Contents, rgb, spell
 from segloom.data.check.finding import Finding
 from segloom.data.check.smeared import describe, true_colors, true_values
 from segloom.data.sets.camvid import CAMVID, COLORS
@@ -28,6 +28,8 @@ CITYSCAPES = {
     "bicycle": (119, 11, 32),
 }  # fmt: skip
 """Colours of the 19 classes of Cityscapes that are evaluated."""
+
+Color = tuple[int, int, int]
 
 MAX_CLASSES = 255
 MANY_CLASSES = 40
@@ -282,66 +284,74 @@ def _note_palette(meaning: Meaning, contents: Contents) -> None:
 def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
     """Label maps stored as RGB; grey ones among them count as colours too."""
     meaning = Meaning("RGB colours")
-    if contents.kinds["grey"] or contents.kinds["palette"] or contents.kinds["bit"]:
-        grey = sum(contents.kinds.values()) - contents.kinds["color"]
+    grey = contents.kinds["grey"] + contents.kinds["palette"] + contents.kinds["bit"]
+    if grey:
         message = (
             f"{contents.kinds['color']} label maps hold colours and {grey} hold grey values or "
             "indices; files of one colour such as all black are fine, others should be exported "
             "alike."
         )
         meaning.findings.append(Finding("note", "mixed-kinds", message))
-    codes = Counter({value * 0x010101: n.pixels for value, n in contents.values.items()})
-    codes.update({code: n.pixels for code, n in contents.colors.items()})
-    drawn: list[int] | None = None
-    if contents.num_lossy or contents.num_smeared or len(codes) > MAX_COLORS:
-        drawn = true_colors(contents)
-        if drawn is not None:
-            codes = Counter({code: contents.flat[code] for code in drawn})
-            shown = [_spell((code >> 16, code >> 8 & 255, code & 255)) for code in drawn]
-            meaning.findings.append(Finding("note", "smeared", describe(contents, shown)))
-    if (
-        contents.num_lossy or contents.has_many_values or len(codes) > MAX_COLORS
-    ) and drawn is None:
-        why = "are JPEG files" if contents.num_lossy else f"hold over {MAX_COLORS} colours"
-        message = f"label maps in colour {why}, so no colour can be trusted; export them as PNG."
-        meaning.findings.append(Finding("problem", "jpeg-labels", message))
-        return meaning
-    ordered = sorted(codes, key=lambda code: (code != 0, -codes[code]))
-    colors = [(code >> 16, code >> 8 & 255, code & 255) for code in ordered]
-    meaning.options["mask_format"] = "color"
+    codes = _drawn_colors(meaning, contents)
+    if codes:
+        ordered = sorted(codes, key=lambda code: (code != 0, -codes[code]))
+        meaning.options["mask_format"] = "color"
+        meaning.options.update(_color_classes(meaning, [rgb(code) for code in ordered], classes))
+        _name_colors(meaning, ordered)
+    return meaning
+
+
+def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:
+    """Count the pixels of the colours that were drawn; none if no colour can be trusted."""
+    codes = contents.color_codes()
+    many = contents.has_many_values or len(codes) > MAX_COLORS
+    if not (contents.num_lossy or contents.num_smeared or many):
+        return codes
+    drawn = true_colors(contents)
+    if drawn is not None:
+        shown = [spell(rgb(code)) for code in drawn]
+        meaning.findings.append(Finding("note", "smeared", describe(contents, shown)))
+        return Counter({code: contents.flat[code] for code in drawn})
+    if not (contents.num_lossy or many):
+        return codes
+    why = "are JPEG files" if contents.num_lossy else f"hold over {MAX_COLORS} colours"
+    message = f"label maps in colour {why}, so no colour can be trusted; export them as PNG."
+    meaning.findings.append(Finding("problem", "jpeg-labels", message))
+    return Counter()
+
+
+def _color_classes(
+    meaning: Meaning, colors: list[Color], classes: Sequence[str]
+) -> dict[str, object]:
+    """Give the options that name the classes of colours."""
     known = _known_palette(colors)
     if known and len(classes) in (0, len(known["classes"])):
-        meaning.options.update(known)
-        if classes:
-            meaning.options["classes"] = list(classes)
-    elif classes and len(classes) != len(colors):
+        return {**known, "classes": list(classes) or known["classes"]}
+    palette = [list(color) for color in colors]
+    if classes and len(classes) != len(colors):
         message = (
             f"{len(classes)} classes are named but the label maps hold {len(colors)} colours: "
             f"{_listed(colors)}; put data.palette into the order of the classes, and send the "
             "other colours to 255 with data.label_map."
         )
         meaning.findings.append(Finding("problem", "outside", message))
-        colors_used, rest = colors[: len(classes)], colors[len(classes) :]
-        meaning.options.update(classes=list(classes), palette=[list(c) for c in colors_used])
-        if rest:
-            meaning.options["label_map"] = {_spell(c): IGNORE_INDEX for c in rest}
-    else:
-        if not classes and len(colors) > MANY_CLASSES:
-            meaning.findings.append(_many(f"{len(colors)} colours", "colour"))
-        names = list(classes) or [f"color_{r}_{g}_{b}" for r, g, b in colors]
-        meaning.options.update(classes=names, palette=[list(color) for color in colors])
-        message = f"{len(colors)} colours, listed below by their share; name them in data.classes."
-        meaning.findings.append(Finding("note", "colors", message))
-    _name_colors(meaning, ordered)
-    return meaning
+        options = {"classes": list(classes), "palette": palette[: len(classes)]}
+        rest = {spell(color): IGNORE_INDEX for color in colors[len(classes) :]}
+        return options | ({"label_map": rest} if rest else {})
+    if not classes and len(colors) > MANY_CLASSES:
+        meaning.findings.append(_many(f"{len(colors)} colours", "colour"))
+    names = list(classes) or [f"color_{r}_{g}_{b}" for r, g, b in colors]
+    message = f"{len(colors)} colours, listed below by their share; name them in data.classes."
+    meaning.findings.append(Finding("note", "colors", message))
+    return {"classes": names, "palette": palette}
 
 
 def _name_colors(meaning: Meaning, codes: list[int]) -> None:
     names, palette = meaning.options["classes"], meaning.options["palette"]
     label_map = meaning.options.get("label_map", {})
     for code in codes:
-        color = (code >> 16, code >> 8 & 255, code & 255)
-        class_id = label_map.get(_spell(color), IGNORE_INDEX)
+        color = rgb(code)
+        class_id = label_map.get(spell(color), IGNORE_INDEX)
         if list(color) in palette:
             class_id = palette.index(list(color))
         meaning.names[code] = names[class_id] if class_id < len(names) else "(void)"
@@ -359,7 +369,7 @@ def _known_palette(colors: list[tuple[int, int, int]]) -> dict[str, Any] | None:
     original = {color: name for color, name in COLORS.values() if name is not None}
     if found <= set(original) | set(CAMVID.palette):
         merged = {
-            _spell(color): CAMVID.classes.index(name)
+            spell(color): CAMVID.classes.index(name)
             for color, name in original.items()
             if color not in CAMVID.palette
         }
@@ -383,10 +393,6 @@ def _many(what: str, kind: str) -> Finding:
 
 def _numbered(values: Iterable[int]) -> list[str]:
     return [f"class_{value}" for value in values]
-
-
-def _spell(color: tuple[int, int, int]) -> str:
-    return ",".join(map(str, color))
 
 
 def _listed(items: Sequence[object], most: int = 12) -> str:

@@ -17,7 +17,7 @@ from segloom.images.read import is_turned
 from segloom.labels.smear import flat_pixels
 from segloom.labels.stored import StoredLabels, read_labels
 
-__all__ = ["Contents", "Pair", "ValueCount", "read_contents"]
+__all__ = ["Contents", "Pair", "ValueCount", "read_contents", "rgb", "spell"]
 
 MAX_VALUES = 4096
 """Different values that are counted; label maps with more are none."""
@@ -85,6 +85,22 @@ class Contents:
     """Digest of an image file to the splits and files that have it."""
     num_read: int = 0
     """Pairs of which both files could be read."""
+
+    def color_codes(self) -> Counter[int]:
+        """Count the pixels of every colour; grey values are colours of three equal channels."""
+        codes = Counter({value * 0x010101: n.pixels for value, n in self.values.items()})
+        codes.update({code: n.pixels for code, n in self.colors.items()})
+        return codes
+
+
+def rgb(code: int) -> tuple[int, int, int]:
+    """Split ``red << 16 | green << 8 | blue``."""
+    return code >> 16, code >> 8 & 255, code & 255
+
+
+def spell(color: tuple[int, int, int]) -> str:
+    """Write a colour as the keys of data.label_map do."""
+    return ",".join(map(str, color))
 
 
 def read_contents(

@@ -14,11 +14,12 @@ import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from segloom.data.check.conclude import Meaning
-from segloom.data.check.contents import Contents
+from segloom.data.check.contents import Contents, rgb, spell
 from segloom.data.check.finding import Finding
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.shapes import BACKGROUND, IGNORED, NAME_FILES
@@ -79,71 +80,105 @@ def conclude_named(contents: Contents, named: NamedClasses) -> Meaning | None:
     return _by_value(contents, named)
 
 
-def _by_color(contents: Contents, named: NamedClasses) -> Meaning | None:
-    codes = {value * 0x010101 for value in contents.values} | set(contents.colors)
-    if not contents.colors:  # palette indices
-        codes = {color for value in contents.values for color in contents.shown.get(value, ())}
-    found = {(code >> 16, code >> 8 & 255, code & 255) for code in codes}
-    kept = {color: name for color, name in named.colors.items() if name.lower() not in IGNORED}
-    names = tuple(dict.fromkeys(kept.values()))
-    meaning = Meaning("RGB colours" if contents.colors else "palette indices")
+Code = TypeVar("Code", int, Color)
+"""What a label map stores: a value or a colour."""
+
+
+@dataclass(frozen=True)
+class _Legend(Generic[Code]):
+    """Which class every stored value or colour is."""
+
+    given: dict[Code, str]
+    """To their names, in the order of the classes."""
+    found: frozenset[Code]
+    """What the label maps hold."""
+
+    @cached_property
+    def kept(self) -> dict[Code, str]:
+        """What is given, without what is named as void."""
+        return {code: name for code, name in self.given.items() if name.lower() not in IGNORED}
+
+    @cached_property
+    def first(self) -> dict[str, Code]:
+        """The first value or colour of every class."""
+        return {name: code for code, name in reversed(self.kept.items())}
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return tuple(dict.fromkeys(self.kept.values()))
+
+    @cached_property
+    def unknown(self) -> list[Code]:
+        """What is found without being named."""
+        return sorted(self.found - self.given.keys())
+
+    @property
+    def voids(self) -> list[Code]:
+        """What is void by its name, then what has no name."""
+        return [code for code in self.given if code not in self.kept] + self.unknown
+
+    def class_ids(self) -> dict[Code, int]:
+        """Number everything that is given or found; void is 255."""
+        ids = {code: self.names.index(name) for code, name in self.kept.items()}
+        return ids | dict.fromkeys(self.voids, IGNORE_INDEX)
+
+    def name(self, code: Code) -> str:
+        """Name a value or colour for the table."""
+        return self.kept.get(code, "(void)")
+
+
+def _by_color(contents: Contents, named: NamedClasses) -> Meaning:
+    if contents.colors:
+        meaning = Meaning("RGB colours")
+        stored = {code: code for code in contents.color_codes()}
+    else:
+        meaning = Meaning("palette indices")
+        stored = {value: min(contents.shown[value]) for value in contents.values}
+    legend = _Legend(named.colors, frozenset(map(rgb, stored.values())))
     meaning.findings.append(_note(named))
-    first = {name: next(c for c, n in kept.items() if n == name) for name in names}
-    meaning.options = {"mask_format": "color", "classes": list(names)}
-    meaning.options["palette"] = [list(first[name]) for name in names]
-    label_map = {
-        ",".join(map(str, color)): names.index(name)
-        for color, name in kept.items()
-        if color != first[name]
-    }
-    ignored = [color for color in named.colors if color not in kept]
-    unknown = sorted(found - set(named.colors))
-    for color in (*ignored, *unknown):
-        label_map[",".join(map(str, color))] = IGNORE_INDEX
-    if label_map:
+    palette = [list(legend.first[name]) for name in legend.names]
+    meaning.options = {"mask_format": "color", "classes": list(legend.names), "palette": palette}
+    ids = legend.class_ids()
+    if label_map := {spell(color): ids[color] for color in ids if list(color) not in palette}:
         meaning.options["label_map"] = label_map
-    if unknown:
-        meaning.findings.append(_outside(named, "colours", unknown))
-    for color in found:
-        code = color[0] << 16 | color[1] << 8 | color[2]
-        meaning.names[code] = kept.get(color, "(void)")
-    if not contents.colors:
-        shown = {value: contents.shown.get(value, set()) for value in contents.values}
-        meaning.names = {
-            value: meaning.names[min(colors)] for value, colors in shown.items() if colors
-        }
+    if legend.unknown:
+        meaning.findings.append(_outside(named, "colours", legend.unknown))
+    meaning.names = {value: legend.name(rgb(code)) for value, code in stored.items()}
     return meaning
 
 
 def _by_value(contents: Contents, named: NamedClasses) -> Meaning | None:
-    values = sorted(value for value in contents.values if value != IGNORE_INDEX)
-    table = named.values
-    if not table:
-        names = named.names
-        if values and values[-1] == len(names) and BACKGROUND not in map(str.lower, names):
-            names = (BACKGROUND, *names)
-        if values == [0] and len(names) == 2 and IGNORE_INDEX in contents.values:
-            table = {0: names[0], IGNORE_INDEX: names[1]}
-        elif values and values[-1] >= len(names):
-            return None
-        else:
-            table = dict(enumerate(names))
-    kept = {value: name for value, name in table.items() if name.lower() not in IGNORED}
-    names = tuple(dict.fromkeys(kept[value] for value in sorted(kept)))
+    table = named.values or _number_names(contents, named.names)
+    if table is None:
+        return None
+    found = frozenset(contents.values) - {IGNORE_INDEX}
+    legend = _Legend(dict(sorted(table.items())), found)
     meaning = Meaning("palette indices" if contents.kinds["palette"] else "class ids")
     meaning.findings.append(_note(named))
-    meaning.options = {"mask_format": "index", "classes": list(names)}
-    unknown = [value for value in contents.values if value not in table and value != IGNORE_INDEX]
-    voids = [value for value in table if value not in kept] + unknown
-    if [kept.get(value) for value in range(len(names))] != list(names) or IGNORE_INDEX in kept:
-        ids = {str(value): names.index(name) for value, name in sorted(kept.items())}
-        meaning.options["label_map"] = ids | {str(value): IGNORE_INDEX for value in voids}
-    elif voids := [value for value in voids if value != IGNORE_INDEX]:
+    meaning.options = {"mask_format": "index", "classes": list(legend.names)}
+    ids = legend.class_ids()
+    voids = [value for value in legend.voids if value != IGNORE_INDEX]
+    is_plain = [legend.first.get(name) for name in legend.names] == list(range(len(legend.names)))
+    if not is_plain or len(legend.kept) > len(legend.names):
+        meaning.options["label_map"] = {str(value): class_id for value, class_id in ids.items()}
+    elif voids:
         meaning.options["ignore_values"] = sorted(voids)
-    if unknown:
-        meaning.findings.append(_outside(named, "values", sorted(unknown)))
-    meaning.names = {value: kept.get(value, "(void)") for value in contents.values}
+    if legend.unknown:
+        meaning.findings.append(_outside(named, "values", legend.unknown))
+    meaning.names = {value: legend.name(value) for value in contents.values}
     return meaning
+
+
+def _number_names(contents: Contents, names: tuple[str, ...]) -> dict[int, str] | None:
+    """Number names of a file without numbers; None if the label maps hold more values."""
+    values = sorted(value for value in contents.values if value != IGNORE_INDEX)
+    highest = max(values, default=-1)
+    if highest == len(names) and BACKGROUND not in map(str.lower, names):
+        names = (BACKGROUND, *names)
+    if values == [0] and len(names) == 2 and IGNORE_INDEX in contents.values:
+        return {0: names[0], IGNORE_INDEX: names[1]}
+    return dict(enumerate(names)) if highest < len(names) else None
 
 
 def _has_palette(contents: Contents, named: NamedClasses) -> bool:

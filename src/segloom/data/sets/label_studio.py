@@ -46,6 +46,7 @@ __all__ = ["DATA_SET", "is_here", "read", "read_brush", "read_shapes"]
 
 TOOL = "Label Studio"
 AREAS = ("polygonlabels", "brushlabels", "rectanglelabels", "ellipselabels")
+NO_AREA = ("choices", "labels", "textarea", "rating", "relation")
 UPLOAD = re.compile(r"[0-9a-f]{8}-")
 """What Label Studio puts before the name of an uploaded file."""
 
@@ -180,6 +181,17 @@ def _regions(task: dict[str, Any], path: Path) -> list[dict[str, Any]]:
     """List the regions of an image in one form, whichever of the two exports they come from."""
     if "data" not in task:
         return [dict(region) for region in _minimal(task)]
+    entries = _ground_truth(task, path)
+    names = {
+        entry["id"]: entry["value"]["labels"]
+        for entry in entries
+        if entry["type"] == "labels" and "id" in entry
+    }
+    return [_region(entry, names) for entry in entries if entry["type"] not in NO_AREA]
+
+
+def _ground_truth(task: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """List what the one annotation that counts holds; nothing where there is none."""
     done = [entry for entry in task["annotations"] if not entry.get("was_cancelled")]
     chosen = [entry for entry in done if entry.get("ground_truth")] or done
     if len(chosen) > 1:
@@ -187,21 +199,15 @@ def _regions(task: dict[str, Any], path: Path) -> list[dict[str, Any]]:
             f"{path} has {len(chosen)} annotations of {_image_name(task)}; mark one as ground "
             "truth there, or delete the others."
         )
-    regions = []
-    names = {
-        entry["id"]: entry["value"]["labels"]
-        for annotation in chosen
-        for entry in annotation["result"]
-        if entry["type"] == "labels" and "id" in entry
-    }
-    for entry in (entry for annotation in chosen for entry in annotation["result"]):
-        if entry["type"] in ("choices", "labels", "textarea", "rating", "relation"):
-            continue
-        region = {**entry["value"], **{k: v for k, v in entry.items() if k != "value"}}
-        if not _labels(region) and entry.get("id") in names:
-            region[f"{entry['type']}labels"] = names[entry["id"]]
-        regions.append(region)
-    return regions
+    return list(chosen[0]["result"]) if chosen else []
+
+
+def _region(entry: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
+    """Put the values of a region beside its facts; its labels may be an entry of their own."""
+    region = {**entry["value"], **{k: v for k, v in entry.items() if k != "value"}}
+    if not _labels(region) and entry.get("id") in names:
+        region[f"{entry['type']}labels"] = names[entry["id"]]
+    return region
 
 
 def _minimal(task: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -245,39 +245,48 @@ def _fill(
     """Load ``tensors`` into every parameter and buffer of ``encoder``, or raise."""
     own = encoder.state_dict()
     fresh: tuple[str, ...] = getattr(encoder, "fresh", ())
-    if any(name.startswith("encoder.") for name in tensors):  # a whole SMP model
-        tensors = {
-            name.removeprefix("encoder."): value
-            for name, value in tensors.items()
-            if name.startswith("encoder.")
-        }
-    full = _all_keys(encoder_name) if encoder_name.startswith("tu-") else set()
-    if "_conv_stem.weight" in tensors and not any(name.startswith("_conv_stem") for name in own):
-        repeats = _repeats(full)
-        tensors = {rename_efficientnet_key(key, repeats): value for key, value in tensors.items()}
     needed = {
-        _canonical(name)
+        _canonical(name): name
         for name in own
         if not name.endswith("num_batches_tracked") and not name.startswith(fresh)
     }
-    tensors = strip_prefix(tensors, needed, source, rename=_canonical)
+    full = _all_keys(encoder_name) if encoder_name.startswith("tu-") else set()
+    tensors = _as_timm(_encoder_part(tensors), own, full)
+    tensors = strip_prefix(tensors, needed.keys(), source, rename=_canonical)
     given = {_canonical(name): value for name, value in tensors.items()}
-    missing, different, chosen = [], [], {}
-    for name, current in own.items():
-        value = given.pop(_canonical(name), None)
-        if value is None:
-            if not name.endswith("num_batches_tracked") and not name.startswith(fresh):
-                missing.append(name)
-            continue
-        value = _adapt_channels(value, current)
-        if value.shape != current.shape:
-            different.append(f"{name} {tuple(value.shape)} for {tuple(current.shape)}")
-        chosen[name] = value.to(current.dtype)
-    spare = {_canonical(name) for name in full}
+    chosen = {
+        name: _adapt_channels(given[_canonical(name)], current).to(current.dtype)
+        for name, current in own.items()
+        if _canonical(name) in given
+    }
+    missing = [name for canonical, name in needed.items() if canonical not in given]
+    different = [
+        f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}"
+        for name, value in chosen.items()
+        if value.shape != own[name].shape
+    ]
+    spare = {_canonical(name) for name in (*own, *full)}
     extra = [name for name in given if name not in spare and not name.startswith(HEADS)]
     check_fit(f"{source} does not fit encoder {encoder_name}", missing, different, extra)
     # SMP's encoders override load_state_dict with one that drops and renames keys.
     nn.Module.load_state_dict(encoder, {**own, **chosen})
+
+
+def _encoder_part(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Take the encoder out of a whole SMP model; weights of an encoder stay as they are."""
+    prefix = "encoder."
+    own = {name: value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): value for name, value in own.items()} or tensors
+
+
+def _as_timm(
+    tensors: Mapping[str, Tensor], own: Iterable[str], full: set[str]
+) -> Mapping[str, Tensor]:
+    """Rename weights of ``efficientnet_pytorch`` for an encoder of timm."""
+    if "_conv_stem.weight" not in tensors or any(name.startswith("_conv_stem") for name in own):
+        return tensors
+    repeats = _repeats(full)
+    return {rename_efficientnet_key(key, repeats): value for key, value in tensors.items()}
 
 
 HEADS = ("fc.", "classifier.", "head.", "conv.head.", "last.linear.", "avgpool.")
