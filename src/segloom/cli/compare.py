@@ -32,6 +32,7 @@ usage: segloom compare RECIPE[,RECIPE ...] [--architectures A,B]
        segloom compare PLAN.yaml           the same from a file
        segloom compare RUN RUN ...         finished runs, or NAME=FOLDER of label PNGs
        segloom compare --status DIR        how far a comparison is
+       segloom compare --publish DIR TO    the same in another folder, without weights and images
 
   RECIPE  one of {recipes}, or a YAML file;
           its own options (--data.root DIR) hold for all cells
@@ -108,6 +109,8 @@ def run(words: Sequence[str]) -> int:
         parse(CompareOptions, words, verb="compare RECIPE")
     if words[0] == "--status":
         return _status(words[1:])
+    if words[0] == "--publish":
+        return _publish(words[1:])
     places = [word for word in _leading(words) if not _is_recipe(word)]
     return _compare_runs(words) if places else _compare_plan(words)
 
@@ -222,8 +225,13 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
         plan = ComparisonPlan.model_validate(values)
     except ValidationError as error:
         raise explain(error, str(path)) from error
+    known = list_recipes()
     return plan, {
-        name: read_values({"extends": name, **(options or {})}, path)
+        # A recipe of the user's own stands in the plan as a whole.
+        name: read_values(
+            {**({} if options and name not in known else {"extends": name}), **(options or {})},
+            path,
+        )
         for name, options in recipes.items()
     }
 
@@ -280,6 +288,19 @@ def _status(words: Sequence[str]) -> int:
         print(f"{status.state:<8} {status.cell.id:<60} {epochs:<18} {score}{status.cause}")
     done = sum(status.state == "done" for status in states)
     print(f"{done} of {len(states)} cells are done")
+    return 0
+
+
+def _publish(words: Sequence[str]) -> int:
+    from segloom.comparison import publish
+
+    if len(words) != 2:
+        raise ConfigError(
+            "name the folder of a comparison and where it goes, `segloom compare --publish DIR TO`."
+        )
+    folder, to = map(Path, words)
+    _print(publish(folder, to))
+    print(f"segloom compare {to / 'plan.yaml'} --data.root DIR --out {to} goes on from it")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +104,11 @@ def _read_runs(
             counted.append(_count_foreign(path, data, config, (group, variant, seed)))
             continue
         split = config.split if config else "test"
-        run = read_counted(path, group, variant, seed, facts=_outcome_of(path), split=split)
-        if data is not None:
-            run = replace(run, rest={**run.rest, "data": _moved(run_config, data)})
-        counted.append(run)
+        moved = None if data is None else _moved(run_config, data)
+        facts = _outcome_of(path)
+        counted.append(
+            read_counted(path, group, variant, seed, facts=facts, split=split, data=moved)
+        )
     return counted, {str(path): found for path, found in own.items() if found is not None}
 
 

@@ -12,7 +12,14 @@ from segloom.comparison.cells.budget import budgeted_cells, probe_cells
 from segloom.comparison.cells.cell import outcome
 from segloom.comparison.cells.looks import count_looks, plan_hash
 from segloom.comparison.cells.plan import Cell, make_cells, open_plan
-from segloom.comparison.cells.rounds import Decided, plan_looks, read_decided, settle
+from segloom.comparison.cells.rounds import (
+    Decided,
+    Look,
+    plan_looks,
+    read_decided,
+    round_seeds,
+    settle,
+)
 from segloom.comparison.cells.status import read_status
 from segloom.comparison.engines.local import run_here, run_workers
 from segloom.comparison.engines.ray import run_on_ray
@@ -33,7 +40,7 @@ from segloom.config.engine import Engine, EngineOptions, check_engine
 from segloom.report.comparison import write_comparison
 from segloom.report.comparison_result import ComparisonResult
 
-__all__ = ["Comparison", "compare", "summarise", "write_result"]
+__all__ = ["Comparison", "compare", "summarise", "summarise_folder", "write_result"]
 
 PICTURES = 3
 """Images per comparison of two kinds: the most improved, and as many of the most worsened."""
@@ -107,9 +114,8 @@ def compare(
     work = _Work(folder, engine, workers, options, on_change)
     if plan.until_decided:
         return _until_decided(plan, folder, work, pictures=pictures, spread=spread)
-    cells = budgeted_cells(plan, folder)
-    work(cells)
-    return summarise(plan, cells, folder, pictures=pictures, spread=spread)
+    work(budgeted_cells(plan, folder))
+    return summarise_folder(plan, folder, pictures=pictures, spread=spread)
 
 
 @dataclass(frozen=True)
@@ -140,26 +146,40 @@ def _until_decided(
     plan: ComparisonPlan, folder: Path, work: _Work, *, pictures: int, spread: Spread
 ) -> Comparison:
     """Go from look to look, each with a seed more for what is undecided."""
-    looks = plan_looks(plan, LEVEL)
-    for look in looks:
-        decided = [item for item in read_decided(folder) if item.look < look.number]
+    for look in plan_looks(plan, LEVEL):
+        decided = _decided_before(folder, look)
         settle(folder, look.seeds, decided)
-        cells = budgeted_cells(plan, folder)
-        work(cells)
-        found = summarise(
-            plan,
-            cells,
-            folder,
-            pictures=pictures,
-            spread=spread,
-            level=look.level,
-            decided=decided,
-        )
+        work(budgeted_cells(plan, folder))
+        found = summarise_folder(plan, folder, pictures=pictures, spread=spread)
         decided += newly_decided(found.result, look, decided)
         settle(folder, look.seeds, decided)
         if len(decided) == sum(len(group.pairs) for group in found.result.groups):
             break
     return found
+
+
+def _decided_before(folder: Path, look: Look) -> list[Decided]:
+    return [item for item in read_decided(folder) if item.look < look.number]
+
+
+def summarise_folder(
+    plan: ComparisonPlan, folder: Path, *, pictures: int = PICTURES, spread: Spread = "moderated"
+) -> Comparison:
+    """Compare what is done in the folder of a plan, at its present look; see `summarise`."""
+    cells = budgeted_cells(plan, folder)
+    if not plan.until_decided:
+        return summarise(plan, cells, folder, pictures=pictures, spread=spread)
+    num_seeds = len(round_seeds(plan, folder).seeds)
+    look = next(item for item in plan_looks(plan, LEVEL) if len(item.seeds) == num_seeds)
+    return summarise(
+        plan,
+        cells,
+        folder,
+        pictures=pictures,
+        spread=spread,
+        level=look.level,
+        decided=_decided_before(folder, look),
+    )
 
 
 def summarise(
@@ -192,9 +212,16 @@ def summarise(
             )
             continue
         facts = outcome(cell) or {}
-        split = cell.config.eval.split
         counted.append(
-            read_counted(cell.path, cell.group, cell.variant, cell.seed, facts=facts, split=split)
+            read_counted(
+                cell.path,
+                cell.group,
+                cell.variant,
+                cell.seed,
+                facts=facts,
+                split=cell.config.eval.split,
+                data=cell.config.data,
+            )
         )
     measured = resample(counted, baseline=plan.baseline)
     configs = {cell.group.recipe: cell.config for cell in cells}
@@ -218,6 +245,9 @@ def write_result(
     folder: Path, result: ComparisonResult, measured: Sequence[Measured], pictures: int
 ) -> Comparison:
     """Write the tables and the page into a folder, with pictures of so many images per pair."""
+    for run in (run for group in result.groups for row in group.rows for run in row.runs):
+        if Path(run.path).is_relative_to(folder):  # so that the folder can be moved
+            run.path = Path(run.path).relative_to(folder).as_posix()
     with tempfile.TemporaryDirectory() as drawings:
         changes = None
         if pictures:

@@ -147,3 +147,16 @@ def test_damaged_plan_is_named(tmp_path):
     (tmp_path / "plan.yaml").write_text("seeds: [0]\nepoch: 3\n")
     with pytest.raises(ConfigError, match=r"plan.yaml: epoch: "):
         read_plan(tmp_path)
+
+
+def test_weights_may_lie_elsewhere_but_are_the_same_file(plan, recipe, tmp_path):
+    def with_weights(path):
+        model = recipe.model.model_copy(update={"encoder_weights": path})
+        return plan(recipes={"squares": recipe.model_copy(update={"model": model})})
+
+    open_plan(with_weights("/here/r18.safetensors"), tmp_path)
+    open_plan(with_weights("/there/r18.safetensors"), tmp_path)
+    with pytest.raises(ConfigError, match=r"was 'r18\.safetensors', is 'imagenet'"):
+        open_plan(with_weights("imagenet"), tmp_path)
+    with pytest.raises(ConfigError, match=r"was 'r18\.safetensors', is None"):
+        open_plan(with_weights(None), tmp_path)

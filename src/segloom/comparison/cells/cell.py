@@ -61,6 +61,10 @@ def attempts_file(cell: Cell) -> Path:
     return cell.path.with_name(f".{cell.id}.attempts")
 
 
+def _lock_file(cell: Cell) -> Path:
+    return cell.path.with_name(f".{cell.id}.lock")
+
+
 def outcome(cell: Cell) -> dict[str, Any] | None:
     """Read what came of a cell: ``state`` done or failed, its cost or its cause; None if open.
 
@@ -88,7 +92,7 @@ def claim(cell: Cell) -> Iterator[bool]:
     """Hold the lock of a cell; gives False if another process holds it."""
     from filelock import FileLock, Timeout
 
-    path = cell.path.with_name(f".{cell.id}.lock")
+    path = _lock_file(cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -103,7 +107,9 @@ def claim(cell: Cell) -> Iterator[bool]:
 
 
 def is_claimed(cell: Cell) -> bool:
-    """Say whether some process works on the cell."""
+    """Say whether some process works on the cell; nothing is written where none ever did."""
+    if not _lock_file(cell).exists():
+        return False
     with claim(cell) as is_free:
         return not is_free
 

@@ -224,8 +224,15 @@ def _conditions(plan: ComparisonPlan) -> dict[str, Any]:
     """Give what every cell of a folder has in common, flat: option to value."""
     values: dict[str, Any] = {"epochs": plan.epochs, "steps": plan.steps, "minutes": plan.minutes}
     for name, recipe in plan.recipes.items():
-        values |= {f"{name}: {key}": value for key, value in flat_options(recipe).items()}
+        options = _without_place(flat_options(recipe))
+        values |= {f"{name}: {key}": value for key, value in options.items()}
     return values
+
+
+def _without_place(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Name files of encoder weights without their folder: they may lie elsewhere another day."""
+    weights = options.get("model.encoder_weights")
+    return {**options, "model.encoder_weights": Path(weights).name if weights else None}
 
 
 def plan_conditions(plan: ComparisonPlan) -> dict[str, Any]:

@@ -95,9 +95,25 @@ class Counted:
 
 
 def read_counted(
-    run: Path, group: Group, variant: str, seed: int, *, facts: dict[str, Any], split: str = "test"
+    run: Path,
+    group: Group,
+    variant: str,
+    seed: int,
+    *,
+    facts: dict[str, Any],
+    split: str = "test",
+    data: DataConfig | None = None,
 ) -> Counted:
     """Read a run that `segloom eval` has measured.
+
+    Args:
+        run: Its folder; of it metrics.json and counts.jsonl of the split are needed.
+        group: Where it stands in the comparison.
+        variant: What it is.
+        seed: Its seed.
+        facts: What else is known of it.
+        split: Where it was measured.
+        data: Where its images lie now; None takes what its config.yaml says.
 
     Raises:
         DataError: It was not measured on the split, or before counts were kept.
@@ -126,7 +142,7 @@ def read_counted(
         ) from error
     images = read_counts(folder / "counts.jsonl", len(classes), config)
     predictions = folder / "predictions"
-    data = _data(run)
+    data = data or _data(run)
     if data is not None:
         images = _placed(images, data, split)
     trained = metrics.get("trained_groups") or {}
