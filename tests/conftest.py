@@ -28,6 +28,9 @@ __all__ = ["browser"]
 FOUND = Findings()
 """What all tests of this run saw of recorded results."""
 
+RECORDED_HERE = Path(__file__).with_name("recorded")
+"""The small ones of the recorded results, in every checkout."""
+
 SHARED = Path(os.environ.get("SEGLOOM_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
@@ -40,11 +43,20 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def recorded(shared: Path) -> Callable[[str], Recording]:
-    """Read the results that an original program computed; see `support.recorded`."""
+def recorded() -> Callable[[str], Recording]:
+    """Read the results that an original program computed; see `support.recorded`.
+
+    The test is skipped where a result is neither in ``tests/recorded`` nor in the shared folder.
+    """
     from support.recorded import read_recording
 
-    return lambda name: read_recording(shared / "fixtures", name)
+    def read(name: str) -> Recording:
+        for folder in (RECORDED_HERE, SHARED / "fixtures"):
+            if any(folder.glob(f"*/{name}.*")):
+                return read_recording(folder, name)
+        pytest.skip(f"no recorded result {name} at {SHARED} (set SEGLOOM_SHARED)")
+
+    return read
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

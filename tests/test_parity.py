@@ -14,6 +14,7 @@ from support.parity import FINDINGS, Comparison, Findings, parity_table
 from support.recorded import Recording
 from support.recorded_files import RECORDED
 
+HERE = Path(__file__).with_name("recorded")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "parity.md"
 
 
@@ -27,6 +28,18 @@ def no_findings():
 def test_every_recorded_file_is_listed(shared):
     files = [path.stem for path in (shared / "fixtures").rglob("*.*") if path.suffix != ".md"]
     assert sorted(files) == sorted(RECORDED)
+
+
+def test_what_this_repository_holds_of_them_is_the_same(shared):
+    files = [path for path in HERE.rglob("*") if path.suffix in (".npz", ".json")]
+    assert len(files) == 27
+    for path in files:
+        original = shared / "fixtures" / path.relative_to(HERE)
+        assert path.read_bytes() == original.read_bytes(), path
+
+
+def test_the_recorded_results_here_are_small():
+    assert sum(path.stat().st_size for path in HERE.rglob("*")) < 2 * 2**20
 
 
 def test_the_page_compares_every_recorded_file():

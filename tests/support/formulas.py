@@ -16,9 +16,14 @@ __all__ = [
     "Array",
     "Layers",
     "convolve",
+    "cut",
     "fill",
     "filter_channels",
     "normalize",
+    "pool_max",
+    "pool_mean",
+    "put_back",
+    "resize_centres",
     "resize_corners",
     "sample_along",
 ]
@@ -68,12 +73,83 @@ class Layers:
         return self.normalize(self.convolve(x, f"{key}.{first}"), f"{key}.{first + 1}")
 
 
-def convolve(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    """Correlate with ``weight`` ``(D, C, k, k)``, zeros around, the size kept."""
-    out = np.stack(
-        [sum(correlate2d(x[c], kernel[c], mode="same") for c in range(len(x))) for kernel in weight]
-    )
+def convolve(
+    x: Array, weight: Array, bias: Array | None = None, padding: int | None = None
+) -> Array:
+    """Correlate with ``weight`` ``(D, C, k, k)``, zeros around; by default the size is kept."""
+    side = weight.shape[-1]
+    border = side // 2 if padding is None else padding
+    padded = np.pad(x, ((0, 0), (border, border), (border, border)))
+    height, width = (length - side + 1 for length in padded.shape[1:])
+    out = np.zeros((len(weight), height, width))
+    for i in range(side):
+        for j in range(side):
+            out += np.tensordot(weight[:, :, i, j], padded[:, i : i + height, j : j + width], 1)
     return out if bias is None else out + bias[:, None, None]
+
+
+def cut(plane: Array, side: int, *, keep_rest: bool) -> Array:
+    """List the ``(N, side * side)`` patches of a plane, row by row.
+
+    Args:
+        plane: ``(H, W)``.
+        side: Of a patch.
+        keep_rest: Repeat the last row and column until the patches cover all; else leave out what
+            fills no patch.
+    """
+    height, width = plane.shape
+    up = (lambda length: -(-length // side)) if keep_rest else (lambda length: length // side)
+    return np.stack(
+        [
+            [
+                plane[min(row * side + i, height - 1), min(column * side + j, width - 1)]
+                for i in range(side)
+                for j in range(side)
+            ]
+            for row in range(up(height))
+            for column in range(up(width))
+        ]
+    )
+
+
+def put_back(patches: Array, size: tuple[int, int], side: int, *, keep_rest: bool) -> Array:
+    """Put patches where `cut` took them from: ``(H, W)``, zeros where none lies."""
+    plane = np.zeros(size)
+    columns = -(-size[1] // side) if keep_rest else size[1] // side
+    for number, patch in enumerate(patches):
+        top, left = number // columns * side, number % columns * side
+        for place, value in enumerate(patch):
+            row, column = top + place // side, left + place % side
+            if row < size[0] and column < size[1]:
+                plane[row, column] = value
+    return plane
+
+
+def pool_mean(x: Array, side: int) -> Array:
+    """Average ``(C, H, W)`` over blocks, which fill it."""
+    channels, height, width = x.shape
+    return x.reshape(channels, height // side, side, width // side, side).mean((2, 4))
+
+
+def pool_max(x: Array, *, round_up: bool) -> Array:
+    """Take the largest of every 2x2 block of ``(C, H, W)``; a last odd row or column if asked."""
+    if round_up:
+        odd = [(0, length % 2) for length in x.shape[1:]]
+        x = np.pad(x, ((0, 0), *odd), constant_values=-np.inf)
+    height, width = (length // 2 * 2 for length in x.shape[1:])
+    return x[:, :height, :width].reshape(len(x), height // 2, 2, width // 2, 2).max((2, 4))
+
+
+def resize_centres(x: Array, size: tuple[int, int]) -> Array:
+    """Resize bilinearly, pixels being squares; beyond the outer centres the border is repeated."""
+    out = np.zeros((len(x), *size))
+    for i in range(size[0]):
+        for j in range(size[1]):
+            row = (i + 0.5) * x.shape[1] / size[0] - 0.5
+            column = (j + 0.5) * x.shape[2] / size[1] - 0.5
+            inside = np.clip([row, column], 0, [x.shape[1] - 1, x.shape[2] - 1])
+            out[:, i, j] = read_between(x, *inside)
+    return out
 
 
 def filter_channels(x: Array, weight: Array) -> Array:
