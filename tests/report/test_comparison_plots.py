@@ -1,8 +1,8 @@
-"""Where the charts of a comparison put their points, intervals, bands and numbers."""
+"""Where the charts of a comparison put their points, intervals, bands and bars."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
 
 import pytest
 
@@ -10,8 +10,10 @@ from segloom.report.comparison_plots import (
     FOREST_LEFT,
     FOREST_RIGHT,
     Difference,
+    courses,
     forest,
-    tradeoff,
+    strip,
+    strips,
 )
 from segloom.report.plots import BOTTOM, LEFT, RIGHT, TOP
 
@@ -65,33 +67,43 @@ def test_no_difference_at_all_still_has_an_axis() -> None:
     assert len(chart.ticks) >= 2
 
 
-def test_front_keeps_what_nothing_of_the_same_or_lower_cost_beats() -> None:
-    points = [
-        (1, 1.2, difference(1.0, "a")),
-        (2, 1.5, difference(0.5, "b")),  # dearer and worse than a
-        (3, 2.0, difference(3.0, "c")),
-        (4, 0.8, difference(-1.0, "d")),  # cheaper than the baseline
-        (5, 1.2, difference(0.9, "e")),  # as dear as a
-    ]
-    chart = tradeoff("Parameters", points, x_title="times")
-    assert [point.number for point in chart.points] == [1, 2, 3, 4, 5]
-    assert [point.number for point in chart.points if point.on_front] == [1, 3, 4]
-    by_number = {point.number: point for point in chart.points}
-    assert by_number[4].x < chart.origin[0] < by_number[1].x < by_number[3].x
-    assert by_number[3].y < by_number[1].y < chart.origin[1] < by_number[4].y
-    assert chart.front.startswith(f"M{by_number[4].x:g} {by_number[4].y:g}H{chart.origin[0]:g}")
-    for point in chart.points:
-        assert LEFT <= point.x <= RIGHT
-        assert all(TOP <= end <= BOTTOM for end in point.line)
-    assert "c: words points at 2 times the cost" in by_number[3].title
+def test_courses_share_axes_and_bands_reach_from_the_lowest_to_the_highest_seed() -> None:
+    series = {
+        "none": [(epoch, 0.6, 0.58, 0.61) for epoch in range(1, 9)],
+        "afma": [(epoch, 0.7, 0.7, 0.7) for epoch in range(1, 9)],
+        "lone": [(8, 0.1, 0.1, 0.1)],
+    }
+    chart = courses(series)
+    assert [line.name for line in chart.lines] == ["none", "afma"]
+    none, afma = chart.lines
+    assert afma.band == ""
+    points = [tuple(map(float, part.split())) for part in re.split("[MLZ]", none.band) if part]
+    xs, ys = zip(*points, strict=True)
+    assert len(points) == 12  # the first two of eight epochs are left out, there and back
+    assert (min(xs), max(xs)) == (LEFT + 6, RIGHT - 6)
+    assert min(ys) < none.end[1] < max(ys)
+    assert afma.end[1] < none.end[1]
+    assert none.end[2] == "none, epoch 8: 60.0 % (58.0 to 61.0)"
+    assert afma.end[2] == "afma, epoch 8: 70.0 %"
+    assert all(TOP <= tick.position <= BOTTOM for tick in chart.y_ticks)
+    assert [tick.label for tick in chart.x_ticks][-1] == "8"
 
 
-def test_numbers_of_points_on_each_other_stand_apart() -> None:
-    points = [(n, 1.1, difference(1.0 + n / 1000, str(n))) for n in range(1, 5)]
-    places = sorted(point.label_y for point in tradeoff("c", points, x_title="x").points)
-    assert all(second - first >= 12 for first, second in pairwise(places))
+def test_short_courses_are_shown_whole_and_single_points_not_at_all() -> None:
+    chart = courses({"none": [(epoch, 0.5, 0.5, 0.5) for epoch in (1, 2, 3, 4)]})
+    assert len(chart.lines[0].line.split("L")) == 4
+    assert courses({"none": [(1, 0.5, 0.5, 0.5)]}) is None
+    assert courses({}) is None
 
 
-def test_no_cost_or_gain_has_no_chart() -> None:
-    assert tradeoff("c", [], x_title="x") is None
-    assert tradeoff("c", [(1, 2.0, difference(None))], x_title="x") is None
+def test_strips_hold_every_value_and_begin_at_their_origin() -> None:
+    place = strips([0.02, -0.01, 0.05], around=0.0)
+    bar = strip(place, 0.02, (-0.01, 0.05), around=0.0)
+    assert (bar.start, bar.start + bar.width) == (1.0, 99.0)
+    assert bar.start < bar.origin < bar.point < bar.start + bar.width
+    costs = strips([1.5, 0.5], around=1.0)
+    dear, cheap = (strip(costs, ratio, around=1.0) for ratio in (1.5, 0.5))
+    assert (dear.start, dear.width) == (50.0, 49.0)
+    assert (cheap.start, cheap.width, cheap.origin) == (1.0, 49.0, 50.0)
+    assert dear.point is cheap.point is None
+    assert strip(strips([1.0], around=1.0), 1.0, around=1.0).width == 0

@@ -65,6 +65,7 @@ def measured(
         "name": f"{variant}-seed{seed}",
         "ids": tuple(f"image{i}" for i in range(20)),
         "resampling": Resampling.of_images(20),
+        "image_influence": np.zeros(20),
         "image_miou": np.full(20, miou),
         "path": Path("runs") / f"{variant}-seed{seed}",
         "facts": {"policy": "Void pixels are not counted.", **facts},

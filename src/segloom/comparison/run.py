@@ -226,6 +226,7 @@ def summarise(
     measured = resample(counted, baseline=plan.baseline)
     configs = {cell.group.recipe: cell.config for cell in cells}
     conditions = describe_conditions(configs, measured, plan.seeds)
+    conditions["tuning"] = plan.tuning
     conditions["plan"] = plan_hash(plan)
     conditions["looks"] = count_looks(folder, plan, len(counted))
     result = analyse(

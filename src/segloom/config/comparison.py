@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
-from segloom.config.base import Section
+from segloom.config.base import Section, pairs
 from segloom.config.run import RunConfig
 
 __all__ = ["CONVERGED", "NONE", "SMALLEST_GAIN", "ComparisonPlan"]
@@ -77,6 +77,9 @@ class ComparisonPlan(Section):
     share the level, so that the whole keeps it."""
     max_seeds: int = Field(8, ge=3, le=100)
     """Seeds at which until_decided stops."""
+    tuning: Annotated[dict[str, int], pairs(int, "[SET TRIALS]")] = Field(default_factory=dict)
+    """Runs of a search for options that each set had before, as you state it: none 40 afma 40.
+    The page shows it beside the scores; empty says that no set had a search of its own."""
     recipes: Annotated[dict[str, RunConfig], Suppress] = Field(default_factory=dict)
     """Everything else of a cell, by the name of its data set."""
 
@@ -131,6 +134,12 @@ class ComparisonPlan(Section):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} holds a value twice: {', '.join(map(str, values))}")
+        for name, trials in self.tuning.items():
+            if name not in self.enhancements or trials < 0:
+                raise ValueError(
+                    f"tuning names how many runs of a search a set of the plan had before, such as "
+                    f"{self.baseline} 40, not {name} {trials}"
+                )
         if self.baseline not in self.enhancements:
             raise ValueError(
                 f"the baseline {self.baseline} is not among the enhancements "

@@ -1,21 +1,30 @@
-"""The layout of a comparison's charts: differences with their intervals, and cost beside gain.
+"""The layout of a comparison's charts: differences with intervals, courses, cost beside gain.
 
 Like `plots`, it turns numbers into positions; ``comparison_charts.html.j2`` draws them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from segloom.report.plots import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, scale
+from segloom.report.plots import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, scale, whole_ticks
 
-__all__ = ["CostPoint", "Difference", "Forest", "ForestRow", "Tradeoff", "forest", "tradeoff"]
+__all__ = [
+    "Course",
+    "Courses",
+    "Difference",
+    "Forest",
+    "ForestRow",
+    "Strip",
+    "courses",
+    "forest",
+    "strip",
+    "strips",
+]
 
 ROW, HEAD = 40, 24
 FOREST_LEFT, FOREST_RIGHT = 12, 348
-APART = 12
-"""Least distance between two numbers beside their dots."""
 
 
 @dataclass(frozen=True)
@@ -65,31 +74,36 @@ class Forest:
 
 
 @dataclass(frozen=True)
-class CostPoint:
-    """A network in the chart of cost and gain; the number stands beside its dot."""
+class Course:
+    """The mean of several runs over the epochs, and the band between their lowest and highest."""
 
-    number: int
-    x: float
-    y: float
-    line: tuple[float, float] | None
-    label_y: float
-    on_front: bool
-    title: str
+    name: str
+    line: str
+    """Path."""
+    band: str
+    """Closed path; empty where all runs are the same."""
+    end: tuple[float, float, str]
+    """Last point and its text."""
 
 
 @dataclass(frozen=True)
-class Tradeoff:
-    """Gain (upwards) against cost (to the right), and the front of what nothing else beats."""
+class Courses:
+    """Courses over common axes; shares, written in per cent."""
 
-    title: str
-    points: tuple[CostPoint, ...]
+    lines: tuple[Course, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
-    x_title: str
-    origin: tuple[float, float]
-    """The network that the others are compared with: its own cost, no gain."""
-    front: str
-    """Path."""
+    x_title: str = "epoch"
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A value or an interval on a narrow axis, everything in per cent of its width."""
+
+    start: float
+    width: float
+    point: float | None
+    origin: float
 
 
 def forest(title: str, differences: Sequence[Difference]) -> Forest | None:
@@ -137,70 +151,79 @@ def forest(title: str, differences: Sequence[Difference]) -> Forest | None:
     )
 
 
-def tradeoff(
-    title: str, points: Sequence[tuple[int, float, Difference]], *, x_title: str
-) -> Tradeoff | None:
-    """Lay out cost and gain.
+def courses(
+    series: Mapping[str, Sequence[tuple[int, float, float, float]]],
+) -> Courses | None:
+    """Lay out the courses of kinds of runs.
+
+    The first quarter is left out where enough is left: its rise would hide all differences.
 
     Args:
-        title: What the cost is.
-        points: Number, cost as a multiple of the plain network's, and gain of every network.
-        x_title: The cost with its unit.
+        series: By name, (epoch, mean, lowest, highest) in rising epochs, shares from 0 to 1.
 
     Returns:
-        The chart, or None when there is no point.
+        The chart, or None when no series has two points or more.
     """
-    known = [(n, cost, gain.value, gain) for n, cost, gain in points if gain.value is not None]
-    if not known:
+    shown = {name: _late(points) for name, points in series.items() if len(points) > 1}
+    if not shown:
         return None
-    costs = [1.0, *(cost for _, cost, _, _ in known)]
-    gains = [0.0, *(value for _, _, value, _ in known)]
-    gains += [end for _, _, _, item in known for end in item.interval or ()]
-    x_values, y_values = nice_ticks(min(costs), max(costs)), nice_ticks(min(gains), max(gains))
-    to_x = scale(x_values[0], x_values[-1], LEFT + 6, RIGHT - 16)
+    epochs = [point[0] for points in shown.values() for point in points]
+    values = [value for points in shown.values() for point in points for value in point[2:]]
+    y_values = nice_ticks(100 * min(values), 100 * max(values))
+    to_x = scale(min(epochs), max(epochs), LEFT + 6, RIGHT - 6)
     to_y = scale(y_values[0], y_values[-1], BOTTOM, TOP)
-    front = _front([(1.0, 0.0, 0), *((cost, value, number) for number, cost, value, _ in known)])
-    steps = [(to_x(cost), to_y(value)) for cost, value, _ in front]
-    path = f"M{steps[0][0]:g} {steps[0][1]:g}" + "".join(f"H{x:g}V{y:g}" for x, y in steps[1:])
-    drawn = [
-        CostPoint(
-            number=number,
-            x=to_x(cost),
-            y=to_y(value),
-            line=None if item.interval is None else _ends(to_y, item.interval),
-            label_y=to_y(value),
-            on_front=any(number == other for _, _, other in front),
-            title=f"{item.label}: {item.text} points at {cost:.3g} times the cost",
+    lines = []
+    for name, points in shown.items():
+        upper = [f"{to_x(x):g} {to_y(100 * high):g}" for x, _, _, high in points]
+        lower = [f"{to_x(x):g} {to_y(100 * low):g}" for x, _, low, _ in reversed(points)]
+        is_wide = any(low < high for _, _, low, high in points)
+        epoch, mean, low, high = points[-1]
+        text = f"{name}, epoch {epoch}: {100 * mean:.1f} %"
+        lines.append(
+            Course(
+                name=name,
+                line="M" + "L".join(f"{to_x(x):g} {to_y(100 * y):g}" for x, y, _, _ in points),
+                band="M" + "L".join([*upper, *lower]) + "Z" if is_wide else "",
+                end=(
+                    to_x(epoch),
+                    to_y(100 * mean),
+                    f"{text} ({100 * low:.1f} to {100 * high:.1f})" if is_wide else text,
+                ),
+            )
         )
-        for number, cost, value, item in known
-    ]
-    return Tradeoff(
-        title=title,
-        points=_spread(drawn),
-        x_ticks=tuple(Tick(to_x(value), f"{value:g}×") for value in x_values),
-        y_ticks=tuple(Tick(to_y(value), f"{value:g}") for value in y_values),
-        x_title=x_title,
-        origin=(to_x(1.0), to_y(0.0)),
-        front=f"{path}H{RIGHT}",
+    return Courses(
+        lines=tuple(lines),
+        x_ticks=tuple(Tick(to_x(x), f"{x:g}") for x in whole_ticks(min(epochs), max(epochs))),
+        y_ticks=tuple(Tick(to_y(value), f"{value:g} %") for value in y_values),
     )
 
 
-def _front(points: Sequence[tuple[float, float, int]]) -> list[tuple[float, float, int]]:
-    """Keep the (cost, gain, number) whose gain nothing of the same or a lower cost reaches."""
-    front: list[tuple[float, float, int]] = []
-    for point in sorted(points, key=lambda p: (p[0], -p[1], p[2])):
-        if not front or point[1] > front[-1][1]:
-            front.append(point)
-    return front
+def _late(
+    points: Sequence[tuple[int, float, float, float]],
+) -> Sequence[tuple[int, float, float, float]]:
+    """Leave out the first quarter of the epochs, if four points or more remain."""
+    late = [point for point in points if point[0] > points[-1][0] / 4]
+    return late if len(late) > 3 else points
 
 
-def _spread(points: Sequence[CostPoint]) -> tuple[CostPoint, ...]:
-    """Move numbers apart that would lie on each other."""
-    placed: list[CostPoint] = []
-    for point in sorted(points, key=lambda p: p.y):
-        near = [other.label_y for other in placed if abs(other.x - point.x) < 2 * APART]
-        placed.append(replace(point, label_y=max([point.y, *(y + APART for y in near)])))
-    return tuple(sorted(placed, key=lambda p: p.number))
+def strips(values: Iterable[float], *, around: float) -> Callable[[float], float]:
+    """Give the axis of strips, 0 to 100, that holds the values and ``around``."""
+    held = [around, *values]
+    return scale(min(held), max(held), 1.0, 99.0)
+
+
+def strip(
+    place: Callable[[float], float],
+    value: float,
+    interval: tuple[float, float] | None = None,
+    *,
+    around: float,
+) -> Strip:
+    """Lay out an interval with its point, or a bar from ``around`` to a value."""
+    low, high = interval or sorted((around, value))
+    start, end = place(low), place(high)
+    point = place(value) if interval else None
+    return Strip(start, round(end - start, 1), point, place(around))
 
 
 def _ends(place: Callable[[float], float], interval: tuple[float, float]) -> tuple[float, float]:

@@ -22,6 +22,7 @@ __all__ = [
     "ComparedResampling",
     "ComparedRow",
     "ComparisonResult",
+    "CoursePoint",
     "GeneralGain",
     "MissingRun",
     "Placed",
@@ -29,6 +30,7 @@ __all__ = [
     "RunPlace",
     "ScoreDifference",
     "ScoreSummary",
+    "VarianceShares",
     "read_comparison",
 ]
 
@@ -80,6 +82,18 @@ class ScoreDifference:
 
 
 @dataclass
+class VarianceShares:
+    """Where the variance of a gain in mIoU comes from; together 1."""
+
+    seeds: float
+    """What is seen between the seeds."""
+    images: float
+    """The choice of the images, one by one."""
+    groups: float
+    """What images of a group (film, patient) have in common; 0 where images have no groups."""
+
+
+@dataclass
 class ComparedPair:
     """A variant against the baseline of its group."""
 
@@ -95,6 +109,8 @@ class ComparedPair:
     """Difference in mIoU inside every group of images, such as a film."""
     seed_correlation: float | None = None
     """Of the mIoU of both networks over the seeds: what pairing the seeds removes."""
+    variance: VarianceShares | None = None
+    """None with one seed, and where nothing varies."""
     has_converged: bool | None = None
     """Whether the baseline has; None where its course is not known."""
     further_seeds: int | None = None
@@ -108,6 +124,19 @@ class ScoreSummary:
     mean: float | None
     spread: float | None
     values: list[float | None]
+
+
+@dataclass
+class CoursePoint:
+    """A validation of all runs of a kind."""
+
+    epoch: int
+    mean: float
+    """Of mIoU over the seeds."""
+    low: float
+    """The lowest of a seed."""
+    high: float
+    """The highest."""
 
 
 @dataclass
@@ -139,6 +168,8 @@ class ComparedRow:
     scores: dict[str, ScoreSummary]
     cost: dict[str, float | None]
     missing: list[MissingRun]
+    course: list[CoursePoint] = field(default_factory=list)
+    """Validation during training, where every run has kept its own."""
 
 
 @dataclass

@@ -5,6 +5,8 @@ Everything here takes parts of a `ComparisonResult`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from segloom.report.comparison_result import (
     ComparedGroup,
     ComparedPair,
@@ -18,6 +20,8 @@ from segloom.report.comparison_result import (
 __all__ = [
     "NAMED",
     "convergence",
+    "correlation",
+    "further",
     "gain",
     "general_sentence",
     "image_notes",
@@ -26,12 +30,15 @@ __all__ = [
     "millions",
     "network",
     "p_value",
+    "plain_verdict",
     "score_words",
     "sentence",
     "shown_scores",
     "signed",
     "title",
+    "tuning_note",
     "verdict",
+    "verdict_counts",
 ]
 
 SHOWN = ("mIoU", "IoU.size ", "bIoU@", "bF@")
@@ -107,6 +114,11 @@ def signed(value: float, digits: int = 2) -> str:
     return text if float(text) else text[1:]
 
 
+def correlation(value: float) -> str:
+    """Give a correlation with its sign."""
+    return f"{value:+.2f}" if round(value, 2) else "0.00"
+
+
 def p_value(value: float | None) -> str:
     """Give a p-value with two digits."""
     if value is None:
@@ -151,23 +163,107 @@ COUNTED = {
 """Verdict to the words for one comparison and for several."""
 
 
+FOUND = {
+    "helps": ("{} helps", "{} help"),
+    "hurts": ("{} hurts", "{} hurt"),
+    "practically equal": ("{} makes no practical difference", "{} make no practical difference"),
+    "undecided": ("whether {} helps is undecided", "whether {} help is undecided"),
+    "one seed": ("{} has one seed and no verdict", "{} have one seed and no verdict"),
+}
+"""Verdict to what it says of one variant and of several."""
+MOST_NAMED = 3
+"""Variants of one verdict that the first sentence names."""
+
+
 def lead(comparison: ComparisonResult) -> str:
-    """Say in one sentence what came out; empty where nothing is compared."""
-    pairs = [pair for group in comparison.groups for pair in group.pairs if pair.seeds]
+    """Say in one plain sentence what came out; empty where nothing is compared.
+
+    Over several networks it is the general gain of every variant.
+    """
+    groups = [group for group in comparison.groups if _compared([group])]
+    found: list[tuple[str, str, ScoreDifference | GeneralGain]]
+    if comparison.general:
+        counts = [item.num_networks for item in comparison.general]
+        number = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+        where = f"On average over {number} networks"
+        found = [(item.verdict, item.variant, item) for item in comparison.general]
+    elif len(groups) == 1:
+        where = f"On {title(groups[0])}"
+        found = [
+            (plain_verdict(pair), pair.variant, pair.scores[comparison.primary])
+            for pair in _compared(groups)
+            if comparison.primary in pair.scores
+        ]
+    else:
+        return verdict_counts(comparison) + _late_words(comparison)
+    by_verdict = {kind: [item[1:] for item in found if item[0] == kind] for kind in FOUND}
+    parts, unit = [], " points of mIoU, 95 %"
+    for kind, items in by_verdict.items():
+        if not items:
+            continue
+        named = []
+        for name, score in items[:MOST_NAMED]:
+            named.append(f"{name} ({_short(score, unit)})")
+            unit = ","
+        named += [f"{len(items) - MOST_NAMED} more"] * (len(items) > MOST_NAMED)
+        parts.append(FOUND[kind][len(items) > 1].format(_listed(named)))
+    text = ", and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    return f"{where}, {text}.{_late_words(comparison)}"
+
+
+def _short(score: ScoreDifference | GeneralGain, unit: str) -> str:
+    if score.difference is None:
+        return "no difference exists"
+    text = f"{signed(score.difference, 1)}{unit.partition(',')[0]}"
+    if score.interval is None:
+        return text
+    low, high = (signed(end, 1) for end in score.interval)
+    return f"{text},{unit.partition(',')[2]} {low} to {high}"
+
+
+def verdict_counts(comparison: ComparisonResult) -> str:
+    """Count the verdicts in one sentence; empty where nothing is compared."""
+    pairs = _compared(comparison.groups)
     if not pairs:
         return ""
-    names = ["undecided" if pair.verdict in UNDECIDED else pair.verdict for pair in pairs]
+    names = [plain_verdict(pair) for pair in pairs]
     counts = {name: names.count(name) for name in COUNTED if name in names}
     known = [f"{n} {COUNTED[name][n > 1]}" for name, n in counts.items()]
-    text = f"Of {len(pairs)} comparisons, {_listed(known)}"
+    text = f"Of {len(pairs)} single comparisons, {_listed(known)}"
     if len(pairs) == 1:
         text = f"The one comparison {COUNTED[names[0]][0]}" if names[0] in COUNTED else names[0]
-    late = [group for group in comparison.groups if any(_is_late(pair) for pair in group.pairs)]
-    if late:
-        number = len(comparison.groups)
-        which = "the baseline has" if number == 1 else f"{len(late)} of {number} baselines have"
-        text += f"; {which} not converged"
     return f"{text}."
+
+
+def _compared(groups: Sequence[ComparedGroup]) -> list[ComparedPair]:
+    return [pair for group in groups for pair in group.pairs if pair.seeds]
+
+
+def plain_verdict(pair: ComparedPair) -> str:
+    """Give the verdict alone."""
+    return "undecided" if pair.verdict in UNDECIDED else pair.verdict
+
+
+def _late_words(comparison: ComparisonResult) -> str:
+    """Say in a further sentence how many baselines have not converged."""
+    late = [group for group in comparison.groups if any(_is_late(pair) for pair in group.pairs)]
+    if not late:
+        return ""
+    number = len(comparison.groups)
+    if number == 1:
+        return " The baseline has not converged."
+    return f" {len(late)} of {number} baselines {'have' if len(late) > 1 else 'has'} not converged."
+
+
+def further(pair: ComparedPair) -> str:
+    """Say what a verdict leaves open, in a few words; empty where it leaves nothing."""
+    more = pair.further_seeds
+    notes = [
+        f"{more} more seed{'s' * (more != 1)}" if more else "",
+        "less than asked" if pair.is_less_than_asked else "",
+        "baseline not converged" if pair.has_converged is False else "",
+    ]
+    return "; ".join(note for note in notes if note)
 
 
 def _is_late(pair: ComparedPair) -> bool:
@@ -176,6 +272,19 @@ def _is_late(pair: ComparedPair) -> bool:
 
 def _listed(parts: list[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def tuning_note(comparison: ComparisonResult) -> str:
+    """Say which variants had a longer search for options than the baseline; empty if none had."""
+    trials = comparison.conditions.get("tuning") or {}
+    own = trials.get(comparison.baseline, 0)
+    more = [f"{name} {count}" for name, count in trials.items() if count > own]
+    if not more:
+        return ""
+    return (
+        f"Before this comparison the baseline had {own} runs of a search for options, "
+        f"{_listed(more)}: part of a gain may come from that."
+    )
 
 
 def image_notes(group: ComparedGroup) -> list[str]:

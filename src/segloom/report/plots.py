@@ -22,10 +22,13 @@ __all__ = [
     "nice_ticks",
     "scale",
     "short_number",
+    "whole_ticks",
 ]
 
 WIDTH = 360
 LEFT, RIGHT, TOP, BOTTOM = 46, 350, 14, 186
+TINY = 1e-290
+"""Ranges below this are none: their steps have no logarithm in double precision."""
 MAX_POINTS = 240
 """More points than pixels only make the file larger."""
 
@@ -95,8 +98,8 @@ def short_number(value: float) -> str:
 
 def nice_ticks(low: float, high: float, *, count: int = 5) -> list[float]:
     """Choose about ``count`` round numbers that cover ``low`` to ``high`` (a little beyond)."""
-    if high <= low:
-        margin = abs(low) * 0.5 or 0.5
+    if high - low < TINY:
+        margin = 0.5 if abs(low) < TINY else abs(low) * 0.5
         low, high = low - margin, high + margin
     rough = (high - low) / max(count - 1, 1)
     power = 10.0 ** math.floor(math.log10(rough))
@@ -105,7 +108,7 @@ def nice_ticks(low: float, high: float, *, count: int = 5) -> list[float]:
     return [index * step for index in range(first, last + 1)]
 
 
-def _whole_ticks(low: float, high: float) -> list[float]:
+def whole_ticks(low: float, high: float) -> list[float]:
     """Choose round whole numbers inside ``low`` to ``high``, for epochs."""
     inside = [t for t in nice_ticks(low, high, count=6) if low <= t <= high and t == round(t)]
     return inside or [low]
@@ -151,7 +154,7 @@ def line_chart(
         lines.append(Line(name, path, tuple(places) if len(places) <= MAX_POINTS // 4 else ()))
     return LineChart(
         lines=tuple(lines),
-        x_ticks=tuple(Tick(to_x(x), f"{x:g}") for x in _whole_ticks(min(xs), max(xs))),
+        x_ticks=tuple(Tick(to_x(x), f"{x:g}") for x in whole_ticks(min(xs), max(xs))),
         y_ticks=tuple(Tick(to_y(y), label(y)) for y in y_values),
         x_title=x_title,
         mark=None if mark is None else (to_x(mark[0]), to_y(mark[1]), mark[2]),

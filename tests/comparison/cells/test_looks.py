@@ -18,9 +18,12 @@ def test_more_seeds_and_another_place_are_the_same_plan():
     assert len(plan_hash(plan())) == 16
 
 
-def test_another_smallest_gain_or_length_is_another_plan():
-    known = {plan_hash(p) for p in (plan(), plan(smallest_gain=2.0), plan(epochs=3))}
-    assert len(known) == 3
+OTHERS = (plan(), plan(smallest_gain=2.0), plan(epochs=3), plan(tuning={"none": 4}))
+
+
+def test_another_smallest_gain_length_or_search_is_another_plan():
+    known = {plan_hash(p) for p in OTHERS}
+    assert len(known) == 4
 
 
 def test_looks_are_counted_and_the_same_cells_are_one_look(tmp_path):

@@ -34,6 +34,8 @@ def test_sets_are_divided_by_commas_and_spaces_but_not_inside_options():
         ({"enhancements": ()}, "at least 1 item"),
         ({"enhancements": ("afma",)}, "baseline none is not among the enhancements"),
         ({"enhancements": ("none", "control=afma")}, "there is no set afma"),
+        ({"tuning": {"afma": 3}}, "a set of the plan had before, such as none 40, not afma 3"),
+        ({"tuning": {"none": -1}}, "such as none 40, not none -1"),
         ({"epochs": 2, "steps": 3}, "give one of epochs, steps and minutes"),
         ({"steps": 0}, "greater than or equal to 1"),
         ({"enhancement": ("none",)}, "Extra inputs are not permitted"),

@@ -1,4 +1,4 @@
-"""What qualifies a verdict: convergence of the baseline and correlation of paired seeds."""
+"""What qualifies a verdict: convergence of the baseline, courses, correlation of paired seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from support.comparisons import measured, study
 
 from segloom.comparison.statistics.analysis import analyse
-from segloom.comparison.statistics.evidence import late_gain, seed_correlation
+from segloom.comparison.statistics.evidence import late_gain, seed_correlation, training_course
 from segloom.report.comparison_words import convergence, sentence, verdict
 
 
@@ -31,6 +31,21 @@ def test_late_gain_is_the_rise_of_the_best_score_in_the_last_quarter(tmp_path):
     assert late_gain(runs[:1]) == pytest.approx(0.02)
     assert late_gain(runs) == pytest.approx(0.01)
     assert late_gain(runs[2:]) is None
+
+
+def test_course_is_the_mean_and_the_ends_over_the_seeds_where_all_were_validated(tmp_path):
+    runs = [
+        measured("none", 0, 0.6, path=write_course(tmp_path / "a", [0.1, 0.2, None, 0.4])),
+        measured("none", 1, 0.6, path=write_course(tmp_path / "b", [0.3, 0.2, 0.5, 0.6, 0.9])),
+    ]
+    course = training_course(runs)
+    assert [point.epoch for point in course] == [1, 2, 4]
+    assert [(point.low, point.high) for point in course] == [(0.1, 0.3), (0.2, 0.2), (0.4, 0.6)]
+    assert course[2].mean == pytest.approx(0.5)
+    lost = measured("none", 2, 0.6, path=tmp_path / "label_pngs")
+    assert training_course([*runs, lost]) == training_course([]) == []
+    (group,) = analyse(runs, baseline="none").groups
+    assert group.rows[0].course == course
 
 
 @pytest.mark.parametrize("course", [[], [None, None], [None, None, None, 0.5], [0.5, None, None]])

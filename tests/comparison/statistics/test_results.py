@@ -94,6 +94,29 @@ def test_films_make_the_part_of_the_images_larger_and_its_degrees_fewer(tmp_path
     assert films[0].resampled[:, 0].std() > 1.3 * single[0].resampled[:, 0].std()
 
 
+def test_variance_of_a_gain_is_divided_into_seeds_single_images_and_films(tmp_path):
+    films = study(tmp_path / "films")
+    single = study(tmp_path / "single", names=[str(i) for i in range(120)], data=False)
+    (with_films,), (alone,) = (analyse(m, baseline="none").groups[0].pairs for m in (films, single))
+    for pair in (with_films, alone):
+        parts = pair.variance
+        assert parts.seeds + parts.images + parts.groups == pytest.approx(1)
+        assert parts.seeds == pytest.approx(pair.scores["mIoU"].seed_share)
+    assert alone.variance.groups == 0
+    assert with_films.variance.groups > 0.2
+    # What single images bring is the same variance, whether they are films or not.
+    ours, theirs = (
+        pair.variance.images * pair.scores["mIoU"].standard_error ** 2
+        for pair in (with_films, alone)
+    )
+    assert ours == pytest.approx(theirs, rel=0.15)
+
+
+def test_one_seed_has_no_shares_of_variance(tmp_path):
+    runs = [run for run in study(tmp_path) if run.seed == 0]
+    assert analyse(runs, baseline="none").groups[0].pairs[0].variance is None
+
+
 def test_places_that_an_evaluation_wrote_go_before_the_names(tmp_path):
     places = [Place(f"patient{i // 4}") for i in range(len(FRAMES))]
     measured = study(tmp_path, places=places)

@@ -237,7 +237,8 @@ def _without_place(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def plan_conditions(plan: ComparisonPlan) -> dict[str, Any]:
     """Give everything that a plan fixes before its first cell, flat: option to value."""
-    values = plan.model_dump(mode="json", exclude={"recipes", "seeds"})
+    unsaid = set() if plan.tuning else {"tuning"}
+    values = plan.model_dump(mode="json", exclude={"recipes", "seeds", *unsaid})
     return values | {
         name: value for name, value in _conditions(plan).items() if not name.endswith(FREE)
     }

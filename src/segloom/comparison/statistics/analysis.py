@@ -13,7 +13,12 @@ from typing import Any, Literal
 import numpy as np
 
 from segloom.comparison.cells.plan import Group
-from segloom.comparison.statistics.evidence import late_gain, seed_correlation
+from segloom.comparison.statistics.evidence import (
+    late_gain,
+    seed_correlation,
+    training_course,
+    variance_shares,
+)
 from segloom.comparison.statistics.moderated import moderate
 from segloom.comparison.statistics.networks import general_gains, sides
 from segloom.comparison.statistics.paired import (
@@ -109,12 +114,13 @@ def analyse(
     measurements = [item for items in by_group for item in items]
     if spread == "moderated":
         measurements = _moderate(measurements, shared=_shared(by_group))
-    for item in measurements:
+    places = [group for group, items in zip(groups, by_group, strict=True) for _ in items]
+    for item, place in zip(measurements, places, strict=True):
         _fill(item)
+        _divide(item, runs, place)
     for part in parts:
         _qualify(part)
     adjust(measurements, smallest_gain, level)
-    places = [group for group, items in zip(groups, by_group, strict=True) for _ in items]
     return ComparisonResult(
         version=VERSION,
         baseline=baseline,
@@ -225,6 +231,7 @@ def _row(variant: str, runs: Sequence[Measured], lost: Sequence[FailedCell]) -> 
             for cell in lost
             if cell.variant == variant
         ],
+        course=training_course(own),
     )
 
 
@@ -321,6 +328,13 @@ def _fill(item: Measurement) -> None:
         score.effect_size = finite(found.effect_size[column])
         if plain is not found:
             score.plain = _plain(plain, column)
+
+
+def _divide(item: Measurement, runs: Sequence[Measured], group: Group) -> None:
+    """Say what the gain of a pair varies by."""
+    if item.found is not None and PRIMARY in item.pair.scores:
+        column = list(item.pair.scores).index(PRIMARY)
+        item.pair.variance = variance_shares(item.found, column, *sides(item.pair, runs, group))
 
 
 def _plain(found: PairedDifferences, column: int) -> PlainDifference:

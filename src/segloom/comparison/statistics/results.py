@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ class Measured:
     """``(R, V)`` on resamples of the images; their variance is that of the choice of the images."""
     resampling: Resampling
     """What was drawn."""
+    image_influence: NDArray[np.float64]
+    """``(N,)`` mIoU of all images less mIoU without this one."""
     image_miou: NDArray[np.float64]
     """``(N,)`` mIoU of every image by itself; NaN where nothing is counted."""
     path: Path
@@ -92,6 +95,11 @@ class Counted:
     def ids(self) -> tuple[str, ...]:
         """Names of the images."""
         return tuple(image.id for image in self.images)
+
+    @cached_property
+    def influence(self) -> NDArray[np.float64]:
+        """What each image does to mIoU, ``(N,)``."""
+        return image_influence(self.images)
 
 
 def read_counted(
@@ -255,7 +263,7 @@ def _plan(runs: Sequence[Counted], baseline: str) -> Resampling:
     places = [image.place for image in runs[0].images]
     if not any(place.group for place in places):
         return Resampling.of_images(len(places))
-    influence = {(run.group, run.variant, run.seed): image_influence(run.images) for run in runs}
+    influence = {(run.group, run.variant, run.seed): run.influence for run in runs}
     differences = [
         own - influence[group, baseline, seed]
         for (group, variant, seed), own in influence.items()
@@ -293,6 +301,7 @@ def _measured(run: Counted, resampling: Resampling) -> Measured:
         scores=np.concatenate(scores),
         resampled=centre + np.sqrt(resampling.inflation) * (drawn - centre),
         resampling=resampling,
+        image_influence=run.influence,
         image_miou=_image_miou(run.images),
         group_miou={row["name"]: row["mIoU"] for row in group_scores(run.images)},
         **run.rest,
