@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import multiprocessing
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -78,19 +78,25 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=20, help="mutants per package")
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
-    survived = 0
-    for name in words.packages:
-        folder, tests = PACKAGES[name]
-        mutants = [m for path in sorted(files_of(folder)) for m in mutants_of(path)]
-        chosen = random.Random(words.seed).sample(mutants, min(words.number, len(mutants)))
-        alive = 0
-        for mutant in chosen:
-            if not is_noticed(mutant, in_order(mutant.path, tests)):
-                alive += 1
-                say(f"  {mutant.path.relative_to(ROOT)}:{mutant.line}  {mutant.words}")
-        survived += alive
-        say(f"{name}: {len(chosen) - alive} of {len(chosen)} noticed, {len(mutants)} possible")
-    return 1 if survived else 0
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(Path(scratch))
+        return 1 if sum(try_package(bench, name, words) for name in words.packages) else 0
+
+
+def try_package(bench: Bench, name: str, words: argparse.Namespace) -> int:
+    """Try the mutants of a package and print those that survive; return how many did."""
+    folder, tests = PACKAGES[name]
+    mutants = [m for path in sorted(files_of(folder)) for m in mutants_of(path)]
+    chosen = random.Random(words.seed).sample(mutants, min(words.number, len(mutants)))
+    if not bench.passes(tests):
+        raise SystemExit(f"The tests of {name} fail without any change; mend them first.")
+    alive = 0
+    for mutant in chosen:
+        if bench.passes(in_order(mutant.path, tests), mutant):
+            alive += 1
+            say(f"  {mutant.path.relative_to(ROOT)}:{mutant.line}  {mutant.words}")
+    say(f"{name}: {len(chosen) - alive} of {len(chosen)} noticed, {len(mutants)} possible")
+    return alive
 
 
 def say(line: str) -> None:
@@ -169,26 +175,51 @@ def of_types(node: ast.BinOp) -> bool:
     )
 
 
-def is_noticed(mutant: Mutant, tests: list[str]) -> bool:
-    """Run the tests on a copy of the source that holds the change."""
-    with tempfile.TemporaryDirectory() as scratch:
-        copied = Path(scratch) / "src"
-        shutil.copytree(ROOT / "src", copied, ignore=shutil.ignore_patterns("__pycache__"))
-        (copied / mutant.path.relative_to(ROOT / "src")).write_text(mutant.source)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-        environment = {**os.environ, "PYTHONPATH": str(copied), "PYTHONDONTWRITEBYTECODE": "1"}
+class Bench:
+    """A copy of the source, and processes that run tests on it; torch is imported once for all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "src"
+        shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["torch", "pytest", "scipy.stats"])
+
+    def passes(self, tests: list[str], mutant: Mutant | None = None) -> bool:
+        """Run tests on the source, changed or as it is; an endless run does not pass."""
+        if mutant is None:
+            return self._run(tests)
+        path = self.source / mutant.path.relative_to(ROOT / "src")
+        before = path.read_text()
+        path.write_text(mutant.source)
         try:
-            done = subprocess.run(
-                [*command, "-m", "not slow", *tests],
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                timeout=SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return True
-    return done.returncode != 0
+            return self._run(tests, write_bytecode=False)
+        finally:
+            path.write_text(before)
+
+    def _run(self, tests: list[str], *, write_bytecode: bool = True) -> bool:
+        process = self.context.Process(
+            target=run_tests, args=(str(self.source), tests, write_bytecode)
+        )
+        process.start()
+        process.join(SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        return process.exitcode == 0
+
+
+def run_tests(source: str, tests: list[str], write_bytecode: bool) -> None:
+    """Run the quick tests in this process, on the package below ``source``, without a word."""
+    import pytest
+
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(silence, stream.fileno())
+    os.chdir(ROOT)
+    sys.path.insert(0, source)
+    os.environ["PYTHONPATH"] = source  # of the programs that tests start
+    sys.dont_write_bytecode = not write_bytecode
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests]))
 
 
 if __name__ == "__main__":
