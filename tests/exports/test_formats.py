@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,21 @@ from segloom.exports.pictures import halves
 from segloom.inference import bfloat16_is_fast
 from segloom.runtime import load
 from segloom.runtime.model import load_described
+
+CLOSE_AND_SIGNAL = """
+import faulthandler, gc, signal, sys, numpy
+from segloom.runtime import load
+faulthandler.enable()
+first, second = (load(sys.argv[1], threads=1) for _ in range(2))
+for model in (first, second):
+    model.label_map(numpy.zeros((45, 77, 3), numpy.uint8))
+del model, first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGINT)
+"""
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -47,6 +64,17 @@ def test_openvino_answers_as_onnx_runtime_does(exported: Export, openvino: Expor
             second.probabilities(image), first.probabilities(image), atol=1e-5
         )
         np.testing.assert_array_equal(second.label_map(image), first.label_map(image))
+
+
+def test_a_signal_is_survived_after_models_are_closed(openvino: Export) -> None:
+    """Closed in another order than they were opened, as a server or a notebook does."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSE_AND_SIGNAL, str(openvino.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.skipif(not bfloat16_is_fast(), reason="the processor has no bfloat16")

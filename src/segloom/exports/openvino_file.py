@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import ConfigError
+from segloom.runtime.openvino_session import openvino_core
 
 __all__ = ["convert_to_openvino", "quantize_openvino", "require_openvino"]
 
@@ -53,7 +54,7 @@ def convert_to_openvino(onnx_file: Path, file: Path) -> None:
     """Write the ``.xml`` of an ONNX file, and its ``.bin`` beside it, weights in float32."""
     import openvino
 
-    openvino.save_model(openvino.Core().read_model(onnx_file), file, compress_to_fp16=False)
+    openvino.save_model(openvino_core().read_model(onnx_file), file, compress_to_fp16=False)
 
 
 def quantize_openvino(source: Path, file: Path, images: Sequence[NDArray[np.uint8]]) -> None:
@@ -70,7 +71,7 @@ def quantize_openvino(source: Path, file: Path, images: Sequence[NDArray[np.uint
     import openvino
 
     nncf = _import_nncf()
-    model = openvino.Core().read_model(source)
+    model = openvino_core().read_model(source)
     level = logging.getLogger("nncf").level
     logging.getLogger("nncf").setLevel(logging.ERROR)
     try:

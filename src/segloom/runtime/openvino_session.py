@@ -5,6 +5,7 @@ Axes: B batch, C image channels, K classes, H W image size.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,30 @@ from numpy.typing import NDArray
 from segloom.errors import CheckpointError, ConfigError, SegloomError, UnknownNameError
 from segloom.runtime.session import first_line
 
-__all__ = ["OpenVinoSession"]
+__all__ = ["OpenVinoSession", "openvino_core"]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """Precision of an export, and of all in it that is not quantised. Always given: OpenVINO's own
 choice is bfloat16 where the processor has it."""
 ELEMENT_TYPES = {"f32": "float32", "bf16": "bfloat16"}
 """As OpenVINO answers when it is asked."""
+
+
+@cache
+def openvino_core() -> Any:
+    """Return the ``openvino.Core`` of this process.
+
+    There is one, and it is kept. The CPU plugin of each core gives the calling thread an alternate
+    stack for signals and frees it with the core. Where cores end in another order than they began,
+    or on another thread, the thread keeps a stack that is gone, and the next signal with a handler
+    (Ctrl-C, SIGTERM, the end of a child) ends the process with a segmentation fault.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenVinoSession:
@@ -42,14 +60,13 @@ class OpenVinoSession:
 
     def __init__(self, file: Path, precision: str, threads: int = 0) -> None:
         try:
-            import openvino
+            self._core = openvino_core()
         except ImportError as error:
             raise SegloomError(
                 "this model runs with OpenVINO, which is not installed; install `openvino`."
             ) from error
         if not file.is_file() or not file.with_suffix(".bin").is_file():
             raise CheckpointError(f"{file} or its .bin is missing; export the network again.")
-        self._core = openvino.Core()
         try:
             self._model = self._core.read_model(file)
         except RuntimeError as error:
