@@ -63,6 +63,14 @@ def test_an_option_that_its_config_refuses_is_said_with_its_name():
         enhancement_config("foreign", strength=-1.0)
 
 
+@pytest.mark.parametrize("name", ["pop", "type", "training", "a.b"])
+def test_a_name_that_torch_takes_is_refused_in_a_sentence(monkeypatch, name):
+    point = EntryPoint(name, f"{__name__}:ForeignConfig", "segloom.enhancements")
+    monkeypatch.setattr(plugins, "entry_points", lambda *, group: [point])
+    with pytest.raises(ConfigError, match=f"an enhancement cannot be called {name}, which means"):
+        create_model("unet", encoder_name="tu-test_resnet", enhancements=[name])
+
+
 def test_without_the_other_package_its_name_is_unknown():
     with pytest.raises(ConfigError, match="unknown enhancement 'foreign'"):
         enhancement_config("foreign")

@@ -83,3 +83,24 @@ def test_there_are_a_dozen_losses_and_an_unknown_one_is_refused() -> None:
         build_loss("dise")
     with pytest.raises(ConfigError, match="alpha and beta are positive"):
         build_loss("tversky", alpha=-1)
+
+
+class Five(torch.nn.Module):
+    def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return logits.sum() + 5.0
+
+
+@pytest.mark.parametrize("name", ["keys", "items", "pop", "type", "forward", "training", "a.b"])
+def test_a_loss_of_a_plugin_may_have_any_name(monkeypatch, name: str) -> None:
+    monkeypatch.setattr("segloom.losses.combine.list_losses", lambda: [name, "dice"])
+    monkeypatch.setattr(
+        "segloom.losses.combine.build_term",
+        lambda key, *rest: Five() if key == name else build_loss(key),
+    )
+    losses = build_losses(LossConfig(terms={name: 2.0, "dice": 1.0}))
+    logits, target = torch.zeros(1, 3, 4, 4), torch.randint(0, 3, (1, 4, 4))
+    values = losses(logits, target)
+    assert list(values) == [name, "dice"]
+    assert losses.total(values) == 2 * 5.0 + values["dice"]
+    losses.load_state_dict(losses.state_dict())
+    assert not any(part.training for part in losses.train(False).modules())

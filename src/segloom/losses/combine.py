@@ -26,7 +26,8 @@ class SegmentationLosses(nn.Module):
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
         super().__init__()
-        self.losses = nn.ModuleDict(losses)
+        self.names = tuple(losses)
+        self.losses = nn.ModuleDict({_key(name): loss for name, loss in losses.items()})
         self.weights = dict(weights)
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -37,12 +38,19 @@ class SegmentationLosses(nn.Module):
             target: int64 ``(B, H, W)``, class ids (in mode multilabel, bits) and 255 for void.
         """
         logits = mask_void(logits, target)
-        return {name: loss(logits, target) for name, loss in self.losses.items()}
+        parts = zip(self.names, self.losses.values(), strict=True)
+        return {name: loss(logits, target) for name, loss in parts}
 
     def total(self, values: Mapping[str, Tensor]) -> Tensor:
         """Add up named losses by their weights."""
         first, *rest = (self.weights[name] * value for name, value in values.items())
         return sum(rest, start=first)
+
+
+def _key(name: str) -> str:
+    """Name under which torch keeps a loss: its own, unless torch means something else by it."""
+    is_taken = "." in name or hasattr(nn.ModuleDict(), name)
+    return f"{name.replace('.', ' ')} " if is_taken else name
 
 
 def build_losses(

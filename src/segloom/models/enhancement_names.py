@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import nn
+
 from segloom.config.model import parse_enhancement
 from segloom.enhancements import enhancement_config, known_enhancements
 from segloom.enhancements.base import Enhancement, EnhancementConfig
@@ -25,7 +27,8 @@ def name_enhancements(
 
     Raises:
         UnknownNameError: An enhancement does not exist.
-        ConfigError: One is of none of the four forms, or its options are not known.
+        ConfigError: One is of none of the four forms, its options are not known, or its name is
+            taken in PyTorch.
     """
     if enhancements is None:
         return {}
@@ -49,6 +52,11 @@ def name_enhancements(
             )
     named: dict[str, EnhancementConfig | Enhancement] = {}
     for name, part in pairs:
+        if "." in name or hasattr(nn.ModuleDict(), name):
+            raise ConfigError(
+                f"an enhancement cannot be called {name}, which means something else in PyTorch; "
+                f"give it another name, such as {name.replace('.', '_')}_block."
+            )
         count = sum(key == name or base_name(key) == name for key in named)
         named[name if count == 0 else f"{name}_{count + 1}"] = part
     return named
