@@ -6,6 +6,7 @@ Axes: B batch, C channels, H height, W width, K classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
 
@@ -180,9 +181,9 @@ class Record:
     """Which part of the files it is, such as a slice of a volume; None is the whole."""
     case: str = ""
     """What the sample is a part of, such as a patient; empty for a case of its own."""
-    class_masks: tuple[Path | None, ...] = ()
-    """In the place of ``mask``, for classes that overlap: a file per class, None where there is
-    nothing of it."""
+    class_masks: tuple[tuple[Path, ...], ...] = ()
+    """In the place of ``mask``: the files of each class, none where there is nothing of it; see
+    `segloom.data.class_masks`."""
     group: str = ""
     """See `Place`; empty takes the case."""
     order: int | None = None
@@ -198,5 +199,5 @@ class Record:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files of the sample, the image first."""
-        found = (self.image, self.mask, self.edge, *self.class_masks)
+        found = (self.image, self.mask, self.edge, *chain.from_iterable(self.class_masks))
         return tuple(path for path in found if path is not None)

@@ -24,6 +24,7 @@ __all__ = [
     "divide",
     "find_images",
     "folder_division",
+    "hashed_division",
     "hashed_split",
     "images_alone",
     "match_keys",
@@ -62,9 +63,23 @@ def folder_division(
     found = find_images(images, config.image_ending)
     if masks == images:
         found = images_alone(found, find_images(masks, config.mask_ending))
-    names = {key.as_posix(): _group(config, key, path) for key, path in found.items()}
+    division = hashed_division(config, found)
+    return images, masks, lambda key: division.get(key) == split
+
+
+def hashed_division(config: DataConfig, images: Mapping[Path, Path]) -> dict[Path, str]:
+    """Choose the split of every image of folders that are not divided, by `divide`.
+
+    Args:
+        config: With the shares of the splits, and what keeps images together.
+        images: `find_images` of the folder.
+
+    Returns:
+        Key of an image to its split.
+    """
+    names = {key: _group(config, key, path) for key, path in images.items()}
     division = divide(list(dict.fromkeys(names.values())), config.split_shares)
-    return images, masks, lambda key: division.get(names.get(key.as_posix(), "")) == split
+    return {key: division[name] for key, name in names.items()}
 
 
 def _group(config: DataConfig, key: Path, path: Path) -> str:
@@ -328,7 +343,10 @@ def pair_folders(
     missing = [key for key in keys if len(pairs[key]) != 1]
     if missing:
         several = len(pairs[missing[0]]) > 1
-        hint = " If every folder there is a class, set data.mask_format: multilabel." * several
+        hint = (
+            " If each shows a class or an object, set data.name: mask_files, or data.mask_format: "
+            "multilabel for folders of classes that overlap."
+        ) * several
         more = f" (nor have {len(missing) - 1} more of {len(keys)} images)"
         ending = f" and ends with {mask_ending}" if mask_ending else ""
         raise DataError(

@@ -38,6 +38,7 @@ DATASETS = {
     "labelme": "segloom.data.sets.labelme:DATA_SET",
     "list": "segloom.data.sets.lists:DATA_SET",
     "lits": "segloom.data.sets.lits:DATA_SET",
+    "mask_files": "segloom.data.sets.mask_files:DATA_SET",
     "memory": "segloom.data.sets.memory:DATA_SET",
     "scenes": "segloom.data.sets.scenes:DATA_SET",
     "supervisely": "segloom.data.sets.supervisely:DATA_SET",

@@ -55,6 +55,8 @@ class DatasetSource:
     """How a sample is read from its files."""
     extra: tuple[Record, ...] = ()
     """Samples that only class-uniform sampling draws; they do not count as the split's."""
+    notes: tuple[str, ...] = ()
+    """What the reader decided that a user should know, each a sentence."""
 
 
 def check_split(split: str) -> None:

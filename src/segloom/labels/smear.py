@@ -95,6 +95,8 @@ def read_by_nearest(
         return None
     if not is_lossy and len(np.unique(near[~is_known])) < MIN_IN_BETWEEN:
         return None
+    if len(drawn) == 2:  # between two values lies no third
+        return nearest
     return _nearest_close_by(distances, nearest, flat & is_known)
 
 

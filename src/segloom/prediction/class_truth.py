@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from segloom.data.class_masks import ClassMaskDecoder
 from segloom.data.companions import nearest
 from segloom.data.locate import shared_stem, with_ending
 from segloom.data.pairing import find_images
-from segloom.data.sets.class_folders import ClassMaskDecoder
 from segloom.errors import DataError
 from segloom.prediction.results import class_mask_files
 from segloom.types import IGNORE_INDEX
@@ -23,15 +24,15 @@ __all__ = ["ClassTruth", "find_class_truth"]
 
 @dataclass(frozen=True)
 class ClassTruth:
-    """Masks by image, one per class in their order; None shows nothing of the class."""
+    """Masks by image, at most one per class in their order."""
 
     folder: Path
-    masks: Mapping[Path, tuple[Path | None, ...]]
+    masks: Mapping[Path, tuple[tuple[Path, ...], ...]]
     decoder: ClassMaskDecoder
 
     def sources(self, image: Path) -> tuple[Path, ...]:
         """Name the files that the truth of an image comes from."""
-        return tuple(path for path in self.masks[image] if path)
+        return tuple(chain.from_iterable(self.masks[image]))
 
     def read(self, image: Path, size: tuple[int, int]) -> NDArray[Any]:
         """Read the bits ``(H, W)`` of the classes of an image (`segloom.labels.bits`).
@@ -90,16 +91,16 @@ def find_class_truth(
 
 def _match(
     images: Sequence[Path], folders: Sequence[Path], image_ending: str, ending: str
-) -> dict[Path, tuple[Path | None, ...]]:
+) -> dict[Path, tuple[tuple[Path, ...], ...]]:
     by_stem: list[dict[str, list[Path]]] = []
     for folder in folders:
         by_stem.append({})
         for key, path in find_images(folder, ending).items():
             by_stem[-1].setdefault(key.name, []).append(path)
-    found: dict[Path, tuple[Path | None, ...]] = {}
+    found: dict[Path, tuple[tuple[Path, ...], ...]] = {}
     for image in images:
         name = shared_stem(image.stem, image_ending) or image.stem
-        masks: list[Path | None] = []
+        masks: list[tuple[Path, ...]] = []
         for folder, files in zip(folders, by_stem, strict=True):
             same = files.get(name, [])
             near = nearest(image, with_ending(name, ending), same, folder)
@@ -108,7 +109,7 @@ def _match(
                     f"image {image} has {len(same)} masks in {folder} ({same[0]}, {same[1]}); "
                     "keep one."
                 )
-            masks.append(near[0] if near else None)
+            masks.append(tuple(near[:1]))
         if not any(masks):
             raise DataError(
                 f"image {image} has no mask in the folder of any class; it needs one, such as "

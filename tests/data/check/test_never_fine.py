@@ -60,15 +60,15 @@ def test_masks_are_never_taken_for_images(tmp_path):
     assert report.options == {}
 
 
-def test_several_masks_of_an_image_are_named_with_what_to_do(tmp_path):
+def test_several_label_maps_of_an_image_are_named_with_what_to_do(tmp_path):
     for number in range(NUM_FILES):
         photo(tmp_path / f"images/s{number}.png", seed=1000 * number)
         for name in ("disc", "block"):
-            label(tmp_path / f"masks/s{number}_{name}.png", [0, 255])
+            label(tmp_path / f"masks/s{number}_{name}.png", [0, 7, 9])
     report = check(tmp_path)
     message = finding(report, "several-masks").message
     assert "12 images have several label maps each, such as s0_block and s0_disc for s0" in message
-    assert "masks/CLASS/s0.png" in message
+    assert "these are no masks of one class or object (0 and 255)" in message
 
 
 def test_negative_values_are_void(tmp_path):

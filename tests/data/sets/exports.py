@@ -253,6 +253,24 @@ def color_table(root: Path, samples: Samples, classes: tuple[str, ...]) -> None:
     (root / "class_dict.csv").write_text("name,r,g,b\n" + rows)
 
 
+def objects(labels: LabelMap, class_id: int) -> list[NDArray[np.bool_]]:
+    """Cut a class into its objects, bool ``(H, W)``."""
+    from scipy.ndimage import label
+
+    numbered, count = label(labels == class_id)
+    return [numbered == number for number in range(1, count + 1)]
+
+
+def mask_files(root: Path, samples: Samples, classes: tuple[str, ...], place: str) -> None:
+    """Write a file per object: ``place`` holds {name}, {label} and {number}."""
+    for name, (image, labels) in samples.items():
+        for class_id, label in enumerate(classes[1:], 1):
+            for number, mask in enumerate(objects(labels, class_id)):
+                path = root / place.format(name=name, label=label, number=number)
+                save_png(path, (mask * 255).astype(np.uint8))
+        save_png(root / place.partition("/masks/")[0].format(name=name) / f"{name}.png", image)
+
+
 Writer = Callable[[Path, Samples, tuple[str, ...]], None]
 
 EXPORTS: dict[str, tuple[Writer, str]] = {

@@ -151,8 +151,10 @@ def damage_file(root):
 
 
 def damage_color(root):
-    colors = np.array([[0, 0, 0], [200, 9, 3]], np.uint8)
-    save(root / "train/masks/bar/p0.png", colors[np.eye(32, 40, dtype=int)])
+    colors = np.array([[0, 0, 0], [200, 9, 3], [9, 200, 3]], np.uint8)
+    save(
+        root / "train/masks/bar/p0.png", colors[np.eye(32, 40, dtype=int) + np.tri(32, 40, -1, int)]
+    )
 
 
 def damage_folder(root):
@@ -233,5 +235,5 @@ def test_other_readers_lists_and_options_of_exclusive_classes_are_refused(data, 
 
 def test_the_usual_reader_hints_at_folders_of_classes(data):
     root, _ = data
-    with pytest.raises(DataError, match=r"If every folder there is a class, set data.mask_format"):
+    with pytest.raises(DataError, match=r"class or an object, set data.name: mask_files"):
         build_dataset(DataConfig(root=root, cache=False, classes=("a", "b")), "train")

@@ -16,13 +16,15 @@ from segloom.data.check.contents import Contents, ValueCount
 from segloom.data.check.finding import Finding
 from segloom.data.planes import SampleDecoder
 from segloom.data.readers import find_data_set, read_labelled_source, reader_names
+from segloom.data.sets.shapes import BACKGROUND
 from segloom.data.source import SPLITS, check_same_classes
 from segloom.errors import DataError, NoSplitError
+from segloom.labels.bits import present_classes
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.space import Overlapping
 from segloom.types import IGNORE_INDEX, Record
 
-__all__ = ["Known", "find_known", "read_known"]
+__all__ = ["Known", "find_known", "places_in", "read_known", "simpler"]
 
 
 @dataclass
@@ -34,6 +36,10 @@ class Known:
     splits: dict[str, int] = field(default_factory=dict)
     """Split to its number of samples."""
     classes: tuple[str, ...] = ()
+    num_overlapping: int = 0
+    """Number of classes, if label maps hold a bit for each."""
+    has_overlap: bool = False
+    """Whether a pixel is of two of them."""
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -73,6 +79,8 @@ def read_known(
     note = f"this is a data set that the reader {config.name} knows; its lines are below."
     if config.mask_format == "multilabel":
         note = "the masks lie in a folder per class, so classes may overlap; its lines are below."
+    elif config.name == "mask_files":
+        note = "images have several masks each, of classes or objects; its lines are below."
     known.findings.append(Finding("note", config.name, note))
     samples: list[tuple[str, Record, LabelDecoder, SampleDecoder]] = []
     classes: dict[str, tuple[str, ...]] = {}
@@ -86,6 +94,9 @@ def read_known(
             known.findings.append(Finding("problem", "unreadable", f"{split}: {error}"))
             continue
         known.splits[split], classes[split] = len(source.records), labels.classes
+        known.num_overlapping = len(labels.classes) if labels.is_multilabel else 0
+        notes = [Finding("note", "reader", note) for note in source.notes]
+        known.findings += [note for note in notes if note not in known.findings]
         samples += [(split, record, decoder, source.decode) for record in source.records]
     if classes:
         known.classes = next(iter(classes.values()))
@@ -96,15 +107,44 @@ def read_known(
     step = max(1, -(-len(samples) // limit)) if limit else 1
     chosen = samples[::step]
     for number, (split, record, decoder, decode) in enumerate(chosen, 1):
-        _read(known.contents, split, record, decode, decoder)
+        _read(known, split, record, decode, decoder)
         if progress:
             progress(number, len(chosen))
     return known
 
 
+def simpler(config: DataConfig, known: Known) -> DataConfig | None:
+    """Give other options that say more plainly what a reader gave; None if there are none.
+
+    Masks of several classes that never overlap have one class per pixel, and where they cover
+    every pixel there is no background.
+
+    Args:
+        config: What was read.
+        known: What it gave.
+    """
+    if not known.contents.num_read:
+        return None
+    if known.num_overlapping and not known.has_overlap:
+        return config.model_copy(update={"name": "mask_files", "mask_format": "auto"})
+    covers = known.classes[0] == BACKGROUND and 0 not in known.contents.values
+    if config.name == "mask_files" and covers and known.classes[2:]:
+        return config.model_copy(update={"classes": known.classes[1:]})
+    return None
+
+
+def places_in(config: DataConfig) -> dict[str, str]:
+    """Give the options that say where the files lie, if they are not the usual ones."""
+    plain = DataConfig()
+    names = ("images", "masks", "image_ending", "mask_ending")
+    found = {name: str(getattr(config, name)) for name in names}
+    return {name: value for name, value in found.items() if value != getattr(plain, name)}
+
+
 def _read(
-    contents: Contents, split: str, record: Record, decode: SampleDecoder, decoder: LabelDecoder
+    known: Known, split: str, record: Record, decode: SampleDecoder, decoder: LabelDecoder
 ) -> None:
+    contents = known.contents
     try:
         planes = decode(record, decoder)
         digest = hashlib.sha256(planes.image.tobytes()).hexdigest()
@@ -115,10 +155,17 @@ def _read(
     contents.sizes[planes.mask.shape] += 1
     if not record.case:  # slices of air are all alike
         contents.hashes.setdefault(digest, []).append((split, record.image))
-    for value, count in _count(planes.mask, len(record.class_masks)):
+    if known.num_overlapping and not known.has_overlap:
+        known.has_overlap = _overlap(planes.mask, known.num_overlapping)
+    for value, count in _count(planes.mask, known.num_overlapping):
         entry = contents.values.setdefault(value, ValueCount())
         entry.pixels += count
         entry.files += 1
+
+
+def _overlap(labels: NDArray[Any], num_classes: int) -> bool:
+    """Tell whether a pixel is of two classes."""
+    return bool((present_classes(np.unique(labels), num_classes).sum(axis=0) > 1).any())
 
 
 def _count(labels: NDArray[Any], num_overlapping: int) -> list[tuple[int, int]]:

@@ -23,7 +23,18 @@ from segloom.errors import DataError
 from segloom.images.read import IMAGE_ENDINGS, irregular
 from segloom.labels.stored import read_labels
 
-__all__ = ["Layout", "Tree", "find_layout", "scan", "several_masks"]
+__all__ = [
+    "Layout",
+    "Side",
+    "Tree",
+    "find_layout",
+    "nested",
+    "scan",
+    "several_masks",
+    "shared_ends",
+    "sides",
+    "two_values",
+]
 
 MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "seg", "target", "truth")
 IMAGE_WORDS = ("image", "img", "rgb", "photo", "picture", "input", "leftimg", "jpeg", "stills")
@@ -72,7 +83,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """One set of folders that may hold images or label maps."""
 
     template: str
@@ -81,6 +92,7 @@ class _Side:
 
     @property
     def splits(self) -> frozenset[str]:
+        """The splits that have a folder; an empty name if they share one."""
         return frozenset(split for split, _ in self.folders)
 
 
@@ -130,13 +142,13 @@ def several_masks(tree: Tree) -> dict[str, list[str]]:
 
 def find_layout(tree: Tree) -> Layout | None:
     """Choose the layout that pairs most images with something that looks like label maps."""
-    sides = _sides(tree)
-    drawn = {side.template for side in sides if _is_drawn(tree, side)}
+    found = sides(tree)
+    drawn = {side.template for side in found if _is_drawn(tree, side)}
     best: tuple[float, Layout | None] = (0.0, None)
-    for images in sides:
+    for images in found:
         for score, layout in _one_folder(tree, images):
             best = max(best, (score, layout), key=lambda found: found[0])
-        for masks in sides:
+        for masks in found:
             if images.template in drawn or _most(tree, images, masks) * BEST_FACTOR <= best[0]:
                 continue  # so that a tree of many folders does not take long
             for score, layout in _two_folders(tree, images, masks):
@@ -144,16 +156,17 @@ def find_layout(tree: Tree) -> Layout | None:
     return best[1]
 
 
-def _sides(tree: Tree) -> list[_Side]:
+def sides(tree: Tree) -> list[Side]:
+    """List the folders that may hold images or label maps, those with most files first."""
     groups: dict[str, dict[str, str]] = {}
     for folder in tree.stems:
         groups.setdefault(folder, {})[""] = folder
         template, split = _template(folder)
         if split:
             groups.setdefault(template, {}).setdefault(split, folder)
-    sides = [_Side(template, tuple(sorted(found.items()))) for template, found in groups.items()]
-    sides.sort(key=lambda side: -sum(len(tree.stems[folder]) for _, folder in side.folders))
-    return sides[:MAX_TEMPLATES]
+    listed = [Side(template, tuple(sorted(found.items()))) for template, found in groups.items()]
+    listed.sort(key=lambda side: -sum(len(tree.stems[folder]) for _, folder in side.folders))
+    return listed[:MAX_TEMPLATES]
 
 
 def _template(folder: str) -> tuple[str, str]:
@@ -181,10 +194,10 @@ def _split_in(part: str) -> tuple[str, str, int] | None:
     return None
 
 
-def _most(tree: Tree, images: _Side, masks: _Side) -> int:
+def _most(tree: Tree, images: Side, masks: Side) -> int:
     """The most pairs that two sides can have; 0 if they do not go together."""
     common = images.splits & masks.splits
-    if images is masks or not common or _nested(images.template, masks.template):
+    if images is masks or not common or nested(images.template, masks.template):
         return 0
     numbers = [
         {split: len(tree.stems[folder]) for split, folder in side.folders}
@@ -193,19 +206,20 @@ def _most(tree: Tree, images: _Side, masks: _Side) -> int:
     return sum(min(numbers[0][split], numbers[1][split]) for split in common)
 
 
-def _nested(first: str, second: str) -> bool:
+def nested(first: str, second: str) -> bool:
+    """Tell whether one of two folders lies in the other."""
     one, two = PurePosixPath(first), PurePosixPath(second)
     return one in two.parents or two in one.parents
 
 
-def _two_folders(tree: Tree, images: _Side, masks: _Side) -> Iterator[tuple[float, Layout]]:
+def _two_folders(tree: Tree, images: Side, masks: Side) -> Iterator[tuple[float, Layout]]:
     common = images.splits & masks.splits
     image_stems = {split: tree.stems[f] for split, f in images.folders if split in common}
     mask_stems = {split: tree.stems[f] for split, f in masks.folders if split in common}
     same = sum(len(_cores(image_stems[split]) & _cores(mask_stems[split])) for split in common)
     best = (same, -NO_ENDING, "", "")
-    for image_ending in _endings(image_stems.values()):
-        for mask_ending in _endings(mask_stems.values()):
+    for image_ending in shared_ends(image_stems.values()):
+        for mask_ending in shared_ends(mask_stems.values()):
             matched = sum(
                 len(_cut(image_stems[split], image_ending) & _cut(mask_stems[split], mask_ending))
                 for split in common
@@ -222,7 +236,7 @@ def _two_folders(tree: Tree, images: _Side, masks: _Side) -> Iterator[tuple[floa
         yield score, Layout(images.template, masks.template, image_ending, mask_ending, splits)
 
 
-def _one_folder(tree: Tree, side: _Side) -> Iterator[tuple[float, Layout]]:
+def _one_folder(tree: Tree, side: Side) -> Iterator[tuple[float, Layout]]:
     """Images and label maps side by side, told apart by the ends of their names."""
     stems = {split: set(tree.stems[folder]) for split, folder in side.folders}
     names = [name for group in stems.values() for name in group]
@@ -232,7 +246,7 @@ def _one_folder(tree: Tree, side: _Side) -> Iterator[tuple[float, Layout]]:
 
 
 def _by_ends(
-    tree: Tree, side: _Side, stems: dict[str, set[str]], frequent: list[str]
+    tree: Tree, side: Side, stems: dict[str, set[str]], frequent: list[str]
 ) -> Iterator[tuple[float, Layout]]:
     for mask_ending in frequent:
         likeness = _likeness(tree, side, mask_ending)
@@ -270,7 +284,7 @@ def _cores(stems: Iterable[str]) -> set[str]:
     return {name for name, number in found.items() if number == 1}
 
 
-def _endings(groups: Iterable[list[str]]) -> list[str]:
+def shared_ends(groups: Iterable[list[str]]) -> list[str]:
     """Ends that all stems share, and none."""
     stems = [stem for group in groups for stem in group]
     if len(stems) < 2:
@@ -301,7 +315,7 @@ def _names(images: str, masks: str) -> float:
     return score
 
 
-def _likeness(tree: Tree, side: _Side, ending: str) -> float:
+def _likeness(tree: Tree, side: Side, ending: str) -> float:
     """How much the files of one side look like label maps: 0.05 (a photograph) to 1."""
     files = [path for _, folder in side.folders for path in tree.samples[folder]]
     files = [path for path in files if shared_stem(path.stem, ending) is not None]
@@ -309,7 +323,7 @@ def _likeness(tree: Tree, side: _Side, ending: str) -> float:
     return float(np.mean(looks)) if looks else 0.5
 
 
-def _is_drawn(tree: Tree, side: _Side, ending: str = "", other: str | None = None) -> bool:
+def _is_drawn(tree: Tree, side: Side, ending: str = "", other: str | None = None) -> bool:
     """Tell whether files are black and white, as masks are and no photograph is.
 
     Args:
@@ -325,12 +339,12 @@ def _is_drawn(tree: Tree, side: _Side, ending: str = "", other: str | None = Non
         if shared_stem(path.stem, ending) is not None
         and (other is None or shared_stem(path.stem, other) is None)
     ]
-    found = [_two_values(path) for path in files[:: max(1, len(files) // 5)][:5]]
+    found = [two_values(path) for path in files[:: max(1, len(files) // 5)][:5]]
     return None not in found and {value for values in found for value in values or ()} == {0, 255}
 
 
 @lru_cache(maxsize=4096)
-def _two_values(path: Path) -> frozenset[int] | None:
+def two_values(path: Path) -> frozenset[int] | None:
     """Give the values of a mask; None if there are others than 0 and 255."""
     try:
         stored = read_labels(path)

@@ -13,9 +13,10 @@ from segloom.config.load import dump_data_options
 from segloom.data.check.conclude import Meaning, conclude
 from segloom.data.check.contents import Contents, Pair, read_contents
 from segloom.data.check.finding import Finding
-from segloom.data.check.known import find_known, read_known
+from segloom.data.check.known import find_known, places_in, read_known, simpler
 from segloom.data.check.layout import Layout, Tree, find_layout, scan, several_masks
 from segloom.data.check.named import NamedClasses, conclude_named, find_names
+from segloom.data.check.several import find_mask_files
 from segloom.data.check.training import check_training
 from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
 from segloom.data.sets.camvid import LABELED, NUM_FRAMES, STILLS
@@ -113,6 +114,9 @@ def check(
     if (config := find_known(directory, classes)) is not None:
         return _check_known(config, directory, limit, progress)
     tree = scan(directory)
+    if (several := find_mask_files(tree)) is not None:
+        values = {**several, "root": directory, "classes": tuple(classes)}
+        return _check_known(DataConfig.model_validate(values), directory, limit, progress)
     layout = find_layout(tree)
     report = DataReport(directory, layout)
     if tree.others:
@@ -185,10 +189,14 @@ def _check_known(
 ) -> DataReport:
     """Report on a data set that has a reader of its own, as that reader sees it."""
     known = read_known(config, limit, progress)
+    if (better := simpler(config, known)) is not None:
+        return _check_known(better, directory, limit, progress)
     report = DataReport(directory, None, options={"name": config.name, "root": str(directory)})
     is_multilabel = config.mask_format == "multilabel"
     if is_multilabel:
         report.options |= {"mask_format": "multilabel", "classes": list(known.classes)}
+    elif config.name == "mask_files":
+        report.options |= {**places_in(config), "classes": list(known.classes)}
     report.splits = {split: SplitCount(count) for split, count in known.splits.items()}
     report.storage = f"as the reader {config.name} gives them"
     if is_multilabel:
@@ -211,9 +219,8 @@ def _several(tree: Tree) -> list[Finding]:
     base, names = next(iter(found.items()))
     message = (
         f"{len(found)} images have several label maps each, such as {names[0]} and {names[1]} for "
-        f"{base}. Where each shows a class, put it into a folder of its class (masks/CLASS/"
-        f"{base}.png, 0 and 255), which is read as data.mask_format: multilabel; where each shows "
-        "an object, draw the objects of an image into one file."
+        f"{base}, and these are no masks of one class or object (0 and 255); keep one of them, or "
+        "export a mask for each class."
     )
     return [Finding("problem", "several-masks", message)]
 

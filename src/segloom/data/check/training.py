@@ -19,6 +19,7 @@ import numpy as np
 from segloom.config.data import DataConfig
 from segloom.data.check.finding import Finding
 from segloom.data.check.leaks import find_leaks
+from segloom.data.class_masks import ClassMaskDecoder
 from segloom.data.pixel_format import find_pixel_format
 from segloom.data.planes import PlainDecoder
 from segloom.data.readers import read_labelled_source
@@ -54,6 +55,8 @@ class _Seen:
     """Stored grey values, of files with few."""
     shown: dict[int, set[tuple[int, ...]]] = field(default_factory=dict)
     """Palette index to its colours in the files that use it."""
+    overlaps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Pairs of classes whose masks overlap to pixels of both."""
     errors: list[str] = field(default_factory=list)
 
     @property
@@ -99,6 +102,7 @@ def check_training(config: DataConfig, *, is_quick: bool = True) -> list[Finding
     """
     source, labels, decoder = read_labelled_source(config, "train")
     findings = [*find_leaks(config, source), *_depth(config)]
+    findings += [Finding("note", "reader", note) for note in source.notes]
     if not source.decode.is_sequential:  # volumes take too long to read twice
         seen = _look(source, labels, decoder, is_quick=is_quick)
         findings += _conclude(config, labels, decoder, seen)
@@ -132,6 +136,14 @@ def _conclude(
         message = f"{count} of training cannot be read: {seen.errors[0]}"
         return [Finding("problem", "unreadable", message, tuple(seen.errors))]
     findings = [*_classes(labels, seen), *_palettes(config, decoder, seen)]
+    if seen.overlaps:
+        pairs = [f"{low} and {high} ({n:,} pixels)" for (low, high), n in seen.overlaps.items()]
+        message = (
+            f"masks of two classes overlap in the {seen.files}: {', '.join(pairs[:6])}; such a "
+            "pixel is of the class that comes later in data.classes. data.mask_format: multilabel "
+            "keeps both."
+        )
+        findings.append(Finding("note", "overlap", message))
     if seen.num_smeared:
         message = (
             f"{seen.num_smeared} of {seen.num_files} label maps hold values in between those of "
@@ -175,6 +187,8 @@ def _add(
         _note_stored(seen, stored)
     else:
         mask = source.decode(record, decoder).mask
+        if isinstance(source.decode, ClassMaskDecoder) and source.decode.is_exclusive:
+            seen.overlaps.update(source.decode.overlaps(record))
     seen.num_files += 1
     counts = space.count(mask).classes
     seen.pixels.update({int(place): int(counts[place]) for place in np.flatnonzero(counts)})
