@@ -73,13 +73,13 @@ def test_every_data_set_names_a_recipe_and_options_that_exist():
         ("camvid", {"fold": 1}, "fold", "cityscapes"),
         ("voc", {"scheme": "dlse"}, "scheme", "cityscapes or list"),
         ("cityscapes", {"hu_window": (0, 80)}, "hu_window", "lits"),
-        ("cityscapes", {"images": "{split}/x"}, "images", "folder"),
+        ("cityscapes", {"images": "{split}/x"}, "images", "folder or mask_files"),
         (
             "voc",
             {"split_shares": (0.5, 0.3, 0.2)},
             "split_shares",
-            "coco or cub or cvat or folder or label_studio or labelme or lits or supervisely or "
-            "via or yolo",
+            "coco or cub or cvat or folder or label_studio or labelme or lits or mask_files or "
+            "supervisely or via or yolo",
         ),
         ("folder", {"lists": {"train": Path("a.csv")}}, "lists", "list"),
         ("coco", {"edges": "{split}/edges"}, "edges", "folder"),

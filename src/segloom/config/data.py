@@ -53,14 +53,16 @@ class DataConfig(Section):
     """Which images and label maps, and how they become batches."""
 
     name: str = "folder"
-    """Reader: folder, list, camvid, cityscapes, cub, isic, lits, voc, ade20k, coco, scenes
+    """Reader: folder, mask_files (several masks per image), list, labelme, cvat, label_studio,
+    supervisely, via, yolo, coco, camvid, cityscapes, cub, isic, lits, voc, ade20k, scenes
     (generated street scenes), or a plug-in's."""
     root: Path | None = None
     """Folder that holds the data set."""
     images: str = "{split}/images"
-    """Reader folder: where a split's images lie below root; {split} is train, val or test."""
+    """Readers folder and mask_files: where a split's images lie below root; {split} is train, val
+    or test."""
     masks: str = "{split}/masks"
-    """Reader folder: where a split's label maps lie below root."""
+    """The same readers: where a split's label maps lie below root."""
     edges: str = ""
     """Reader folder: where a split's edge maps lie below root, such as {split}/edges; empty for
     none."""
@@ -85,7 +87,8 @@ class DataConfig(Section):
     """
     mask_format: Literal["auto", "index", "color", "binary", "multilabel"] = "auto"
     """How label maps are stored: class ids, RGB colours, 0 and 255, found out by looking, or
-    (multilabel, reader folder) classes that overlap, each with its folder of 0 and 255."""
+    (multilabel, readers folder and mask_files) classes that overlap, each with its files of 0 and
+    255."""
     ignore_values: tuple[int, ...] = ()
     """Values in the file that mean void, besides 255 (not for the format binary; for multilabel
     255 is foreground unless it is listed here)."""

@@ -103,7 +103,7 @@ def _check_options(config: DataConfig, data_set: DataSet) -> None:
     """Refuse options that the reader would not look at."""
     if config.mask_format == "multilabel" and not data_set.reads_class_masks:
         raise ConfigError(
-            "data.mask_format multilabel is for the reader folder; the label maps of "
+            "data.mask_format multilabel is for the readers folder and mask_files; label maps of "
             f"{config.name} hold one class per pixel, so set data.mask_format: auto."
         )
     if (fields := fields_of_groups(config)) and not data_set.reads_group_fields:

@@ -88,7 +88,8 @@ def read_by_nearest(
     gaps = [int(np.abs(one - other).max()) for i, one in enumerate(drawn) for other in drawn[:i]]
     if not gaps or min(gaps) < MIN_GAP:
         return None
-    near = np.take_along_axis(distances, (nearest := distances.argmin(axis=0))[None], 0)[0]
+    nearest: NDArray[np.intp] = distances.argmin(axis=0)
+    near = np.take_along_axis(distances, nearest[None], 0)[0]
     is_known = near <= (min(LOSSY_SPAN * 2, min(gaps) // 3) if is_lossy else 0)
     flat = flat_pixels(pixels, is_lossy=is_lossy)
     if not flat.any() or (flat & ~is_known).sum() > (0.01 if is_lossy else 0.001) * flat.sum():

@@ -80,8 +80,8 @@ def _require_pairs(config: DataConfig, source: DatasetSource) -> None:
     """Refuse samples that a line of two or three files cannot say."""
     if any(record.class_masks for record in source.records):
         raise DataError(
-            "lists have one label map per image, but this data set has one per class "
-            "(data.mask_format multilabel); read it as a folder."
+            "lists have one label map per image, but this data set has several masks "
+            f"(data.name {config.name}); use the data set itself instead of lists."
         )
     is_plain = isinstance(source.decode, PlainDecoder)
     if not is_plain or any(record.part is not None for record in source.records):
