@@ -154,6 +154,11 @@ def data_sets(tmp_path_factory, cityscapes_tree):
         labelled.with_suffix(".json").write_text(json.dumps(facts))
         write_image(root / "geotiff" / split / "images" / f"{number}.png", image)
         write_label_png(root / "geotiff" / split / "masks" / f"{number}.png", bird // 255)
+        write_image(root / "mask_files" / split / "images" / f"{number}.png", image)
+        for place, half in enumerate(np.hsplit(bird, 2)):  # two objects
+            drawn = np.pad(half, ((0, 0), (48 * place, 48 - 48 * place)))
+            masks = root / "mask_files" / split / "masks"
+            write_label_png(masks / f"{number}_road_{place}.png", drawn)
     place = {"crs": "EPSG:32632", "transform": rasterio.Affine(1, 0, 5e5, 0, -1, 5.4e6)}
     size = {"height": 64, "width": 96, "count": 3, "dtype": "uint8"}
     with rasterio.open(

@@ -198,8 +198,9 @@ def _one_value(stored: StoredLabels, path: Path) -> StoredLabels:
     shown = stored.rgb()
     if stored.colors is not None and (shown == shown[..., :1]).all():
         is_white = set(np.unique(shown).tolist()) <= {0, 255}
-        return stored._replace(pixels=shown.max(axis=2), kind="grey") if is_white else stored
-    drawn = shown.any(axis=2)
+        grey = np.ascontiguousarray(shown[..., 0])
+        return stored._replace(pixels=grey, kind="grey") if is_white else stored
+    drawn = shown.max(axis=2, keepdims=True)[..., 0] > 0
     colors = np.unique(shown[drawn], axis=0)
     if len(colors) > 1 or drawn.all():
         raise DataError(
