@@ -6,11 +6,19 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
+from segloom.config.load import list_recipes
+from segloom.data.readers import reader_names
+from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError
+from segloom.evaluation.measures import MEASURES
+from segloom.plugins import KINDS, find_plugin, plugin_places
+from segloom.terminal import progress_bar
 
 if TYPE_CHECKING:
     from segloom.models.matrix import Cell, EncoderCell
@@ -50,10 +58,6 @@ class ListOptions:
 
 def run(words: Sequence[str]) -> int:
     """Print the names of one kind, one per line."""
-    from fnmatch import fnmatch
-
-    from segloom.cli.options import parse
-
     options = parse(ListOptions, words, verb="list")
     _check_options(options)
     if options.matrix:
@@ -84,8 +88,6 @@ def _print_names(found: dict[str, list[str]], options: ListOptions) -> None:
 
 def _working(kind: str) -> list[str]:
     """Name what there is but for plug-ins that cannot be loaded, which are told."""
-    from segloom.plugins import KINDS, find_plugin, plugin_places
-
     names, group = SOURCES[kind](), PLUGINS.get(kind, kind)
     for name in plugin_places(group) if group in KINDS else ():
         try:
@@ -110,8 +112,6 @@ def _check_options(options: ListOptions) -> None:
 
 
 def _print_matrix(kind: Kind | None, *, as_json: bool) -> None:
-    from segloom.terminal import progress_bar
-
     what = "enhancement" if kind == "enhancements" else "family of encoders"
     with progress_bar("building", "networks") as bar:
         if bar is None:
@@ -163,8 +163,6 @@ def _encoders() -> list[str]:
 
 
 def _enhancements() -> list[str]:
-    from segloom.enhancements import list_enhancements
-
     return list_enhancements()
 
 
@@ -175,27 +173,18 @@ def _losses() -> list[str]:
 
 
 def _recipes() -> list[str]:
-    from segloom.config.load import list_recipes
-
     return list(list_recipes())
 
 
 def _datasets() -> list[str]:
-    from segloom.data.readers import reader_names
-
     return sorted(reader_names())
 
 
 def _measures() -> list[str]:
-    from segloom.evaluation.measures import MEASURES
-    from segloom.plugins import plugin_places
-
     return [*MEASURES, *sorted(plugin_places("measures").keys() - MEASURES.keys())]
 
 
 def _transforms() -> list[str]:
-    from segloom.plugins import plugin_places
-
     return sorted(plugin_places("transforms"))
 
 

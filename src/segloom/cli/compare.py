@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,15 +10,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import ValidationError
 from tyro.conf import arg
 
+from segloom.cli.options import divide, parse
+from segloom.cli.train import check_names
+from segloom.comparison.cells.budget import budgeted_cells
+from segloom.comparison.cells.plan import read_plan
+from segloom.comparison.cells.status import read_status
+from segloom.comparison.engines.local import ComparisonStopped
+from segloom.comparison.statistics.tables import markdown
 from segloom.config.comparison import SMALLEST_GAIN, ComparisonPlan
 from segloom.config.data import DataConfig
 from segloom.config.engine import Engine, EngineOptions
 from segloom.config.evaluation import EvalConfig
-from segloom.config.load import list_recipes, load_run_config
+from segloom.config.load import explain, list_recipes, load_run_config, read_values, read_yaml
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
+from segloom.report.comparison_words import network, sentence
 from segloom.terminal import Pace, progress_bar
 
 if TYPE_CHECKING:
@@ -104,8 +114,6 @@ def run(words: Sequence[str]) -> int:
             raise ConfigError(
                 "name a recipe, for example `segloom compare camvid --data.root DIR`."
             )
-        from segloom.cli.options import parse
-
         parse(CompareOptions, words, verb="compare RECIPE")
     if words[0] == "--status":
         return _status(words[1:])
@@ -136,7 +144,6 @@ def _compare_plan(words: Sequence[str]) -> int:
     _check_plan(plan)
     folder = options.out or Path("lab") / "-".join(plan.recipes)
     from segloom.comparison import compare
-    from segloom.comparison.engines.local import ComparisonStopped
 
     if options.dry_run:
         from segloom.cli.dry_run import dry_run
@@ -162,8 +169,6 @@ def _compare_plan(words: Sequence[str]) -> int:
 
 def _check_plan(plan: ComparisonPlan) -> None:
     """Refuse names that do not exist: a misspelt one would be found when its cell fails."""
-    from segloom.cli.train import check_names
-
     sets = [name for name in plan.enhancements if name.partition("=")[0] not in ("none", "control")]
     enhancements = tuple(part.strip() for name in sets for part in name.split("+"))
     for recipe in plan.recipes.values():
@@ -175,10 +180,6 @@ def _check_plan(plan: ComparisonPlan) -> None:
 
 def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:
     """Divide the words: those of the plan, and those of the recipes' own options."""
-    import dataclasses
-
-    from segloom.cli.options import divide, parse
-
     first, rest = words[0], list(words[1:])
     base = ComparisonPlan()
     recipes: dict[str, str | RunConfig] = {name: name for name in first.split(",")}
@@ -202,10 +203,6 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
     Raises:
         ConfigError: It cannot be read, or holds what no plan has.
     """
-    from pydantic import ValidationError
-
-    from segloom.config.load import explain, read_values, read_yaml
-
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a plan, such as enhancements: and recipes:.")
@@ -237,8 +234,6 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
 
 
 def _compare_runs(words: Sequence[str]) -> int:
-    from segloom.cli.options import parse
-
     runs = _leading(words)
     options = parse(RunsOptions, words[len(runs) :], verb="compare RUN RUN")
     from segloom.comparison import compare_runs
@@ -274,10 +269,6 @@ def _check_pictures(number: int) -> None:
 
 
 def _status(words: Sequence[str]) -> int:
-    from segloom.comparison.cells.budget import budgeted_cells
-    from segloom.comparison.cells.plan import read_plan
-    from segloom.comparison.cells.status import read_status
-
     if len(words) != 1:
         raise ConfigError("name the folder of a comparison, `segloom compare --status DIR`.")
     folder = Path(words[0])
@@ -305,9 +296,6 @@ def _publish(words: Sequence[str]) -> int:
 
 
 def _print(result: Comparison) -> int:
-    from segloom.comparison.statistics.tables import markdown
-    from segloom.report.comparison_words import network, sentence
-
     found = result.result
     print(markdown(found))
     for group in found.groups:
@@ -323,8 +311,6 @@ def _print(result: Comparison) -> int:
 @contextmanager
 def _progress() -> Iterator[Callable[[Sequence[Cell]], None]]:
     """Show how many cells are done: a bar on a terminal, now and then a line elsewhere."""
-    from segloom.comparison.cells.status import read_status
-
     pace, last = Pace(), [-1.0]
 
     def describe(cells: Sequence[Cell]) -> tuple[float, str]:

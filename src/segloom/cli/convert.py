@@ -10,6 +10,10 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
+from segloom.errors import ConfigError
+from segloom.files import parse_yaml
+
 __all__ = ["ConvertOptions", "run"]
 
 
@@ -46,8 +50,6 @@ class ConvertOptions:
 
 def run(words: Sequence[str]) -> int:
     """Convert and say what the file was."""
-    from segloom.cli.options import parse
-
     options = parse(ConvertOptions, words, verb="convert")
 
     from segloom.models.weights.convert import convert
@@ -77,9 +79,6 @@ def run(words: Sequence[str]) -> int:
 
 def _values(pairs: dict[str, str]) -> dict[str, Any]:
     """Read the values as YAML scalars and lists, so that numbers keep their type."""
-    from segloom.errors import ConfigError
-    from segloom.files import parse_yaml
-
     values = {}
     for key, text in pairs.items():
         try:

@@ -10,16 +10,25 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 from tyro.conf import Positional
 
+from segloom.cli import prepare
+from segloom.cli.options import parse
 from segloom.config.data import DataConfig
+from segloom.data.check import check
+from segloom.data.check.leakage import draw_lookalikes, find_leakage
+from segloom.data.readers import find_data_set
+from segloom.data.tools.download import download, find_download
+from segloom.data.tools.write_lists import write_lists
 from segloom.errors import ConfigError, DataError, UnknownNameError
+from segloom.files import write_text
 from segloom.terminal import progress_bar
 from segloom.text import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from segloom.data.check import DataReport
 
 __all__ = ["CheckOptions", "DownloadOptions", "ListOptions", "run"]
@@ -39,8 +48,6 @@ MAX_FILES = 8
 
 def run(words: Sequence[str]) -> int:
     """Run one of the commands below; return 0 for fine, 1 for problems found."""
-    from segloom.cli import prepare
-
     verb, *rest = words or ["--help"]
     if verb in ("-h", "--help"):
         print(USAGE)
@@ -57,9 +64,6 @@ def run(words: Sequence[str]) -> int:
 
 
 def _check(words: Sequence[str]) -> int:
-    from segloom.cli.options import parse
-    from segloom.data.check import check
-
     options = parse(CheckOptions, words, verb="data check")
     with progress_bar("reading", "pairs", quiet=options.json) as progress:
         report = check(
@@ -80,8 +84,6 @@ def _check(words: Sequence[str]) -> int:
 
 def _check_leakage(report: DataReport, options: CheckOptions) -> None:
     """Add what the splits have in common to the report."""
-    from segloom.data.check.leakage import draw_lookalikes, find_leakage
-
     if not report.options:
         raise DataError(
             f"{options.directory} cannot be read yet, so its splits cannot be compared; fix the "
@@ -100,16 +102,12 @@ def _check_leakage(report: DataReport, options: CheckOptions) -> None:
 
 def _config(report: DataReport) -> str:
     """Write a configuration: a recipe, and on top of it what reads this folder."""
-    from segloom.data.readers import find_data_set
-
     data_set = find_data_set(str(report.options.get("name", "folder")))
     return f"extends: {data_set.default_recipe}\n{report.yaml}"
 
 
 def _write_config(report: DataReport, out: Path) -> None:
     """Write the configuration that trains on the folder, and say how to use it."""
-    from segloom.files import write_text
-
     if not report.options:
         raise DataError(f"{out} is not written: no options that read {report.directory} are known.")
     if out.suffix not in (".yaml", ".yml"):
@@ -121,9 +119,6 @@ def _write_config(report: DataReport, out: Path) -> None:
 
 
 def _list(words: Sequence[str]) -> int:
-    from segloom.cli.options import parse
-    from segloom.data.tools.write_lists import write_lists
-
     options = parse(ListOptions, words, verb="data list")
     config = options.data.model_copy(update={"name": options.name})
     written = write_lists(config, options.out, options.edges)
@@ -136,9 +131,6 @@ def _list(words: Sequence[str]) -> int:
 
 
 def _download(words: Sequence[str]) -> int:
-    from segloom.cli.options import parse
-    from segloom.data.tools.download import download, find_download
-
     options = parse(DownloadOptions, words, verb="data download")
     source = find_download(options.name)
     print(source.terms, file=sys.stderr)
@@ -155,9 +147,6 @@ def _download(words: Sequence[str]) -> int:
 
 
 def _print_report(report: DataReport) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
     wide = None if sys.stdout.isatty() else 110
     console = Console(width=wide, highlight=False)
     console.print(f"[bold]{escape(printable(report.directory))}[/bold]")
@@ -178,8 +167,6 @@ def _print_report(report: DataReport) -> None:
 
 
 def _print_counts(console: Console, report: DataReport) -> None:
-    from rich.table import Table
-
     if layout := report.layout:
         ends = [f"ending in {end}" for end in (layout.image_ending, layout.mask_ending) if end]
         note = f" ({', '.join(ends)})" if ends else ""
@@ -198,9 +185,6 @@ def _print_counts(console: Console, report: DataReport) -> None:
 
 
 def _print_labels(console: Console, report: DataReport) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
     table = Table("value", "share of pixels", "files", "class", box=None, pad_edge=False)
     for row in report.labels[:MAX_ROWS]:
         table.add_row(row.value, f"{row.share:.3%}", str(row.files), escape(printable(row.name)))

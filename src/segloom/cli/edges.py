@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
+from segloom.cli.options import parse
+from segloom.config.edges import EdgeTrainingConfig
 from segloom.terminal import progress_bar, track
 from segloom.text import printable
 
@@ -48,8 +50,6 @@ def run(words: Sequence[str]) -> int:
         return 2
     if words[0] == "train":
         return _train(words[1:])
-    from segloom.cli.options import parse
-
     options = parse(EdgeOptions, words, verb="edges")
 
     from segloom.inference.hed import EdgeFinder, edge_targets
@@ -67,9 +67,6 @@ def run(words: Sequence[str]) -> int:
 
 
 def _train(words: Sequence[str]) -> int:
-    from segloom.cli.options import parse
-    from segloom.config.edges import EdgeTrainingConfig
-
     config = parse(EdgeTrainingConfig, words, verb="edges train")
 
     from segloom.training.hed import train_edges

@@ -11,9 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
 
+from segloom.cli.options import parse
 from segloom.config import DataConfig, EvalConfig
 from segloom.config.effects import idle_inference_options
+from segloom.config.load import read_config
+from segloom.evaluation.summary import sections
+from segloom.report import write_report
+from segloom.run_directory import RunDirectory
 from segloom.terminal import Pace, progress_bar
 
 if TYPE_CHECKING:
@@ -49,7 +57,6 @@ def run(words: Sequence[str]) -> int:
     for sentence in idle_inference_options(options.config.inference, "inference"):
         print(f"note: {sentence}", file=sys.stderr)
     from segloom.evaluation import evaluate, measured_split
-    from segloom.report import write_report
 
     data = None if options.data == DataConfig() else options.data
     if data is not None and not any(word.split("=")[0] == "--split" for word in words):
@@ -72,10 +79,6 @@ def run(words: Sequence[str]) -> int:
 
 def _read_options(words: Sequence[str]) -> EvaluateOptions:
     """Parse twice: the first time only tells the run, whose options are then the defaults."""
-    from segloom.cli.options import parse
-    from segloom.config.load import read_config
-    from segloom.run_directory import RunDirectory
-
     options = parse(EvaluateOptions, words, verb="eval")
     path = RunDirectory(options.run).config
     if not path.is_file():
@@ -110,12 +113,6 @@ def _plain_lines() -> Callable[[Progress], None]:
 
 
 def _print_tables(evaluation: Evaluation) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from segloom.evaluation.summary import sections
-
     metrics, console = evaluation.metrics, Console()
     for shown in sections(metrics):
         words, numbers = shown.columns[: shown.num_words - 1], shown.columns[shown.num_words - 1 :]
@@ -142,8 +139,6 @@ def _print_groups(part: dict[str, Any]) -> None:
 
 
 def _right(*names: str) -> list[Any]:
-    from rich.table import Column
-
     return [Column(name, justify="right", no_wrap=True) for name in names]
 
 

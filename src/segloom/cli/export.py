@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
 from segloom.config import DataConfig
+from segloom.config.load import read_config
+from segloom.errors import ExportRefusedError
+from segloom.run_directory import RunDirectory
 from segloom.runtime.description import ExportKind, Precision
 
 if TYPE_CHECKING:
@@ -62,8 +66,6 @@ class ExportOptions:
 
 def run(words: Sequence[str]) -> int:
     """Export, say how the file compared, and return the exit code."""
-    from segloom.errors import ExportRefusedError
-
     options = _read_options(words)
     from segloom.exports import export
 
@@ -96,10 +98,6 @@ def run(words: Sequence[str]) -> int:
 
 def _read_options(words: Sequence[str]) -> ExportOptions:
     """Parse twice: the first time only tells the run, whose data are then the defaults."""
-    from segloom.cli.options import parse
-    from segloom.config.load import read_config
-    from segloom.run_directory import RunDirectory
-
     options = parse(ExportOptions, words, verb="export")
     path = RunDirectory(options.run).config
     if not path.is_file():

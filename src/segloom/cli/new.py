@@ -10,7 +10,10 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
+from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError
+from segloom.files import write_text
 
 __all__ = ["NewOptions", "run"]
 
@@ -151,10 +154,6 @@ class NewOptions:
 
 def run(words: Sequence[str]) -> int:
     """Write the package and say what to type next."""
-    from segloom.cli.options import parse
-    from segloom.enhancements import list_enhancements
-    from segloom.files import write_text
-
     options = parse(NewOptions, words, verb="new")
     name = options.name
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():

@@ -7,13 +7,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segloom.files import write_csv
 from segloom.images.geo import is_geotiff
 from segloom.images.read import is_volume
+from segloom.prediction.annotations import annotator, outline
+from segloom.prediction.files import result_names
+from segloom.prediction.geo import GEO_LABEL_ENDING, write_geojson
+from segloom.prediction.ledger import Ledger
+from segloom.prediction.objects import COLUMNS, class_masks, object_rows
+from segloom.prediction.results import ENDINGS
 
 if TYPE_CHECKING:
     from segloom.cli.predict import PredictOptions
     from segloom.prediction.annotations import Annotator
-    from segloom.prediction.ledger import Ledger
     from segloom.prediction.results import PredictedFile
     from segloom.types import LabelSet
 
@@ -24,10 +30,6 @@ def make_annotator(
     options: PredictOptions, files: Sequence[Path], labels: LabelSet
 ) -> Annotator | None:
     """Make the writer of polygons; refuse where it would replace what somebody corrected."""
-    from segloom.prediction.annotations import annotator
-    from segloom.prediction.files import result_names
-    from segloom.prediction.ledger import Ledger
-
     if options.export is None:
         return None
     writer = annotator(options.export, options.out / options.export, labels.classes)
@@ -45,10 +47,6 @@ def follow_up(
     writer: Annotator | None,
 ) -> Iterator[PredictedFile]:
     """Pass results on; outline them and count their objects where this is asked for."""
-    from segloom.files import write_csv
-    from segloom.prediction.ledger import Ledger
-    from segloom.prediction.objects import COLUMNS, class_masks, object_rows
-
     if writer is None and options.table is None:
         yield from results
         return
@@ -80,8 +78,6 @@ def _outline(
     ledger: Ledger,
 ) -> None:
     """Outline the objects of an image, unless a file of its own is to stay as it is."""
-    from segloom.prediction.annotations import outline
-
     own = writer.file_of(name := _name_of(result))
     if own and options.skip_existing and own.exists():
         return
@@ -100,8 +96,6 @@ def _outline_on_map(
     ledger: Ledger,
 ) -> None:
     """Outline the objects of a GeoTIFF, unless its file is to stay as it is."""
-    from segloom.prediction.geo import GEO_LABEL_ENDING, write_geojson
-
     label = result.written["label"]
     target = writer.file_of(label.name.removesuffix(GEO_LABEL_ENDING))
     if target is None or (options.skip_existing and target.exists()):
@@ -112,8 +106,6 @@ def _outline_on_map(
 
 def _name_of(result: PredictedFile) -> str:
     """Return what the results of an image are called, without an ending."""
-    from segloom.prediction.results import ENDINGS
-
     if (label := result.written.get("label")) is not None:
         return label.name.removesuffix(ENDINGS["label"])
     return next(path.stem for kind, path in result.written.items() if kind.startswith("mask."))

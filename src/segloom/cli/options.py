@@ -9,6 +9,12 @@ from contextlib import redirect_stderr
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+import tyro
+from pydantic import ValidationError
+
+from segloom.config.load import explain
+from segloom.errors import ConfigError
+
 __all__ = ["divide", "flags", "parse"]
 
 Options = TypeVar("Options")
@@ -26,12 +32,6 @@ def parse(
         ConfigError: An option is unknown (the nearest one is named), lacks its value or is
             missing, or a value cannot be read or is out of its range.
     """
-    import tyro
-    from pydantic import ValidationError
-
-    from segloom.config.load import explain
-    from segloom.errors import ConfigError
-
     arguments: dict[str, Any] = {} if default is None else {"default": default}
     complaint = io.StringIO()
     try:

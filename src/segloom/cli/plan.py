@@ -6,9 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from segloom.cli.train import resolve
+from segloom.comparison.suggest.profile import profile_labels
+from segloom.comparison.suggest.proposal import CAVEAT, suggest, suggested_plan
 from segloom.config.load import list_recipes
 from segloom.errors import ConfigError
-from segloom.files import parse_json
+from segloom.files import parse_json, write_text
+from segloom.terminal import progress_bar
 
 if TYPE_CHECKING:
     from segloom.comparison.suggest.profile import LabelProfile
@@ -36,12 +46,7 @@ def run(words: Sequence[str]) -> int:
     out, limit = _take(words, "--out"), _number(_take(words, "--limit") or "500")
     if out and not out.endswith((".yaml", ".yml")):
         raise ConfigError(f"a plan is a YAML file; end its name with .yaml, not {Path(out).name}.")
-    from segloom.cli.train import resolve
-    from segloom.terminal import progress_bar
-
     config = resolve(words)
-    from segloom.comparison.suggest.profile import profile_labels
-    from segloom.comparison.suggest.proposal import suggest, suggested_plan
     from segloom.data import build_dataset
 
     dataset = build_dataset(config.data.model_copy(update={"cache": False}), "train")
@@ -79,18 +84,10 @@ def _number(text: str) -> int:
 
 def _write(path: Path, plan: str) -> None:
 
-    import yaml
-
-    from segloom.files import write_text
-
     write_text(path, yaml.safe_dump(parse_json(plan), sort_keys=False, width=100))
 
 
 def _print_profile(profile: LabelProfile) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     height, width = profile.image_size
     print(
         f"{profile.num_images} of {profile.total_images} label maps, {height} x {width} pixels in "
@@ -113,12 +110,6 @@ def _print_profile(profile: LabelProfile) -> None:
 
 
 def _print_suggestions(suggestions: Sequence[Suggestion]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.padding import Padding
-
-    from segloom.comparison.suggest.proposal import CAVEAT
-
     console = Console(highlight=False)
     for item in suggestions:
         console.print(f"\n[bold]{escape(item.name)}[/bold]")

@@ -12,12 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
+from segloom.cli.objects import follow_up, make_annotator
+from segloom.cli.options import parse
+from segloom.cli.predict_video import label_film
 from segloom.config import DataConfig
 from segloom.config.effects import idle_inference_options
 from segloom.config.evaluation import InferenceConfig
+from segloom.config.load import read_config
+from segloom.data.companions import match_files
+from segloom.data.sets.lits import is_labels
+from segloom.errors import ConfigError, DataError
 from segloom.images.geo import is_geotiff
+from segloom.images.read import image_files
 from segloom.prediction.annotations import AnnotationFormat
+from segloom.prediction.files import predict_files
+from segloom.prediction.geo import GEO_LABEL_ENDING
+from segloom.prediction.objects import may_be_replaced
+from segloom.prediction.options import OUTPUTS, PredictionOptions
+from segloom.prediction.results import ENDINGS, class_mask_files
+from segloom.prediction.truth import find_truth
 from segloom.prediction.video import is_video
+from segloom.prediction.volumes import LABEL_ENDING
+from segloom.run_directory import RunDirectory
+from segloom.runtime import load
+from segloom.runtime.description import is_export
 from segloom.terminal import is_terminal, track
 from segloom.text import printable
 
@@ -102,22 +120,12 @@ class PredictOptions:
 
 def run(words: Sequence[str]) -> int:
     """Predict, say what became of every file, and return 1 if one of them failed."""
-    from segloom.cli.options import parse
-
     options = parse(PredictOptions, words, verb="predict")
     for sentence in idle_inference_options(options.inference, "inference"):
         print(f"note: {sentence}", file=sys.stderr)
     if any(map(is_video, options.sources)):
-        from segloom.cli.predict_video import label_film
-
         return label_film(options, lambda: _open(options.run, options.inference)[0])
     files = _find(options)  # a wrong name is told before torch is loaded
-
-    from segloom.cli.objects import follow_up, make_annotator
-    from segloom.data.companions import match_files
-    from segloom.prediction.files import predict_files
-    from segloom.prediction.options import OUTPUTS, PredictionOptions
-    from segloom.prediction.truth import find_truth
 
     predictor, trained_window = _open(options.run, options.inference)
     files = _without_results(files, options.out, predictor.labels)
@@ -163,8 +171,6 @@ def run(words: Sequence[str]) -> int:
 
 
 def _alpha(options: PredictOptions) -> float:
-    from segloom.errors import ConfigError
-
     if options.alpha is None:
         return 0.0 if options.outline else 0.5
     if not 0 <= options.alpha <= 1:
@@ -177,8 +183,6 @@ def _open(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float,
 
     An exported one is opened without torch.
     """
-    from segloom.runtime.description import is_export
-
     if is_export(run):
         return _open_export(run, inference)
     from segloom.inference import Predictor
@@ -188,9 +192,6 @@ def _open(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float,
 
 
 def _open_export(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float, float]]:
-    from segloom.errors import ConfigError
-    from segloom.runtime import load
-
     if inference.precision != "fp32" or inference.device == "cuda":
         raise ConfigError(
             f"{run} is an exported network, whose precision is that of its file and which runs on "
@@ -201,10 +202,6 @@ def _open_export(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple
 
 
 def _find(options: PredictOptions) -> list[Path]:
-    from segloom.errors import ConfigError
-    from segloom.images.read import image_files
-    from segloom.prediction.objects import may_be_replaced
-
     if options.truth is None and (options.image_ending or options.truth_ending):
         raise ConfigError(
             "--image-ending and --truth-ending pair images with label maps; name the folder of "
@@ -231,20 +228,12 @@ def _find(options: PredictOptions) -> list[Path]:
 
 def _trained_data(run: Path) -> DataConfig | None:
     """Look up on which data the run was trained; a model directory does not say."""
-    from segloom.config.load import read_config
-    from segloom.run_directory import RunDirectory
-
     path = RunDirectory(run).config
     return read_config(path).data if path.is_file() else None
 
 
 def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:
     """Leave out what an earlier prediction wrote, where results and images share a folder."""
-    from segloom.errors import DataError
-    from segloom.prediction.geo import GEO_LABEL_ENDING
-    from segloom.prediction.results import ENDINGS, class_mask_files
-    from segloom.prediction.volumes import LABEL_ENDING
-
     endings = (*ENDINGS.values(), LABEL_ENDING, GEO_LABEL_ENDING)
     folders = set()
     if labels.is_multilabel:
@@ -263,9 +252,6 @@ def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list
 
 def _without_labels(files: Sequence[Path], sources: Sequence[str]) -> list[Path]:
     """Leave out labels that lie beside the volumes of LiTS, unless they are named one by one."""
-    from segloom.data.sets.lits import is_labels
-    from segloom.errors import DataError
-
     named = {Path(source).expanduser() for source in sources}
     kept = [file for file in files if file in named or not is_labels(file)]
     if not kept:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
+from segloom.data.tools.prepare import camvid_labels, prepare, read_palette
 from segloom.errors import ConfigError
 from segloom.terminal import progress_bar
 from segloom.types import IGNORE_INDEX
@@ -37,9 +39,6 @@ class PrepareOptions:
 
 def run(words: Sequence[str]) -> int:
     """Prepare and say what was done."""
-    from segloom.cli.options import parse
-    from segloom.data.tools.prepare import camvid_labels, prepare, read_palette
-
     options = parse(PrepareOptions, words, verb="data prepare")
     if options.unknown not in ("error", "void") and not options.unknown.isdecimal():
         raise ConfigError(f"--unknown is error, void or a class id, not '{options.unknown}'.")

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
 from segloom.errors import DataError
+from segloom.report import write_curves, write_report
+from segloom.run_directory import RunDirectory
 
 __all__ = ["ReportOptions", "run"]
 
@@ -26,12 +29,7 @@ class ReportOptions:
 
 def run(words: Sequence[str]) -> int:
     """Write the files and print their paths."""
-    from segloom.cli.options import parse
-
     options = parse(ReportOptions, words, verb="report")
-
-    from segloom.report import write_curves, write_report
-    from segloom.run_directory import RunDirectory
 
     if not options.run.is_dir():
         raise DataError(

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
 from segloom.config.evaluation import InferenceConfig
+from segloom.errors import ConfigError
 from segloom.serve.limits import Limits
+from segloom.serve.models import open_models
 
 __all__ = ["ServeOptions", "run"]
 
@@ -40,9 +43,6 @@ class ServeOptions:
 
 def run(words: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT, and return 0."""
-    from segloom.cli.options import parse
-    from segloom.errors import ConfigError
-
     options = parse(ServeOptions, words, verb="serve")
     try:
         from segloom.serve.server import bind, is_local, serve
@@ -50,8 +50,6 @@ def run(words: Sequence[str]) -> int:
         raise ConfigError(
             f"serving needs the package {error.name}; pip install 'segloom[serve]'"
         ) from error
-    from segloom.serve.models import open_models
-
     token = options.token or os.environ.get(TOKEN_VARIABLE) or None
     listener = bind(options.host, options.port)
     try:

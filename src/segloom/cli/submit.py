@@ -10,6 +10,7 @@ from typing import Literal
 
 from tyro.conf import Positional
 
+from segloom.cli.options import parse
 from segloom.config.evaluation import InferenceConfig
 from segloom.terminal import progress_bar
 
@@ -47,8 +48,6 @@ class SubmitOptions:
 
 def run(words: Sequence[str]) -> int:
     """Write the submission and say what is in it."""
-    from segloom.cli.options import parse
-
     options = parse(SubmitOptions, words, verb="submit")
     from segloom.inference.submission import submit_cityscapes
 

@@ -8,13 +8,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from segloom.cli.options import parse
 from segloom.config import RunConfig
 from segloom.config.effects import idle_options
 from segloom.config.load import dump_config, list_recipes, load_run_config
 from segloom.config.model import parse_enhancement
 from segloom.config.overrides import SHORT_NAMES
 from segloom.config.training import RateTestConfig
+from segloom.data.check.training import check_before_training
+from segloom.data.readers import DATASETS, find_data_set, has_split, reader_names
+from segloom.data.source import data_root
+from segloom.enhancements import known_enhancements
 from segloom.errors import ConfigError, UnknownNameError
+from segloom.models.architectures import find_architecture
+from segloom.report import write_rate_test
+from segloom.training.directory import default_run_directory
 from segloom.training.opening import describe_data, settle_layout
 
 __all__ = ["check_names", "check_root", "resolve", "run"]
@@ -83,8 +91,6 @@ def run(words: Sequence[str]) -> int:
         _say(f"note: {sentence}")
     if not config.train.resume:  # a finished run needs no data to say so
         check_root(config)
-        from segloom.data.check.training import check_before_training
-
         config = settle_layout(config, _say)
         _say(describe_data(config))
         check_before_training(config.data)
@@ -105,8 +111,6 @@ def run(words: Sequence[str]) -> int:
     state = "was finished already" if result.was_finished else "is trained"
     score = "-" if result.miou is None else f"{result.miou:.4f} (epoch {result.best_epoch})"
     print(f"{result.path} {state}: {result.epochs} epochs, validation mIoU {score}")
-    from segloom.data.readers import has_split
-
     split = "" if has_split(config.data, "test") else " --split val"
     print(f"next: segloom eval {result.path}{split}")
     return 0
@@ -129,9 +133,6 @@ def resolve(words: Sequence[str]) -> RunConfig:
         UnknownNameError: There is no such recipe.
         ConfigError: An option is out of range, or the name is that of a reader without a recipe.
     """
-    from segloom.cli.options import parse
-    from segloom.training.directory import default_run_directory
-
     if words[0] in ("-h", "--help"):
         return parse(RunConfig, words, verb="train RECIPE", default=RunConfig())
     recipe, *options = words
@@ -175,10 +176,6 @@ def _take_no_stages(words: list[str]) -> bool:
 
 def check_names(config: RunConfig) -> None:
     """Refuse names that do not exist, before torch is loaded, which takes seconds."""
-    from segloom.data.readers import reader_names
-    from segloom.enhancements import known_enhancements
-    from segloom.models.architectures import find_architecture
-
     find_architecture(config.model.architecture)
     enhancements = [parse_enhancement(text)[0] for text in config.model.enhancements]
     named = [("data set", [config.data.name], reader_names())]
@@ -190,9 +187,6 @@ def check_names(config: RunConfig) -> None:
 
 def check_root(config: RunConfig) -> None:
     """Refuse a missing data root, before torch is loaded too."""
-    from segloom.data.readers import DATASETS, find_data_set
-    from segloom.data.source import data_root
-
     if config.data.name in DATASETS and find_data_set(config.data.name).needs_root:
         data_root(config.data)
 
@@ -211,8 +205,6 @@ def _take_rate_words(words: list[str]) -> list[str] | None:
 
 
 def _read_rate_test(words: list[str], config: RunConfig) -> RateTestConfig:
-    from segloom.cli.options import parse
-
     if config.train.resume:
         raise ConfigError("--find-lr begins with fresh weights; leave train.resume out.")
     return parse(RateTestOptions, words, verb="train RECIPE --find-lr").find_lr
@@ -220,7 +212,6 @@ def _read_rate_test(words: list[str], config: RunConfig) -> RateTestConfig:
 
 def _find_rate(config: RunConfig, test: RateTestConfig, *, prints_json: bool) -> int:
     """Test learning rates, draw what came of it and print the suggestion."""
-    from segloom.report import write_rate_test
     from segloom.training.find_rate import find_rate
 
     found = find_rate(config, test.steps, test.lowest, test.highest, show_progress=True)

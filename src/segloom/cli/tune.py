@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
+from segloom.cli.options import divide, parse
+from segloom.cli.train import check_names, check_root
+from segloom.comparison.engines.local import ComparisonStopped
+from segloom.comparison.search.trials import markdown
+from segloom.comparison.search.tune import tune
 from segloom.config.load import list_recipes, load_run_config
 from segloom.config.run import RunConfig
 from segloom.config.tuning import Choices, TuningPlan, read_axes, with_values
@@ -49,8 +54,6 @@ class TuneOptions:
 
 def run(words: Sequence[str]) -> int:
     """Search, print the trials and return the exit code: 1 if no trial came to its end."""
-    from segloom.cli.options import parse
-
     words = list(words)
     if not words or words[0] in ("-h", "--help"):
         print(USAGE.format(recipes=", ".join(list_recipes())))
@@ -61,10 +64,6 @@ def run(words: Sequence[str]) -> int:
         parse(TuneOptions, words, verb="tune RECIPE")
     options = _read(words)
     folder = options.out or Path("tune") / Path(words[0]).stem
-    from segloom.comparison.engines.local import ComparisonStopped
-    from segloom.comparison.search.trials import markdown
-    from segloom.comparison.search.tune import tune
-
     try:
         with _progress() as show:
             result = tune(options.plan, folder, workers=options.workers, on_change=show)
@@ -81,9 +80,6 @@ def run(words: Sequence[str]) -> int:
 
 def _read(words: Sequence[str]) -> TuneOptions:
     """Divide the words: the search, its own options, and those of the recipe; check them all."""
-    from segloom.cli.options import divide, parse
-    from segloom.cli.train import check_names, check_root
-
     recipe, *rest = words
     search, rest = _take_search(rest)
     own, shared = divide(rest)

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from segloom.config.problems import describe_problem
@@ -81,8 +82,6 @@ def read_values(values: dict[str, Any], path: Path) -> RunConfig:
 
 def dump_config(config: RunConfig) -> str:
     """Write every option, defaults too, as YAML that `read_config` reads back to an equal value."""
-    import yaml
-
     text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)
     return text
 
@@ -93,8 +92,6 @@ def dump_data_options(options: Mapping[str, Any]) -> str:
     Args:
         options: JSON values by the option's name.
     """
-    import yaml
-
     text: str = yaml.safe_dump(
         {"data": dict(options)}, default_flow_style=None, sort_keys=False, width=96
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -160,8 +161,6 @@ def build_loader(
 
 def _quiet_worker(worker: int) -> None:
     """Keep OpenCV from starting a thread per core in each of several worker processes."""
-    import cv2
-
     cv2.setNumThreads(0)
 
 

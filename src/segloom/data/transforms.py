@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -162,16 +163,12 @@ class JointTransform:
             planes = flip(planes)
         image = jitter(planes.image, draws)
         if draws.sigma:
-            import cv2
-
             image = cv2.GaussianBlur(image, (5, 5), draws.sigma)
         return planes._replace(image=image)
 
 
 def flip(planes: Planes) -> Planes:
     """Mirror a sample left to right."""
-    import cv2
-
     image, mask = cv2.flip(planes.image, 1), np.ascontiguousarray(planes.mask[:, ::-1])
     return Planes(image, mask, None if planes.edge is None else cv2.flip(planes.edge, 1))
 
@@ -186,8 +183,6 @@ def jitter(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
         return image
     if image.shape[2] != 3:
         return _jitter_bands(image, draws)
-    import cv2
-
     cosine, sine = np.cos(np.radians(draws.hue)), np.sin(np.radians(draws.hue))
     turn = np.eye(3)
     turn[1:, 1:] = draws.saturation * np.array([[cosine, -sine], [sine, cosine]])
@@ -268,8 +263,6 @@ def _resize(
     plane: NDArray[np.uint8], rows: slice, columns: slice, zoom: float | None
 ) -> NDArray[np.uint8]:
     """Bring a plane to the length of the spans; ``zoom`` None marks a label map."""
-    import cv2
-
     width, height = columns.stop - columns.start, rows.stop - rows.start
     if plane.shape[:2] == (height, width):
         return plane
@@ -289,8 +282,6 @@ def _place(
 ) -> NDArray[np.uint8]:
     if plane.shape[:2] == size:
         return np.require(plane, requirements=["C", "W", "O"])
-    import cv2
-
     rows, columns = at
     below, beside = size[0] - rows.stop, size[1] - columns.stop
     value = fill if isinstance(fill, tuple) else (fill,)
@@ -302,8 +293,6 @@ def _place(
 
 def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     """Zoom, crop and rotate about the centre of the crop, in one interpolation."""
-    import cv2
-
     (rows, out_rows), (columns, out_columns) = _spans(planes.mask.shape, size, draws)
     near_rows, near_columns = (_around(span, draws.zoom, size) for span in (rows, columns))
     image, mask = (

@@ -32,6 +32,7 @@ from segloom.evaluation.montages import draw_montages, publish_montages
 from segloom.evaluation.summary import summarize, write_tables
 from segloom.files import hold_lock, remove_temporary_files, write_json
 from segloom.labels.space import network_space, space_of
+from segloom.prediction.results import label_files, write_labels
 from segloom.run_directory import RunDirectory
 from segloom.types import LabelSet, Record
 
@@ -317,8 +318,6 @@ def _measure(
 
 def _keep(folder: Path, name: str, prediction: NDArray[np.uint8], labels: LabelSet) -> None:
     """Write a predicted label map: class ids, or a mask per class where they may overlap."""
-    from segloom.prediction.results import label_files, write_labels
-
     write_labels([*label_files(folder, labels, name, "").values()], prediction, labels)
 
 

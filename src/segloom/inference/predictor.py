@@ -23,6 +23,7 @@ from segloom.inference.tta import average_views
 from segloom.labels.palette import default_palette
 from segloom.labels.space import MODES, space_of
 from segloom.models.model import SegmentationModel
+from segloom.models.weights.checkpoint import from_pretrained, read_saved
 from segloom.types import LabelSet
 
 __all__ = ["WHOLE_LIMIT", "Predictor"]
@@ -88,8 +89,6 @@ class Predictor:
             CheckpointError: There is none, or it cannot be loaded.
             ConfigError: The device or the precision is not there.
         """
-        from segloom.models.weights.checkpoint import from_pretrained, read_saved
-
         model = from_pretrained(path)
         labels = read_saved(path).labels or _numbered_labels(model.num_labels)
         return cls(model, labels, config)

@@ -23,6 +23,7 @@ from segloom.files import atomic_path, write_text
 from segloom.images.read import read_image
 from segloom.inference.predictor import Predictor
 from segloom.labels.pictures import write_label_png
+from segloom.models.weights.checkpoint import read_saved
 
 __all__ = ["submit_cityscapes"]
 
@@ -63,8 +64,6 @@ def submit_cityscapes(
         DataError: The images are not those of the test split.
         SegloomError: The results cannot be written.
     """
-    from segloom.models.weights.checkpoint import read_saved
-
     inference = inference or InferenceConfig()
     if out.suffix.lower() != ".zip":
         raise ConfigError(f"{out} is no zip file; give a name that ends in .zip with --out.")

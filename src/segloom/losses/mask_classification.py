@@ -15,6 +15,7 @@ Axes: B batch, Q queries, K classes, M classes in one image, u v grid of masks, 
 from __future__ import annotations
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -72,8 +73,6 @@ def match_queries(
     Returns:
         Queries and places in ``present``, each ``(min(Q, M),)``.
     """
-    from scipy.optimize import linear_sum_assignment
-
     bce, dice = _pairs(masks, targets, weight)
     named = classes.softmax(-1)[:, present]
     cost = MASK_WEIGHT * bce + DICE_WEIGHT * dice - CLASS_WEIGHT * named

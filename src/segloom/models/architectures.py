@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import partial
 from importlib import import_module
 from typing import (
@@ -214,8 +215,6 @@ def list_architectures() -> list[str]:
 
 def list_encoders(pattern: str = "*") -> list[str]:
     """Name every encoder that matches a shell-like pattern: SMP's own, then timm's as ``tu-*``."""
-    from fnmatch import fnmatch
-
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 

@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 from xml.etree import ElementTree
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from segloom.files import write_bytes, write_json, write_text
@@ -215,8 +216,6 @@ class _Yolo(Annotator):
         )
 
     def finish(self) -> None:
-        import yaml
-
         content: dict[str, Any] = {"path": ".", "names": dict(enumerate(self.classes))}
         write_text(self.out / self.shared, yaml.safe_dump(content, sort_keys=False))
 

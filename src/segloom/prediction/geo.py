@@ -6,6 +6,7 @@ window itself is kept. Memory is that of a few windows, whatever the size of the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,6 @@ def write_geojson(raster: Path, out: Path, classes: tuple[str, ...], *, min_area
     Raises:
         OSError: It cannot be written.
     """
-    import json
-
     from rasterio.features import shapes
 
     with open_raster(raster) as labels, atomic_path(out) as temporary:

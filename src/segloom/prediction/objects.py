@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 __all__ = ["COLUMNS", "class_masks", "may_be_replaced", "object_rows"]
 
@@ -24,7 +25,6 @@ def class_masks(written: Mapping[str, Path], classes: tuple[str, ...]) -> dict[s
         written: Files by their kind, as in `segloom.prediction.results.PredictedFile`.
         classes: Names in the order of their ids.
     """
-    from PIL import Image
 
     def pixels(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:

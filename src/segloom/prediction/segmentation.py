@@ -17,6 +17,7 @@ from segloom.errors import DataError, UnknownNameError
 from segloom.labels import painting
 from segloom.labels.bits import in_class
 from segloom.labels.pictures import Picture, montage
+from segloom.labels.polygons import trace_polygons
 from segloom.labels.space import space_of
 from segloom.prediction.annotations import BACKGROUND
 from segloom.prediction.results import shares_of
@@ -102,8 +103,6 @@ class Segmentation:
         Returns:
             Polygons by class, classes without any too; see `segloom.labels.polygons`.
         """
-        from segloom.labels.polygons import trace_polygons
-
         return {
             name: trace_polygons(self.mask(name), min_area=min_area, tolerance=tolerance)
             for name in self.classes

@@ -12,6 +12,7 @@ Axes: K classes, H W image size.
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -316,8 +317,6 @@ def _thread(
 
 @contextmanager
 def _opened(av: Any, source: str) -> Iterator[tuple[Any, Any]]:
-    import sys
-
     address, options = source, dict[str, Any]()
     if source.isdecimal():
         address, kind = {

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter, ValidationError
 
 from segloom.errors import DataError
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 __all__ = [
     "ComparedGroup",
@@ -252,8 +251,6 @@ class ComparisonResult:
 
 @lru_cache(maxsize=1)
 def _adapter() -> TypeAdapter[ComparisonResult]:
-    from pydantic import TypeAdapter
-
     return TypeAdapter(ComparisonResult)
 
 
@@ -263,8 +260,6 @@ def read_comparison(path: Path) -> ComparisonResult:
     Raises:
         DataError: It cannot be read, or lacks what every comparison has.
     """
-    from pydantic import ValidationError
-
     try:
         return _adapter().validate_json(path.read_bytes())
     except OSError as error:

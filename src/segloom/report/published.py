@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from segloom.report.comparison_result import ComparedGroup
 
 __all__ = ["Published", "our_facts", "published_beside", "published_elsewhere"]
@@ -116,8 +118,6 @@ def _compare(figure: Mapping[str, Any], ours: Mapping[str, str]) -> Published:
 
 def _figures() -> list[dict[str, Any]]:
     """Read the figures, each with the facts of its protocol."""
-    import yaml
-
     content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return [_resolve(figure, content["protocols"]) for figure in content["figures"]]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -72,8 +73,6 @@ class Canvas:
         self, points: ArrayLike, colour: Sequence[float] | None, z: float, label: int | None = None
     ) -> None:
         """Fill a polygon ``(N, 2)`` of image points; colour or label None leaves that as it is."""
-        import cv2
-
         fixed = _fixed(points)
         if colour is not None:
             cv2.fillPoly(self.image, [fixed], self.faded(colour, z), cv2.LINE_AA, _BITS)
@@ -82,8 +81,6 @@ class Canvas:
 
     def hull(self, points: ArrayLike, colour: Sequence[float], z: float, label: int) -> None:
         """Fill the convex hull of image points ``(N, 2)``."""
-        import cv2
-
         corners = cv2.convexHull(np.asarray(points, np.float32))[:, 0]
         self.polygon(corners, colour, z, label)
 
@@ -109,8 +106,6 @@ class Canvas:
         label: int | None = None,
     ) -> None:
         """Draw an open line ``(N, 2)``, ``width`` pixels thick, at least one."""
-        import cv2
-
         fixed, thick = [_fixed(points)], max(1, round(width))
         shade = self.faded(colour, z)
         cv2.polylines(self.image, fixed, False, shade, thick, cv2.LINE_AA, _BITS)
@@ -162,8 +157,6 @@ class Canvas:
             label: Class of the whole quadrilateral, holes included, as CamVid's annotators did.
             cover: Opaque where 255, see-through where 0, ``(h, w)``.
         """
-        import cv2
-
         quad = np.clip(np.asarray(corners, np.float64), -_FAR_OUT, _FAR_OUT)
         height, width = self.labels.shape
         left, top = np.maximum(np.floor(quad.min(0)).astype(int), 0)

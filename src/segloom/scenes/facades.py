@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,8 +58,6 @@ def house_front(
     rng: np.random.Generator, style: Style, length: float, storeys: int, density: float
 ) -> Texture:
     """A front of ``length`` metres and ``storeys`` of 3 m, ``density`` pixels to the metre."""
-    import cv2
-
     rows, columns = max(int(storeys * 3 * density), 6), max(int(length * density), 6)
     front = _wall(rng, rows, columns, jitter(rng, pick(rng, WALLS), 14, 6))
     frame = jitter(rng, (222, 220, 214) if rng.random() < 0.7 else (60, 52, 46), 14, 4)
@@ -98,8 +97,6 @@ def house_front(
 
 def _shop(front: Texture, rng: np.random.Generator, style: Style, top: int, rows: int) -> None:
     """Shop windows under a coloured board."""
-    import cv2
-
     columns = front.shape[1]
     board = jitter(rng, (110, 100, 100), 50, 50)
     sill = top + (rows - top) // 4

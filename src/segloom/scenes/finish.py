@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +21,6 @@ def expose(image: NDArray[np.uint8], style: Style, rng: np.random.Generator) -> 
         style: Gives the exposure.
         rng: Draws the rest.
     """
-    import cv2
-
     height, width = image.shape[:2]
     cast = 1 + np.array([1.0, 0.25, -1.0]) * rng.normal(0, 0.05) + rng.normal(0, 0.012, 3)
     gain = style.exposure * cast
@@ -53,8 +52,6 @@ def mark_void(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
         labels: Class ids ``(H, W)``; unchanged.
         rng: Draws which pixels.
     """
-    import cv2
-
     square = np.ones((3, 3), np.uint8)
     outline = cv2.dilate(labels, square) != cv2.erode(labels, square)
     height, width = labels.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,8 +46,6 @@ def paint_sky(canvas: Canvas, camera: Camera, style: Style, rng: np.random.Gener
 
 def _sample(tile: Plane, x: Plane, z: Plane, cells: float, shift: float) -> Plane:
     """Noise at road-plane points, ``cells`` noise cells to the metre."""
-    import cv2
-
     across = np.broadcast_to(
         (x * cells + shift) % (TILE - 1), np.broadcast_shapes(x.shape, z.shape)
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +23,6 @@ def _octaves(seed: int, first: int, last: int, fall: float) -> NDArray[np.float3
     Returns:
         float32 ``(TILE, TILE)``, mean 0, standard deviation 1.
     """
-    import cv2
-
     rng = np.random.default_rng(seed)
     total = np.zeros((TILE, TILE), np.float32)
     for octave in range(first, last + 1):
@@ -59,8 +58,6 @@ def cut(
     Returns:
         float32 ``(height, width)``.
     """
-    import cv2
-
     rows, columns = int(np.ceil(height * zoom)) + 1, int(np.ceil(width * zoom)) + 1
     top = int(rng.integers(max(TILE - rows, 0) + 1))
     left = int(rng.integers(max(TILE - columns, 0) + 1))

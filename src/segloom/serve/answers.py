@@ -18,6 +18,7 @@ from segloom.errors import ConfigError, UnknownNameError
 from segloom.labels import painting
 from segloom.labels.bits import class_map
 from segloom.labels.palette import Color
+from segloom.labels.polygons import trace_polygons
 from segloom.prediction.annotations import BACKGROUND, feature_collection
 from segloom.serve.models import Answer, Model
 from segloom.types import LabelSet
@@ -153,8 +154,6 @@ def _confidence(labels: LabelSet, answer: Answer) -> NDArray[np.uint8]:
 
 
 def _polygons(labels: LabelSet, label_map: NDArray[Any], wish: Wish) -> dict[str, Any]:
-    from segloom.labels.polygons import trace_polygons
-
     return feature_collection(
         (name, polygon)
         for class_id, name in enumerate(labels.classes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from segloom.config.evaluation import InferenceConfig
 from segloom.errors import ConfigError
 from segloom.labels.space import LabelSpace, space_of
+from segloom.runtime import is_export, load
 from segloom.types import LabelSet
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ def open_model(path: Path, name: str, inference: InferenceConfig) -> Model:
         ConfigError: The device or the precision is not there, the network takes edge maps, or
             options are given that an exported network does not take.
     """
-    from segloom.runtime import is_export, load
-
     predictor: Predicts
     if is_export(path):
         if inference.precision != "fp32" or inference.device == "cuda":

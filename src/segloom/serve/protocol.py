@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,6 @@ VERSION = "1"
 
 async def server(request: Request) -> Response:
     """Describe the server."""
-    from importlib.metadata import version
-
     facts = {"name": "segloom", "version": version("segloom")}
     return JSONResponse({**facts, "extensions": ["binary_tensor_data", "model_repository(index)"]})
 

@@ -20,6 +20,8 @@ from segloom.errors import ConfigError, SegloomError, TrainingError, describe_sy
 from segloom.files import parse_json
 from segloom.run_directory import RunDirectory
 from segloom.training.assembly import assemble
+from segloom.training.callbacks.build import build_callbacks
+from segloom.training.callbacks.saver import StopRequested
 from segloom.training.directory import (
     claim_run,
     default_run_directory,
@@ -38,6 +40,9 @@ from segloom.training.distributed.group import (
 )
 from segloom.training.distributed.processes import run_processes
 from segloom.training.environment import resume_command
+from segloom.training.module import SegmentationTask
+from segloom.training.stages import divide, rate_function
+from segloom.training.trainer import build_trainer, training_settings
 
 if TYPE_CHECKING:
     from segloom.training.stages import Stage
@@ -113,9 +118,6 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
     """Train in this process, one of ``train.devices``, from the run's saved state if it has one."""
     from lightning.pytorch import seed_everything
 
-    from segloom.training.callbacks.saver import StopRequested
-    from segloom.training.trainer import training_settings
-
     group = process_group(config.train.devices, on_gpu=uses_gpu(config.train))
     with training_settings(config.train), group:
         seed_everything(config.train.seed, verbose=False)
@@ -156,8 +158,6 @@ def _prepare(config: RunConfig, run: RunDirectory, held: ExitStack) -> bool:
 
 
 def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
-    from segloom.training.stages import divide
-
     stages, stop = divide(config), Event()
     for stage in stages:
         saved = read_state(run).get("callbacks", {}).get("Saver", {})
@@ -172,11 +172,6 @@ def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
 def _fit_stage(
     stage: Stage, stages: Sequence[Stage], run: RunDirectory, stop: Event, *, show_progress: bool
 ) -> None:
-    from segloom.training.callbacks.build import build_callbacks
-    from segloom.training.module import SegmentationTask
-    from segloom.training.stages import rate_function
-    from segloom.training.trainer import build_trainer
-
     config = stage.config
     parts = assemble(config)
     task = SegmentationTask(

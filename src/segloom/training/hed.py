@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from segloom.config.edges import EdgeTrainingConfig
@@ -205,8 +206,6 @@ def _save(
     result: EdgeTrainingResult,
 ) -> None:
     """Write the network, the losses and, last and in one step, what it takes to go on."""
-    from safetensors.torch import save_file
-
     tensors = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(result.weights) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})

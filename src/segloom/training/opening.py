@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image, UnidentifiedImageError
+
 from segloom.config import DataConfig, RunConfig
+from segloom.data.check import check
+from segloom.data.readers import has_split, read_source
 from segloom.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,8 +46,6 @@ def settle_layout(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
         return config
     if (data.root / data.images.replace("{split}", "train")).is_dir():
         return config
-    from segloom.data.check import check
-
     report = check(data.root, limit=LOOK_AT)
     problem = next((found for found in report.findings if found.level == "problem"), None)
     if problem is not None or not report.options:
@@ -66,8 +68,6 @@ def describe_data(config: RunConfig) -> str:
     Raises:
         DataError: The training images or their label maps cannot be found.
     """
-    from segloom.data.readers import has_split, read_source
-
     sources = {"train": read_source(config.data, "train")}
     if has_split(config.data, "val"):
         sources["val"] = read_source(config.data, "val")
@@ -95,8 +95,6 @@ def _counts(sources: Mapping[str, DatasetSource]) -> str:
 
 def _sizes(images: list[Path]) -> str:
     """Describe the size of the images by the headers of a few of them, evenly spread."""
-    from PIL import Image, UnidentifiedImageError
-
     found: Counter[tuple[int, int]] = Counter()
     for path in images[:: max(1, len(images) // 16)]:
         try:

@@ -12,6 +12,7 @@ from segloom.config.run import RunConfig
 from segloom.data.readers import DATASETS, find_data_set
 from segloom.data.source import data_root
 from segloom.training.directory import default_run_directory
+from segloom.training.fit import train as fit
 from segloom.training.opening import describe_data, settle_layout
 
 if TYPE_CHECKING:
@@ -49,8 +50,6 @@ def train(
         >>> segloom.evaluate(run).scores["mIoU"]  # doctest: +SKIP
         0.871
     """
-    from segloom.training.fit import train as fit
-
     if isinstance(config, RunConfig):
         recipe, config = config.data.name, config.override(**options)
     else:

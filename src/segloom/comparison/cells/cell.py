@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from filelock import FileLock, Timeout
+
+from segloom.comparison.cells.cost import PeakMemory, measure_cost
 from segloom.comparison.cells.plan import Cell
 from segloom.errors import SegloomError
 from segloom.files import parse_json, write_json
@@ -90,8 +93,6 @@ def _is_outcome(values: object) -> bool:
 @contextlib.contextmanager
 def claim(cell: Cell) -> Iterator[bool]:
     """Hold the lock of a cell; gives False if another process holds it."""
-    from filelock import FileLock, Timeout
-
     path = _lock_file(cell)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
@@ -162,7 +163,6 @@ def run_cell(
 
 def train_cell(config: RunConfig, *, show_progress: bool = False) -> dict[str, Any]:
     """Train from where an earlier attempt stopped; the test images are not looked at."""
-    from segloom.comparison.cells.cost import PeakMemory
     from segloom.training import train
 
     run = RunDirectory(config.train.out or Path())
@@ -182,7 +182,6 @@ def train_cell(config: RunConfig, *, show_progress: bool = False) -> dict[str, A
 
 
 def _train_and_test(config: RunConfig, *, show_progress: bool = False) -> dict[str, Any]:
-    from segloom.comparison.cells.cost import measure_cost
     from segloom.evaluation import evaluate
 
     trained = train_cell(config, show_progress=show_progress)

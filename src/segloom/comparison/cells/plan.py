@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import ValidationError
+
 from segloom.config.comparison import NONE, ComparisonPlan
+from segloom.config.load import explain
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
 from segloom.files import parse_yaml, write_text
@@ -88,8 +92,6 @@ def open_plan(plan: ComparisonPlan, folder: Path) -> None:
                 f"{folder} was begun under other conditions: {'; '.join(changed)}; go on with "
                 f"`segloom compare {path} --out {folder}`, or choose another folder with --out."
             )
-    import yaml
-
     values = plan.model_dump(mode="json")
     write_text(path, yaml.safe_dump(values, sort_keys=False, width=100))
 
@@ -100,10 +102,6 @@ def read_plan(folder: Path) -> ComparisonPlan:
     Raises:
         ConfigError: There is none, or it is damaged.
     """
-    from pydantic import ValidationError
-
-    from segloom.config.load import explain
-
     path = folder / "plan.yaml"
     try:
         return ComparisonPlan.model_validate(parse_yaml(path.read_text(encoding="utf-8")))

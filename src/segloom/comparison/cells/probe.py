@@ -18,9 +18,12 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 
+from segloom.comparison.cells.cost import PeakMemory
 from segloom.config.load import dump_config, read_config
 from segloom.config.run import RunConfig
+from segloom.enhancements import list_enhancements
 from segloom.errors import SegloomError, TrainingError
+from segloom.evaluation.image_counts import count_image
 from segloom.files import parse_json
 
 __all__ = ["Probe", "probe"]
@@ -87,11 +90,8 @@ def probe(config: RunConfig) -> Probe:
 def _measure(config: RunConfig) -> Probe:
     import torch
 
-    from segloom.comparison.cells.cost import PeakMemory
     from segloom.data import build_dataset, build_loader
     from segloom.data.loader import collate
-    from segloom.enhancements import list_enhancements
-    from segloom.evaluation.image_counts import count_image
     from segloom.inference import Predictor
     from segloom.losses import build_losses
     from segloom.training.batches import plan_batches

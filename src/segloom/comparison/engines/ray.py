@@ -6,6 +6,7 @@ the locks of the cells that it handed to Ray.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -195,10 +196,6 @@ def _file_tasks() -> tuple[Callable[[str, int, int], bytes], Callable[[str], Non
             return file.read(size)
 
     def remove(root: str) -> None:
-        import contextlib
-        import shutil
-        from pathlib import Path
-
         shutil.rmtree(root, ignore_errors=True)
         with contextlib.suppress(OSError):  # other cells of the comparison are beside it
             Path(root).parent.rmdir()

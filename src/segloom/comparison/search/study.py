@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import yaml
+from pydantic import ValidationError
 
 from segloom.comparison.cells.plan import FREE, flat_options
 from segloom.config.load import explain
@@ -70,8 +72,6 @@ def open_folder(plan: TuningPlan, folder: Path) -> None:
     Raises:
         ConfigError: The folder holds something else, or a search of another space or recipe.
     """
-    import yaml
-
     path = folder / "tune.yaml"
     other = f"choose another folder with --out, or go on with the options in {path}"
     if path.is_file():
@@ -105,8 +105,6 @@ def open_folder(plan: TuningPlan, folder: Path) -> None:
 
 
 def _read_plan(path: Path) -> TuningPlan:
-    from pydantic import ValidationError
-
     try:
         return TuningPlan.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:

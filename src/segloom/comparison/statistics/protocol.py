@@ -9,6 +9,7 @@ from typing import Any
 from segloom.comparison.statistics.results import Measured
 from segloom.config.run import RunConfig
 from segloom.files import parse_json
+from segloom.training.environment import describe_environment
 
 __all__ = ["describe_conditions", "list_differences"]
 
@@ -25,8 +26,6 @@ def describe_conditions(
     configs: dict[str, RunConfig], measured: Sequence[Measured], seeds: Sequence[int]
 ) -> dict[str, Any]:
     """State the protocol: what all cells share, so that a reader can judge and repeat it."""
-    from segloom.training.environment import describe_environment
-
     found = [_environment(run.path) for run in measured]
     environments = [values for values in found if values]
     if not environments and (configs or not measured):  # nothing is trained yet

@@ -23,6 +23,7 @@ from segloom.data.readers import read_source
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
 from segloom.images.read import read_image
+from segloom.labels.pictures import montage, write_image
 from segloom.types import Record
 
 __all__ = ["Leakage", "Lookalike", "difference_hash", "draw_lookalikes", "find_leakage"]
@@ -184,8 +185,6 @@ def draw_lookalikes(found: Leakage, path: Path, *, number: int = 12) -> None:
     Raises:
         DataError: A file cannot be read.
     """
-    from segloom.labels.pictures import montage, write_image
-
     rows = [
         montage(
             [

@@ -19,7 +19,7 @@ from segloom.data.check.named import NamedClasses, conclude_named, find_names
 from segloom.data.check.several import find_mask_files
 from segloom.data.check.training import check_training
 from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
-from segloom.data.sets.camvid import LABELED, NUM_FRAMES, STILLS
+from segloom.data.sets.camvid import CAMVID, LABELED, NUM_FRAMES, STILLS
 from segloom.errors import ConfigError, DataError
 from segloom.types import IGNORE_INDEX
 
@@ -358,8 +358,6 @@ def _recognise_camvid(report: DataReport, layout: Layout, pairs: list[Pair]) -> 
         counts = {split: count.pairs for split, count in report.splits.items()}
         report.findings = [f for f in report.findings if f.kind not in ("gaps", "unused-ids")]
         void = {"11": VOID}
-        from segloom.data.sets.camvid import CAMVID
-
         names = {str(class_id): name for class_id, name in enumerate(CAMVID.classes)} | void
         report.labels = [
             LabelRow(row.value, row.share, row.files, names.get(row.value, VOID))

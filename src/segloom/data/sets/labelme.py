@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segloom.config.data import DataConfig
 from segloom.data.sets.base import DataSet
@@ -110,8 +111,6 @@ def _shape(entry: dict[str, Any], path: Path, height: int, width: int) -> Shape:
 
 def _mask(text: str, corner: tuple[float, float], height: int, width: int) -> NDArray[np.bool_]:
     """Place a mask, a PNG in base64, at its upper left corner."""
-    from PIL import Image
-
     try:
         with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as file:
             part = np.asarray(file.convert("L")) > 0

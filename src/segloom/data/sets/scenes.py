@@ -11,6 +11,7 @@ import logging
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,8 +41,6 @@ def generator_key() -> str:
     It is made from the sources of `segloom.scenes` and the versions of NumPy and OpenCV, so that
     scenes of an older installation are never mixed with new ones.
     """
-    import cv2
-
     digest = hashlib.sha256(f"{np.__version__} {cv2.__version__}".encode())
     for path in sorted(Path(scene.__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
@@ -114,8 +113,6 @@ def _is_there(pair: tuple[Path, Path]) -> bool:
 
 def _encode(pixels: NDArray[np.uint8]) -> bytes:
     """PNG bytes of grey or BGR pixels."""
-    import cv2
-
     done, encoded = cv2.imencode(
         ".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3]
     )

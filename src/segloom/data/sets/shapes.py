@@ -6,6 +6,7 @@ pixel; a pixel belongs to a polygon if its centre does (`segloom.data.sets.outli
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -278,8 +279,6 @@ def find_image(stem: Path) -> Path | None:
 
 
 def _escaped(name: str) -> str:
-    import glob
-
     return glob.escape(name)
 
 

@@ -17,8 +17,10 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segloom.config.data import DataConfig
 from segloom.data.sets.base import DataSet
@@ -93,8 +95,6 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
 
 
 def _shape(entry: dict[str, Any], path: Path, height: int, width: int) -> Shape:
-    import cv2
-
     label, kind = str(entry["classTitle"]), entry.get("geometryType")
     if kind not in ("polygon", "rectangle", "bitmap"):
         raise DataError(
@@ -132,8 +132,6 @@ def _corners(points: list[list[float]]) -> NDArray[np.int32]:
 
 def _bitmap(text: str) -> NDArray[np.bool_]:
     """Unpack a PNG, deflated and in base64: its transparency is the mask, or its values are."""
-    from PIL import Image
-
     try:
         packed = zlib.decompressobj()
         data = packed.decompress(base64.b64decode(text, validate=True), MAX_BITMAP)

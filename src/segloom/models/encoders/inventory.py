@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from segloom.models.encoders.facts import encoder_facts
+from segloom.models.networks.eomt import FAMILIES
 from segloom.models.weights.licence import weights_licence
 
 __all__ = ["EncoderDetails", "encoder_details"]
@@ -57,8 +59,6 @@ def encoder_details(name: str) -> EncoderDetails:
 
 def _measure(name: str, device: str) -> tuple[int, int, int, tuple[int, ...]]:
     """Return parameters, operations (two per multiply-add), image side and strides."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     with torch.device(device):
         model, side, strides = _build(name)
         image = torch.zeros(1, 3, side, side)
@@ -87,8 +87,6 @@ def _build(name: str) -> tuple[nn.Module, int, tuple[int, ...]]:
 
 def _decoders(name: str) -> str:
     """Say which architectures take an encoder, and through what."""
-    from segloom.models.networks.eomt import FAMILIES
-
     if not name.startswith("tu-"):
         return "all but dpt and eomt"
     facts = encoder_facts(name.removeprefix("tu-"))

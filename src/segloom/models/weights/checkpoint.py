@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 
 from segloom.errors import CheckpointError, ConfigError, describe_system_error
@@ -343,8 +344,6 @@ def _current_key(name: str) -> str:
 
 
 def _write_weights(model: SegmentationModel, path: Path) -> None:
-    from safetensors.torch import save_file
-
     # Clones: safetensors refuses names that share memory.
     tensors = {
         name: value.detach().cpu().clone().contiguous()

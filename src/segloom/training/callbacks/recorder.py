@@ -10,6 +10,7 @@ from typing import Any, SupportsFloat
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch.utils.tensorboard import SummaryWriter
 
 from segloom.errors import TrainingError
 from segloom.files import write_csv, write_text
@@ -53,8 +54,6 @@ class Recorder(Hook):
         """Open the event file; what an earlier process wrote is kept."""
         self._clock = time.monotonic()
         if self.tensorboard and trainer.is_global_zero:
-            from torch.utils.tensorboard import SummaryWriter
-
             self.events = SummaryWriter(
                 str(self.run.path / "tensorboard"), purge_step=trainer.global_step
             )
