@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segloom import terminal
+from segloom.cli import catalogue
 from segloom.cli.main import main
 from segloom.models import matrix
 from segloom.models.matrix import Cell, fit_matrix, markdown_table
@@ -64,7 +64,7 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch, capsys):
 
     monkeypatch.setattr(matrix, "list_architectures", lambda: ["fpn"])
     monkeypatch.setattr(matrix, "list_enhancements", lambda: ["fam", "fem"])
-    monkeypatch.setattr(terminal, "progress_bar", bar)
+    monkeypatch.setattr(catalogue, "progress_bar", bar)
     assert main(["list", "enhancements", "--matrix"]) == 0
     assert [counts[0] for counts in told] == ["building"] * len(told)
     assert [done for *_, done, _ in told] == list(range(1, told[-1][-1] + 1))
