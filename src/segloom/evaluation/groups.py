@@ -27,7 +27,7 @@ __all__ = [
 def image_influence(images: Sequence[ImageCounts]) -> NDArray[np.float64]:
     """Say what each image does to mIoU: the score with it less the score without, ``(N,)``."""
     measures = images[0].measures
-    counts = np.stack([measures.compact(image.confusion) for image in images])
+    counts = measures.compact(np.stack([image.confusion for image in images]))
     total = counts.sum(0)
     whole = measures.compact_scores(total[None]).mIoU
     found: NDArray[np.float64] = np.nan_to_num(whole - measures.compact_scores(total - counts).mIoU)

@@ -83,7 +83,7 @@ def _read(values: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
         return _from_pairs(values, shape)
     if len(values) != shape[0]:
         raise ValueError(f"{shape[0]} values expected but {len(values)} found")
-    return np.array([int(value) for value in values], np.int64)
+    return np.array(values, np.int64)
 
 
 def _to_pairs(counts: NDArray[np.int64]) -> list[list[int]]:
@@ -93,9 +93,9 @@ def _to_pairs(counts: NDArray[np.int64]) -> list[list[int]]:
 
 
 def _from_pairs(pairs: Sequence[Sequence[int]], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    places, values = pairs
+    places, values = (np.array(part, np.int64) for part in pairs)
     counts = np.zeros(shape, np.int64)
-    if len(places) != len(values) or any(place < 0 for place in places):
+    if places.shape != values.shape or (places.size and places.min() < 0):
         raise ValueError("places and counts do not belong together")
-    counts.ravel()[np.array(places, np.int64)] = np.array(values, np.int64)
+    counts.ravel()[places] = values
     return counts

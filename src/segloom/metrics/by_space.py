@@ -62,7 +62,7 @@ class Measures:
     policy: str
     """The averaging rule."""
     compact: Callable[[Counts], Counts]
-    """The least of the counts of one image that gives every score."""
+    """The least of the counts of images ``(N, ...)`` that gives every score."""
     compact_scores: Callable[[Any], Scores]
     """Of such counts."""
 

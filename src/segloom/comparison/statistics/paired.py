@@ -26,6 +26,7 @@ Axes: S seeds, R resamples of the images, V scores.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from math import gamma, sqrt
@@ -164,16 +165,20 @@ class PairedDifferences:
             `MOST_SEEDS` would be needed, so that only more images can help.
         """
         one = self._column(column)
-        for seeds in range(self.num_seeds, MOST_SEEDS + 1):
+
+        def is_found(seeds: int) -> bool:
             more = replace(
                 one,
                 num_seeds=seeds,
                 interaction=one.interaction * self.num_seeds / seeds,
                 seed_degrees=one.seed_degrees + seeds - self.num_seeds,
             )
-            if more._combined().detectable(comparisons)[0] <= smallest_gain:
-                return seeds - self.num_seeds
-        return None
+            return bool(more._combined().detectable(comparisons)[0] <= smallest_gain)
+
+        counts = range(self.num_seeds, MOST_SEEDS + 1)
+        # More seeds never find less, so the first count that does is found by halving.
+        first = bisect_left(counts, True, key=is_found)
+        return first if first < len(counts) else None
 
     def _column(self, column: int) -> PairedDifferences:
         """Keep one score."""

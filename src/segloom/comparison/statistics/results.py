@@ -275,7 +275,7 @@ def _plan(runs: Sequence[Counted], baseline: str) -> Resampling:
 def _image_miou(images: Sequence[ImageCounts]) -> NDArray[np.float64]:
     """Score every image by itself, ``(N,)``."""
     measures = images[0].measures
-    counts = np.stack([measures.compact(image.confusion) for image in images])
+    counts = measures.compact(np.stack([image.confusion for image in images]))
     found: NDArray[np.float64] = measures.compact_scores(counts).mIoU
     return found
 

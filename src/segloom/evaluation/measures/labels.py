@@ -71,7 +71,7 @@ class LabelMeasure(Measure):
     def scores(self, counted: SplitCounts) -> Sequence[ScoreGroup]:
         """Return the scores of the split and the IoU of every class."""
         measures = counted.images[0].measures
-        totals = np.stack([measures.compact(image.confusion) for image in counted.images])
+        totals = measures.compact(counted.stack(measures.key))
         names = [*measures.names, *(f"IoU.{name}" for name in counted.classes)]
         return (ScoreGroup(names, totals, partial(_columns, measures=measures)),)
 
