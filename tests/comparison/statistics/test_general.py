@@ -84,3 +84,72 @@ def test_interval_and_prediction_cover(count, tau):
         predicted += effect.prediction[0] <= another <= effect.prediction[1]
     assert inside / draws >= 0.93
     assert predicted / draws >= 0.93
+
+
+def mixed_networks():
+    """Three networks on one data set, whose images they share in part, and one on another."""
+    rng = np.random.default_rng(4)
+    shared = rng.normal(0, 0.01, 400)
+    gains, variances = (0.01, 0.03, 0.02, 0.05), (2e-4, 1e-4, 3e-4, 2e-4)
+    networks = [
+        network(gain, variance, gain + shared + rng.normal(0, 0.008 * n, 400), degrees=100.0 + n)
+        for n, (gain, variance) in enumerate(zip(gains[:3], variances, strict=False), start=1)
+    ]
+    other = network(gains[3], variances[3], rng.normal(0.05, 0.006, 400), "cells", degrees=40.0)
+    return [*networks, other]
+
+
+def variance_of(values):
+    mean = sum(values) / len(values)
+    return sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def test_the_interval_is_its_formula_with_what_the_scatter_holds_of_the_images_taken_off():
+    """``V = V_mu + V_images - V_both``, summed over data sets, each written out."""
+    from scipy import stats
+
+    networks = mixed_networks()
+    found = combine_gains(
+        np.array([item.gain for item in networks]), np.array([item.variance for item in networks])
+    )
+    w = found.weights.tolist()
+    streets = [item.resampled.tolist() for item in networks[:3]]
+    together = variance_of(
+        [sum(w[i] * x for i, x in enumerate(row)) for row in zip(*streets, strict=True)]
+    )
+    each = sum(w[i] * variance_of(values) for i, values in enumerate(streets)) * sum(w[:3])
+    alone = variance_of([w[3] * x for x in networks[3].resampled.tolist()])
+    images, both = together + alone, (each - together) / 2 + alone
+    assert 0.1 * images < both < min(images, found.variance)
+    variance = found.variance + images - both
+    effect = general_effect(networks)
+    assert effect.num_networks == 4
+    assert effect.gain == pytest.approx(found.mean)
+    assert effect.standard_error == pytest.approx(variance**0.5, rel=1e-9)
+    degrees = variance**2 / (found.variance**2 / 3 + images**2 / 40)
+    assert effect.degrees == pytest.approx(degrees, rel=1e-9)
+    reach = stats.t.ppf(0.975, degrees) * variance**0.5
+    assert effect.interval == pytest.approx((found.mean - reach, found.mean + reach), rel=1e-9)
+    tail = stats.t.sf(found.mean / variance**0.5, degrees)
+    assert effect.p_value == pytest.approx(2 * tail, rel=1e-9)
+    reach = stats.t.ppf(0.975, 2) * (found.tau_squared + variance) ** 0.5
+    assert effect.prediction == pytest.approx((found.mean - reach, found.mean + reach), rel=1e-9)
+    assert effect.tau == pytest.approx(found.tau_squared**0.5)
+    assert effect.tau_interval == pytest.approx([t**0.5 for t in found.tau_squared_interval])
+
+
+@pytest.mark.parametrize("spread", [0.0001, 0.02])
+def test_what_is_counted_twice_is_no_more_than_either_part(spread):
+    """Two networks whose images move them apart: their scatter holds far more than V_images."""
+    apart = np.random.default_rng(5).normal(0, spread, 400)
+    networks = [network(0.02, 1e-4, apart), network(0.02, 1e-4, -apart)]
+    found = combine_gains(np.full(2, 0.02), np.full(2, 1e-4))
+    effect = general_effect(networks)
+    assert effect.standard_error == pytest.approx(found.variance**0.5, rel=1e-6)
+
+
+def test_a_network_without_a_gain_or_without_spread_is_left_out():
+    networks = mixed_networks()
+    expected = general_effect(networks)
+    others = [network(np.nan, 1e-4, np.zeros(400)), network(0.9, 0.0, np.zeros(400))]
+    assert general_effect([*others, *networks]) == expected
