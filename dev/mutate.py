@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import copy
 import multiprocessing
 import os
 import random
@@ -86,16 +85,16 @@ def main() -> int:
 def try_package(bench: Bench, name: str, words: argparse.Namespace) -> int:
     """Try the mutants of a package and print those that survive; return how many did."""
     folder, tests = PACKAGES[name]
-    mutants = [m for path in sorted(files_of(folder)) for m in mutants_of(path)]
-    chosen = random.Random(words.seed).sample(mutants, min(words.number, len(mutants)))
+    places = [place for path in sorted(files_of(folder)) for place in places_of(path)]
+    chosen = random.Random(words.seed).sample(places, min(words.number, len(places)))
     if not bench.passes(tests):
         raise SystemExit(f"The tests of {name} fail without any change; mend them first.")
     alive = 0
-    for mutant in chosen:
+    for mutant in map(make_mutant, chosen):
         if bench.passes(in_order(mutant.path, tests), mutant):
             alive += 1
             say(f"  {mutant.path.relative_to(ROOT)}:{mutant.line}  {mutant.words}")
-    say(f"{name}: {len(chosen) - alive} of {len(chosen)} noticed, {len(mutants)} possible")
+    say(f"{name}: {len(chosen) - alive} of {len(chosen)} noticed, {len(places)} possible")
     return alive
 
 
@@ -124,21 +123,37 @@ def in_order(path: Path, tests: list[str]) -> list[str]:
     return sorted(map(str, files), key=lambda file: path.stem not in Path(file).stem)
 
 
-def mutants_of(path: Path) -> Iterator[Mutant]:
-    """Make every small change of a file."""
-    tree = ast.parse(path.read_text())
-    nodes = [node for node in ast.walk(tree) if not is_annotation(node)]
-    for index, node in enumerate(nodes):
-        for number in range(len(changes(node))):
-            mutated = copy.deepcopy(tree)
-            twin = [other for other in ast.walk(mutated) if not is_annotation(other)][index]
-            before = ast.unparse(twin)
-            changes(twin)[number]()
-            after = ast.unparse(twin)
-            if before != after:
-                words = f"{before.splitlines()[0][:60]} -> {after.splitlines()[0][:60]}"
-                source = ast.unparse(mutated)
-                yield Mutant(path, getattr(node, "lineno", 0), words, source)
+class Place(NamedTuple):
+    """Where something can be changed: a node of a file, by number, and which of its changes."""
+
+    path: Path
+    node: int
+    change: int
+
+
+def places_of(path: Path) -> list[Place]:
+    """List every small change of a file."""
+    nodes = nodes_of(ast.parse(path.read_text()))
+    return [
+        Place(path, number, change)
+        for number, node in enumerate(nodes)
+        for change in range(len(changes(node)))
+    ]
+
+
+def make_mutant(place: Place) -> Mutant:
+    """Change a file at one place."""
+    tree = ast.parse(place.path.read_text())
+    node = nodes_of(tree)[place.node]
+    before = ast.unparse(node).splitlines()[0]
+    changes(node)[place.change]()
+    words = f"{before[:60]} -> {ast.unparse(node).splitlines()[0][:60]}"
+    return Mutant(place.path, getattr(node, "lineno", 0), words, ast.unparse(tree))
+
+
+def nodes_of(tree: ast.AST) -> list[ast.AST]:
+    """List the nodes of a tree that hold code, always in the same order."""
+    return [node for node in ast.walk(tree) if not is_annotation(node)]
 
 
 def is_annotation(node: ast.AST) -> bool:
