@@ -12,6 +12,7 @@ from segloom.models import SegmentationModel, build_model
 from segloom.models.adapters import add_lora
 from segloom.training.batches import BatchPlan, check_single_sample
 from segloom.training.callbacks.activations import checkpoint_activations
+from segloom.training.depthwise import speed_up_depthwise
 from segloom.training.distributed.group import uses_gpu
 from segloom.training.distributed.sync_batchnorm import synchronize_batchnorm
 from segloom.training.features import cache_features, check_cacheable
@@ -47,6 +48,8 @@ def build_training_network(
         add_lora(model, config.model.lora)
     if config.train.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    if config.train.precision == "bf16" and not uses_gpu(config.train):
+        speed_up_depthwise(model)
     if config.train.devices > 1 and config.train.sync_batchnorm:
         synchronize_batchnorm(model, on_gpu=uses_gpu(config.train))
     if config.train.checkpoint_activations:
