@@ -45,7 +45,7 @@ def test_enhancements_are_written_as_in_yaml() -> None:
 def test_mistakes_are_one_sentence() -> None:
     with pytest.raises(UnknownNameError, match="unknown option 'epoch': did you mean 'epochs'"):
         RunConfig().override(epoch=3)
-    with pytest.raises(ConfigError, match=r"options: train.epochs is 0, but must be greater"):
-        load_run_config("folder", epochs=0)
+    with pytest.raises(ConfigError, match=r"options: train.epochs is -1, but must be greater"):
+        load_run_config("folder", epochs=-1)
     with pytest.raises(ConfigError, match=r"not changed in place; .*another 'root'"):
         RunConfig().data.root = Path("here")

@@ -18,6 +18,7 @@ from tyro.conf import Positional
 from segloom.cli import prepare
 from segloom.cli.options import parse
 from segloom.config.data import DataConfig
+from segloom.config.load import dump_data_options, read_values
 from segloom.data.check import check
 from segloom.data.check.leakage import draw_lookalikes, find_leakage
 from segloom.data.readers import find_data_set
@@ -27,6 +28,7 @@ from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import write_text
 from segloom.terminal import progress_bar
 from segloom.text import printable
+from segloom.training.from_data import choose_options, open_options
 
 if TYPE_CHECKING:
     from segloom.data.check import DataReport
@@ -101,9 +103,17 @@ def _check_leakage(report: DataReport, options: CheckOptions) -> None:
 
 
 def _config(report: DataReport) -> str:
-    """Write a configuration: a recipe, and on top of it what reads this folder."""
-    data_set = find_data_set(str(report.options.get("name", "folder")))
-    return f"extends: {data_set.default_recipe}\n{report.yaml}"
+    """Write a configuration: a recipe, and on top of it what reads this folder and fits it."""
+    recipe = find_data_set(str(report.options.get("name", "folder"))).default_recipe
+    options, train = dict(report.options), ""
+    values = {"data": {**options, "root": str(report.directory)}, "extends": recipe}
+    config = read_values(values, report.directory)
+    if report.is_fine and open_options(config):
+        config = choose_options(config)
+        crop, batch = config.data.crop, config.data.batch_size
+        options |= {"crop": list(crop) if crop else None, "batch_size": batch}
+        train = f"train: {{epochs: {config.train.epochs}}}\n"
+    return f"extends: {recipe}\n{dump_data_options(options)}{train}"
 
 
 def _write_config(report: DataReport, out: Path) -> None:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from segloom.comparison.cells.budget import budgeted_cells, kind, probe_cells
-from segloom.comparison.cells.plan import make_cells
+from segloom.comparison.cells.plan import make_cells, settle_recipes
 from segloom.config.comparison import ComparisonPlan
 
 __all__ = ["dry_run"]
@@ -14,6 +14,7 @@ __all__ = ["dry_run"]
 
 def dry_run(plan: ComparisonPlan, folder: Path, *, workers: int, spread_from: Path | None) -> int:
     """Print what every cell will take; nothing of the comparison is written."""
+    plan = settle_recipes(plan)
     with tempfile.TemporaryDirectory() as scratch:
         probes = probe_cells(make_cells(plan, folder), Path(scratch))
         cells = budgeted_cells(plan, Path(scratch))

@@ -23,6 +23,7 @@ from segloom.errors import ConfigError, UnknownNameError
 from segloom.models.architectures import find_architecture
 from segloom.report import write_rate_test
 from segloom.training.directory import default_run_directory
+from segloom.training.from_data import choose_options
 from segloom.training.opening import describe_data, settle_layout
 
 __all__ = ["check_names", "check_root", "resolve", "run"]
@@ -93,6 +94,7 @@ def run(words: Sequence[str]) -> int:
         check_root(config)
         config = settle_layout(config, _say)
         _say(describe_data(config))
+        config = choose_options(config, _say)
         check_before_training(config.data)
     if rate_test is not None:
         return _find_rate(config, rate_test, prints_json=prints_json)

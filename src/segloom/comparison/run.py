@@ -11,7 +11,7 @@ from typing import Any
 from segloom.comparison.cells.budget import budgeted_cells, probe_cells
 from segloom.comparison.cells.cell import outcome
 from segloom.comparison.cells.looks import count_looks, plan_hash
-from segloom.comparison.cells.plan import Cell, make_cells, open_plan
+from segloom.comparison.cells.plan import Cell, make_cells, open_plan, settle_recipes
 from segloom.comparison.cells.rounds import (
     Decided,
     Look,
@@ -108,6 +108,7 @@ def compare(
     """
     options = options or EngineOptions()
     check_engine(engine, options, workers)
+    plan = settle_recipes(plan)
     open_plan(plan, folder)
     if plan.minutes is not None:
         probe_cells(make_cells(plan, folder), folder)

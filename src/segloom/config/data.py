@@ -9,7 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from segloom.config.base import Section, pairs
 
-__all__ = ["AugmentConfig", "DataConfig", "check_crop", "check_scale"]
+__all__ = ["OPEN_CROP", "AugmentConfig", "DataConfig", "check_crop", "check_scale"]
+
+OPEN_CROP = (0, 0)
+"""Of `DataConfig`: the crop follows from the sizes of the images."""
 
 
 def check_scale(value: tuple[float, float]) -> tuple[float, float]:
@@ -106,9 +109,11 @@ class DataConfig(Section):
     video_id,frame_id. Empty takes what the reader knows. Intervals draw whole groups, and images
     that are divided into splits stay together."""
     crop: tuple[int, int] | None = None
-    """Height and width of a training crop in pixels; None keeps each image's own size."""
-    batch_size: int = Field(8, ge=1)
-    """Samples per optimiser step over all processes and accumulation steps together."""
+    """Height and width of a training crop in pixels; None keeps each image's own size, 0 0 takes
+    what fits the training images."""
+    batch_size: int = Field(8, ge=0)
+    """Samples per optimiser step over all processes and accumulation steps together; 0 takes what
+    fits the crop, the memory and the number of training images."""
     workers: int = Field(0, ge=0)
     """DataLoader workers; 0 loads in the training process, the fastest way on few cores."""
     cache: bool = True
@@ -181,7 +186,7 @@ class DataConfig(Section):
     @field_validator("crop")
     @classmethod
     def _check_crop(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        return check_crop(value)
+        return value if value == OPEN_CROP else check_crop(value)
 
     @field_validator("split_shares")
     @classmethod

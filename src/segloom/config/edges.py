@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segloom.config.base import Section
-from segloom.config.data import DataConfig
+from segloom.config.data import OPEN_CROP, DataConfig
 
 __all__ = ["EdgeTrainingConfig"]
 
@@ -44,3 +44,10 @@ class EdgeTrainingConfig(Section):
     """Steps between two savings; so many are lost at most if the program is stopped."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     data: DataConfig = DataConfig(batch_size=10)
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, value: DataConfig) -> DataConfig:
+        if value.batch_size == 0 or value.crop == OPEN_CROP:
+            raise ValueError("HED needs a batch_size of 1 or more, and a crop that is not 0 0")
+        return value

@@ -105,8 +105,8 @@ class TrainConfig(Section):
 
     out: Path | None = None
     """Run directory; None is runs/<recipe>-<architecture>-<encoder>[-<enhancements>]."""
-    epochs: int = Field(50, ge=1)
-    """Passes over the training set."""
+    epochs: int = Field(50, ge=0)
+    """Passes over the training set; 0 takes what fits the number of its images."""
     stages: tuple[StageConfig, ...] = ()
     """Parts of the training, one after the other, each with its own crop, batch size and scale."""
     steps_per_epoch: int | None = Field(None, ge=1)
@@ -174,7 +174,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _check_stages(self) -> TrainConfig:
-        self.stage_lengths()
+        if self.epochs or self.stages:
+            self.stage_lengths()
         return self
 
 

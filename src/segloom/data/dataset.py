@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from segloom.config.data import DataConfig
+from segloom.config.data import OPEN_CROP, DataConfig
 from segloom.data.cache import SampleCache, default_cache_dir
 from segloom.data.planes import PlainDecoder, Planes, SampleDecoder
 from segloom.data.readers import read_labelled_source
@@ -252,6 +252,8 @@ def build_dataset(
             decoder.fingerprint + decode.fingerprint,
             channels=form.channels if form else 3,
         )
+    # Only a training settles what crop follows from the data.
+    crop = None if config.crop == OPEN_CROP else config.crop
     dataset = SegmentationDataset(
         source.records,
         labels,
@@ -259,7 +261,7 @@ def build_dataset(
         decode=decode,
         regions=source.regions,
         cache=cache,
-        transform=JointTransform(config.augment, config.crop) if augment else None,
+        transform=JointTransform(config.augment, crop) if augment else None,
         seed=seed,
         extra=source.extra,
     )

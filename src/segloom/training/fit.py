@@ -40,6 +40,7 @@ from segloom.training.distributed.group import (
 )
 from segloom.training.distributed.processes import run_processes
 from segloom.training.environment import resume_command
+from segloom.training.from_data import choose_options
 from segloom.training.module import SegmentationTask
 from segloom.training.stages import divide, rate_function
 from segloom.training.trainer import build_trainer, training_settings
@@ -98,7 +99,7 @@ def train(config: RunConfig, *, show_progress: bool = False) -> RunResult:
         TrainingError: The loss is no longer a number, or the device cannot do what is asked.
         TrainingStopped: A signal stopped it; the state is saved.
     """
-    config = join_torchrun(config)
+    config = choose_options(join_torchrun(config))
     check_device(config)
     run = RunDirectory(config.train.out or default_run_directory(config.data.name, config))
     devices = config.train.devices

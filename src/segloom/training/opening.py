@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
-
 from segloom.config import DataConfig, RunConfig
 from segloom.data.check import check
 from segloom.data.readers import has_split, read_source
 from segloom.errors import DataError
+from segloom.training.from_data import image_sizes
 
 if TYPE_CHECKING:
     from segloom.data.source import DatasetSource
@@ -94,16 +93,10 @@ def _counts(sources: Mapping[str, DatasetSource]) -> str:
 
 
 def _sizes(images: list[Path]) -> str:
-    """Describe the size of the images by the headers of a few of them, evenly spread."""
-    found: Counter[tuple[int, int]] = Counter()
-    for path in images[:: max(1, len(images) // 16)]:
-        try:
-            with Image.open(path) as image:
-                found[image.size] += 1
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-            return ""  # a volume or another format; the reader says what is wrong with it
+    """Describe the size of the images by the headers of a few of them."""
+    found = Counter(image_sizes(images, 16))
     if not found:
-        return ""
-    (width, height), number = found.most_common(1)[0]
+        return ""  # volumes or another format; the reader says what is wrong with it
+    (height, width), number = found.most_common(1)[0]
     most = "" if number == found.total() else "mostly "
     return f" of {most}{width}x{height}"

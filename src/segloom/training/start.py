@@ -13,6 +13,7 @@ from segloom.data.readers import DATASETS, find_data_set
 from segloom.data.source import data_root
 from segloom.training.directory import default_run_directory
 from segloom.training.fit import train as fit
+from segloom.training.from_data import choose_options
 from segloom.training.opening import describe_data, settle_layout
 
 if TYPE_CHECKING:
@@ -72,4 +73,4 @@ def _opened(config: RunConfig, *, show_progress: bool) -> RunConfig:
         data_root(config.data)
     config = settle_layout(config, say)
     say(describe_data(config))
-    return config
+    return choose_options(config, say)

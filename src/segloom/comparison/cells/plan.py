@@ -22,6 +22,7 @@ from segloom.config.load import explain
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
 from segloom.files import parse_yaml, write_text
+from segloom.training.from_data import choose_options
 
 __all__ = [
     "FREE",
@@ -32,6 +33,7 @@ __all__ = [
     "open_plan",
     "plan_conditions",
     "read_plan",
+    "settle_recipes",
 ]
 
 CONTROL = "control"
@@ -94,6 +96,16 @@ def open_plan(plan: ComparisonPlan, folder: Path) -> None:
             )
     values = plan.model_dump(mode="json")
     write_text(path, yaml.safe_dump(values, sort_keys=False, width=100))
+
+
+def settle_recipes(plan: ComparisonPlan) -> ComparisonPlan:
+    """Give the options that follow from the data their values, which all cells of a recipe share.
+
+    Raises:
+        DataError: The training images cannot be found.
+    """
+    recipes = {name: choose_options(config) for name, config in plan.recipes.items()}
+    return plan.model_copy(update={"recipes": recipes})
 
 
 def read_plan(folder: Path) -> ComparisonPlan:

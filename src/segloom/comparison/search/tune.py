@@ -40,6 +40,7 @@ from segloom.config.tuning import Axis, TuningPlan, read_axes, with_values
 from segloom.errors import ConfigError
 from segloom.files import parse_json, write_text
 from segloom.run_directory import RunDirectory
+from segloom.training.from_data import choose_options
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -79,6 +80,7 @@ def tune(
     import_optuna()
     if workers < 1:
         raise ConfigError(f"workers is {workers}; at least one trial runs at a time.")
+    plan = plan.model_copy(update={"recipe": choose_options(plan.recipe)})
     axes = read_axes(plan.search, plan.recipe)
     if folder.is_file():
         raise ConfigError(f"{folder} is a file; choose another folder with --out.")
