@@ -78,6 +78,8 @@ class Region:
     name: str
     classes: tuple[int, ...]
     """Their ids."""
+    has_threshold: bool = False
+    """Whether the mean thresholded Jaccard of ISIC 2018 is a score of it."""
 
 
 class SampleMeta(TypedDict, total=False):

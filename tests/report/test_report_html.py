@@ -41,7 +41,7 @@ def test_numbers_of_every_file_appear(make_run: MakeRun) -> None:
     text = " ".join(page.text.split())
     for words in (
         "unet + resnet18 + afma + celt",
-        "camvid, test split",
+        "camvid, test split, run my-run",
         "Over 3 images of the test split, the mean intersection over union of 3 classes is",
         "95 % interval from 60.1 % to 64.6 %",
         "(2,000 times)",
@@ -64,6 +64,20 @@ def test_numbers_of_every_file_appear(make_run: MakeRun) -> None:
     ):
         assert words in text, words
     assert re.search(r"truth tree, predicted road: \d", str(page.values("title")))
+
+
+def test_definitions_are_folded_away(make_run: MakeRun) -> None:
+    html, _ = _write(make_run())
+    fold = '<details class="how"><summary>How this is measured</summary><p>'
+    for words in ("An object is a connected component", "The band is as wide"):
+        assert fold + words in html
+        assert html.count(words) == 1
+
+
+def test_the_head_names_the_folder_of_the_data(make_run: MakeRun) -> None:
+    run = make_run()
+    (run / "config.yaml").write_text('{"data": {"name": "folder", "root": "/data/nuclei"}}')
+    assert "nuclei (read as folder), test split, run my-run" in _write(run)[1].text
 
 
 def test_page_loads_nothing_and_lets_only_its_own_script_run(make_run: MakeRun) -> None:
@@ -217,7 +231,7 @@ def test_regions_are_shown_with_means_wholes_and_intervals(make_run: MakeRun) ->
     part = {"definition": "Nothing found.", "unit": "case", "num_units": 7, "regions": [region]}
     page = Page(write_report(make_run(regions=part), "test").read_text())
     text = re.sub(r"\s+", " ", page.text)
-    assert "Nothing found. Means over 7 cases." in text
+    assert "Means over 7 cases. How this is measured Nothing found." in text
     assert "lesion Dice 81.2 70.1 to 90.2 87.6" in text
     assert "lesion thresholded Jaccard 65.4" in text
     assert ("a", "href", "#regions") in page.attributes

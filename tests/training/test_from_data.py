@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from support.squares import write_squares
 
+import segloom
 from segloom.cli.main import main
 from segloom.config import RunConfig
 from segloom.config.data import OPEN_CROP
@@ -130,6 +132,15 @@ def test_an_image_that_exif_turns_counts_as_it_is_seen(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
     (tmp_path / "b.npy").write_bytes(b"no picture")
     assert image_sizes([tmp_path / "a.jpg", tmp_path / "b.npy"], 9) == [(40, 20)]
+
+
+def test_arrays_in_memory_have_sizes_too() -> None:
+    images, masks = np.zeros((9, 96, 64, 3), np.uint8), np.zeros((9, 96, 64), np.uint8)
+    masks[:, 40:] = 1
+    pairs = (images, masks)
+    data = segloom.in_memory(train=pairs, val=pairs, classes=("a", "b"), name="from_data")
+    config = choose_options(load_run_config("folder", data=data))
+    assert (config.data.crop, config.data.batch_size) == ((96, 64), 2)
 
 
 def test_edges_and_data_sets_alone_do_not_take_what_is_open(folder: Callable[..., Path]) -> None:

@@ -30,6 +30,7 @@ from segloom.metrics.scores import ratio
 __all__ = [
     "REGION_DEFINITION",
     "REGION_SCORES",
+    "THRESHOLD_DEFINITION",
     "UNIT_SCORES",
     "count_region",
     "region_scores",
@@ -47,9 +48,13 @@ MIN_JACCARD = 0.65  # ISIC 2018 task 1
 REGION_DEFINITION = (
     "A region is one or more classes against all others. The mean gives every image or case the "
     "same weight; the whole adds their pixels up first. Where a quotient would be 0 by 0 (nothing "
-    "there, nothing found) it counts as 1. The thresholded Jaccard sets a Jaccard index below "
-    f"{MIN_JACCARD} to 0 before the mean (ISIC 2018, task 1)."
+    "there, nothing found) it counts as 1."
 )
+THRESHOLD_DEFINITION = (
+    f" The thresholded Jaccard sets a Jaccard index below {MIN_JACCARD} to 0 before the mean (ISIC "
+    "2018, task 1)."
+)
+"""Follows where a region has that score."""
 
 Array = NDArray[Any]
 

@@ -129,8 +129,12 @@ def titles(record: Record) -> tuple[str, str]:
     model = record.metrics.model
     parts = [model.architecture, model.encoder_name, *_enhancements(record)] if model else []
     network = " + ".join(str(part) for part in parts if part) or _run_name(record)
-    data = record.option("data", "name")
-    return network, f"{data}, {record.metrics.split} split" if data else record.metrics.split
+    data, root = record.option("data", "name"), record.option("data", "root")
+    place = Path(str(root)).name if root else ""
+    if place and data and place.lower() != str(data).lower():
+        data = f"{place} (read as {data})"
+    where = f"{data}, {record.metrics.split} split" if data else record.metrics.split
+    return network, f"{where}, run {_run_name(record)}"
 
 
 def _run_name(record: Record) -> str:

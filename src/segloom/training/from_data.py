@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from segloom.config.data import OPEN_CROP
 from segloom.config.load import read_config
 from segloom.config.run import RunConfig
-from segloom.data.readers import read_source
+from segloom.data.readers import read_labelled_source, read_source
 from segloom.data.source import DatasetSource
 from segloom.images.read import is_turned
 from segloom.run_directory import RunDirectory
@@ -47,8 +47,10 @@ USUAL_IMAGES, USUAL_EPOCHS = 600, 30
 """A training set of so many images is passed so often; see `_epochs`."""
 LOOK_AT = 64
 """Images whose sizes are read."""
+DECODED = 4
+"""Images that are decoded where no header tells a size."""
 FALLBACK = (320, 320)
-"""Crop where the sizes of the images cannot be told without decoding all of them."""
+"""Crop of volumes."""
 
 
 def open_options(config: RunConfig) -> set[str]:
@@ -84,14 +86,14 @@ def choose_options(config: RunConfig, say: Callable[[str], None] = lambda _: Non
     chosen: dict[str, Any] = {}
     crop, why = config.data.crop, ""
     if "data.crop" in names:
-        size = _median_size(source)
+        size = _median_size(config, source)
         crop, why = _crop(size, CROP_PIXELS[device]) if size else (FALLBACK, "sizes unknown")
         chosen["data_crop"] = crop
         say(f"data.crop {crop[0]} {crop[1]}: {why}")
     number = len(source.records)
     if "data.batch_size" in names:
         pixels = min(BATCH_PIXELS[device], int(MEMORY_SHARE * memory / BYTES_PER_PIXEL))
-        height, width = crop or _median_size(source) or FALLBACK
+        height, width = crop or _median_size(config, source) or FALLBACK
         chosen["data_batch_size"] = _batch(config, number, pixels // (height * width))
         say(f"data.batch_size {chosen['data_batch_size']}: {_batch_reason(number, device, memory)}")
     if "train.epochs" in names:
@@ -143,9 +145,14 @@ def _batch_reason(number: int, device: str, memory: int) -> str:
     return f"{number} training images, {memory / 2**30:.0f} GiB of memory of the {place}"
 
 
-def _median_size(source: DatasetSource) -> tuple[int, int] | None:
-    """Find height and width of the training images; None if their headers do not tell."""
+def _median_size(config: RunConfig, source: DatasetSource) -> tuple[int, int] | None:
+    """Find height and width of the training images; None of volumes, which take long to read."""
     sizes = image_sizes([record.image for record in source.records], LOOK_AT)
+    if not sizes and not source.decode.is_sequential:  # in memory, or arrays in files
+        whole, _, decoder = read_labelled_source(config.data, "train")
+        step = max(1, len(whole.records) // DECODED)
+        samples = [whole.decode(record, decoder) for record in whole.records[::step][:DECODED]]
+        sizes = [(sample.mask.shape[0], sample.mask.shape[1]) for sample in samples]
     if not sizes:
         return None
     return int(median(size[0] for size in sizes)), int(median(size[1] for size in sizes))

@@ -16,6 +16,7 @@ from segloom.evaluation.measures.regions import RegionMeasure
 from segloom.evaluation.summary import summarize, write_tables
 from segloom.labels.palette import default_palette
 from segloom.metrics import count_region, region_scores, unit_scores
+from segloom.metrics.regions import REGION_SCORES
 from segloom.models.weights.checkpoint import from_pretrained, save_pretrained
 from segloom.types import LabelSet, Region
 
@@ -39,11 +40,27 @@ def test_two_classes_are_scored_as_background_and_foreground():
     (region,) = part["regions"]
     assert (region["name"], region["classes"]) == ("lesion", [1])
     counts = np.stack([count_region(image.confusion, (1,)) for image in counted])
-    expected = unit_scores(counts).mean(axis=0)
+    assert list(region["mean"]) == list(REGION_SCORES)  # none of a challenge
+    expected = unit_scores(counts).mean(axis=0)[: len(REGION_SCORES)]
     np.testing.assert_allclose(list(region["mean"].values()), expected)
     np.testing.assert_allclose(list(region["whole"].values()), region_scores(counts.sum(0)))
     low, high = region["intervals"]["mean.Dice"]
     assert low <= region["mean"]["Dice"] <= high
+
+
+def test_the_thresholded_jaccard_is_for_regions_that_ask_for_it():
+    counted = images(2)
+    names = labels("skin", "lesion")
+    regions = [Region("lesion", (1,), has_threshold=True)]
+    part = RegionMeasure().summarize(SplitCounts(counted, names, regions, [], 200))["regions"]
+    counts = np.stack([count_region(image.confusion, (1,)) for image in counted])
+    expected = unit_scores(counts).mean(axis=0)
+    np.testing.assert_allclose(list(part["regions"][0]["mean"].values()), expected)
+    assert "ISIC 2018" in part["definition"]
+    plain = RegionMeasure().summarize(SplitCounts(counted, names, [], [], 200))["regions"]
+    assert "ISIC" not in plain["definition"]
+    tables = [RegionMeasure.tables({"regions": found})["regions.csv"] for found in (part, plain)]
+    assert [len(table.columns) for table in tables] == [8, 7]
 
 
 def test_three_classes_have_no_regions_unless_named():

@@ -21,12 +21,13 @@ from segloom.data.pairing import SPLIT_NAMES, find_images, pair_folders
 from segloom.data.sets.base import DataSet
 from segloom.data.source import SPLITS, DatasetSource, check_split, data_root, unique_ids
 from segloom.errors import DataError, NoSplitError
-from segloom.types import LabelSet, Record
+from segloom.types import LabelSet, Record, Region
 
 __all__ = ["DATA_SET", "ISIC", "is_here", "read"]
 
 ISIC = LabelSet(("skin", "lesion"), ((230, 190, 170), (120, 60, 30)))
 """The two classes."""
+REGIONS = (Region("lesion", (1,), has_threshold=True),)
 
 OFFICIAL = {"train": "Training", "val": "Validation", "test": "Test"}
 BEGINNINGS = ("X_", "Y_")
@@ -45,10 +46,10 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         images, masks = folders
         _require(images, masks)
         records = pair_folders(images, masks, mask_ending="_segmentation")
-        return DatasetSource(records, ISIC, "binary")
+        return DatasetSource(records, ISIC, "binary", regions=REGIONS)
     if folders := _celt(root, split):
         _require(*folders)
-        return DatasetSource(_pair(*folders), ISIC, "binary")
+        return DatasetSource(_pair(*folders), ISIC, "binary", regions=REGIONS)
     if any(find(root, other) for other in SPLITS for find in (_official, _celt)):
         raise NoSplitError(f"{root} holds ISIC 2018 but not its split {split}; unpack it there.")
     raise DataError(

@@ -16,6 +16,7 @@ from segloom.evaluation.measures.base import Measure, Shown, SplitCounts, Table
 from segloom.metrics.regions import (
     REGION_DEFINITION,
     REGION_SCORES,
+    THRESHOLD_DEFINITION,
     UNIT_SCORES,
     count_region,
     region_scores,
@@ -52,7 +53,8 @@ class RegionMeasure(Measure):
         names, confusion = _units(counted)
         is_cases = len(names) < len(counted.images) or any(counted.cases)
         part = {
-            "definition": REGION_DEFINITION,
+            "definition": REGION_DEFINITION
+            + THRESHOLD_DEFINITION * any(region.has_threshold for region in regions),
             "unit": "case" if is_cases else "image",
             "num_units": len(names),
             "regions": [_region(region, confusion, counted.resamples) for region in regions],
@@ -60,7 +62,7 @@ class RegionMeasure(Measure):
                 {
                     "name": name,
                     "region": region.name,
-                    **dict(zip(UNIT_SCORES, map(float, scores), strict=True)),
+                    **dict(zip(_names(region), map(float, scores), strict=False)),
                 }
                 for region in regions
                 for name, scores in zip(names, unit_scores(_count(confusion, region)), strict=True)
@@ -72,8 +74,9 @@ class RegionMeasure(Measure):
     def tables(cls, metrics: Mapping[str, Any]) -> dict[str, Table]:
         """Write a row per unit and region."""
         part = metrics["regions"]
-        columns = ["name", "region", *UNIT_SCORES]
-        return {"regions.csv": Table(columns, part["units"] if part else ())}
+        units = part["units"] if part else ()
+        found = [name for name in UNIT_SCORES if any(name in unit for unit in units)]
+        return {"regions.csv": Table(["name", "region", *found], units)}
 
     @classmethod
     def section(cls, metrics: Mapping[str, Any]) -> Shown | None:
@@ -121,19 +124,25 @@ def _count(confusion: Array, region: Region) -> Array:
     return count_region(confusion, region.classes)
 
 
+def _names(region: Region) -> tuple[str, ...]:
+    """Name the scores of its units: all of `unit_scores`, or all but the last."""
+    return UNIT_SCORES if region.has_threshold else REGION_SCORES
+
+
 def _region(region: Region, confusion: Array, resamples: int) -> dict[str, Any]:
     counts = _count(confusion, region)  # (U, 4)
-    by_unit = unit_scores(counts)  # (U, 6)
+    names = _names(region)
+    by_unit = unit_scores(counts)[:, : len(names)]  # (U, 5) or (U, 6)
     number = len(counts)
     mean_ends = bootstrap_interval(by_unit, lambda sums: sums / number, resamples=resamples)
     whole_ends = bootstrap_interval(counts, region_scores, resamples=resamples)
     return {
         "name": region.name,
         "classes": list(region.classes),
-        "mean": dict(zip(UNIT_SCORES, by_unit.mean(axis=0).tolist(), strict=True)),
+        "mean": dict(zip(names, by_unit.mean(axis=0).tolist(), strict=True)),
         "whole": dict(zip(REGION_SCORES, region_scores(counts.sum(axis=0)).tolist(), strict=True)),
         "intervals": {
-            **{f"mean.{n}": e.tolist() for n, e in _defined(UNIT_SCORES, mean_ends)},
+            **{f"mean.{n}": e.tolist() for n, e in _defined(names, mean_ends)},
             **{f"whole.{n}": e.tolist() for n, e in _defined(REGION_SCORES, whole_ends)},
         },
     }
