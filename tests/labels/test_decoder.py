@@ -135,6 +135,14 @@ def test_ids_that_start_at_one_get_the_shifted_map_as_advice(tmp_path):
         make_decoder(2, "index").decode(path)
 
 
+@pytest.mark.parametrize("ids", [[1, 5], [0, 2], [2, 3]])
+def test_other_unknown_ids_are_not_taken_for_shifted_ones(tmp_path, ids):
+    path = save(tmp_path / "a.png", np.array([ids], np.uint8))
+    with pytest.raises(DataError, match=r"data\.ignore_values") as caught:
+        make_decoder(2, "index").decode(path)
+    assert "start at 1" not in str(caught.value)
+
+
 def test_unknown_indices_of_a_palette_file_point_to_the_colours(tmp_path):
     image = Image.frombytes("P", (1, 1), b"\x05")
     image.putpalette([0] * 768)

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import jaccard_score, precision_score, recall_score
 
 from segloom.errors import DataError
+from segloom.labels.bits import pack
 from segloom.metrics import count_tables, multilabel_scores
 from segloom.metrics.boundary import count_boundary
 from segloom.metrics.multilabel import multilabel_boundary, multilabel_sizes
@@ -73,3 +74,42 @@ def test_objects_and_outlines_are_those_of_the_binary_maps():
 def test_a_bit_of_no_class_is_refused():
     with pytest.raises(DataError, match="the truth holds the label 8"):
         count_tables(np.zeros((1, 1), np.uint8), np.full((1, 1), 8, np.uint8), K)
+
+
+@pytest.mark.parametrize(("num_classes", "dtype"), [(9, np.int32), (30, np.int64)])
+def test_many_classes_are_counted_each_by_itself(num_classes, dtype):
+    """More than seven classes have wider maps, whose lowest byte holds nothing but void."""
+    rng = np.random.default_rng(1)
+    present = [rng.random((num_classes, 10, 12)) < 0.3 for _ in "ab"]
+    prediction, truth = (pack(maps) for maps in present)
+    assert prediction.dtype == truth.dtype == dtype
+    truth[:2] = 255
+    prediction[:2] = -1  # anything may stand where the truth is void
+    tables = count_tables(prediction, truth, num_classes)
+    for k in range(num_classes):
+        p, y = present[0][k, 2:], present[1][k, 2:]
+        assert tables[k].tolist() == [
+            [int(((y == a) & (p == b)).sum()) for b in (False, True)] for a in (False, True)
+        ]
+
+
+@pytest.mark.parametrize("wrong", ["prediction", "truth", "both"])
+def test_wide_maps_of_another_type_are_refused(wrong):
+    maps = {
+        name: np.zeros((2, 2), np.int64 if wrong in (name, "both") else np.int32)
+        for name in ("prediction", "truth")
+    }
+    with pytest.raises(DataError, match=r"of 9 classes that may overlap are int32; got .*int64"):
+        count_tables(maps["prediction"], maps["truth"], 9)
+
+
+def test_wide_maps_of_another_size_or_with_a_bit_of_no_class_are_refused():
+    plain = np.zeros((2, 2), np.int32)
+    with pytest.raises(DataError, match=r"one shape; got \(2, 2\) and \(2, 3\)"):
+        count_tables(plain, np.zeros((2, 3), np.int32), 9)
+    stray = plain.copy()
+    stray[1, 1] = 1 << 17
+    for prediction, truth, name in ((stray, plain, "prediction"), (plain, stray, "truth")):
+        message = f"the {name} holds the label {1 << 17}, which is no set of 9 classes"
+        with pytest.raises(DataError, match=message):
+            count_tables(prediction, truth, 9)
