@@ -9,6 +9,7 @@ checkpoints/best  checkpoints/last     each a model directory, as `save_pretrain
 checkpoints/trainer.ckpt       optimiser, schedule and position, for resuming
 eval/<split>/                  metrics.json counts.jsonl per_image.csv confusion.csv report.html
                                montage/
+gates/                         what the gate of each export found
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ class RunDirectory:
     def curves(self) -> Path:
         """Picture of the training."""
         return self.path / "curves.png"
+
+    @property
+    def gates(self) -> Path:
+        """Folder of what `segloom export` noted, a file per format and precision."""
+        return self.path / "gates"
 
     @property
     def evaluated_splits(self) -> list[str]:

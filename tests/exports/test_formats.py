@@ -16,7 +16,8 @@ from segloom.cli.main import main
 from segloom.errors import CheckpointError, ConfigError, ExportRefusedError
 from segloom.exports import Export, export
 from segloom.exports.gate import Limits, ScoreCheck, judge_scores
-from segloom.exports.making import reduce_precision
+from segloom.exports.int8 import quantize
+from segloom.exports.making import set_aside
 from segloom.exports.openvino_file import convert_to_openvino
 from segloom.exports.pictures import halves
 from segloom.inference import bfloat16_is_fast
@@ -101,12 +102,23 @@ def test_eight_bits_are_smaller_and_close(
     name: str, exported: Export, openvino: Export, tmp_path: Path
 ) -> None:
     source = {"onnx": exported, "openvino": openvino}[name]
-    for file in source.folder.glob("model.*"):
+    for file in (*exported.folder.glob("model.*"), *source.folder.glob("model.*")):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     description = replace(source.description, precision="int8")
     images = [Photographs(4)[index].pixels[None] for index in range(4)]
-    session = reduce_precision(tmp_path, description, images)
-    assert not list(tmp_path.glob("exact_*"))
+    (aside := tmp_path / "aside").mkdir()
+    files = set_aside(tmp_path, aside, description)
+    assert not list(tmp_path.glob("model.[obx]*"))
+    session, seen, floating = quantize(
+        files,
+        tmp_path,
+        description,
+        images,
+        lambda session: session.device,
+        seconds=0,
+        tell=lambda *_: None,
+    )
+    assert (seen, floating.layers) == (session.device, [])
     weights = {"onnx": "model.onnx", "openvino": "model.bin"}[name]
     before, after = ((folder / weights).stat().st_size for folder in (source.folder, tmp_path))
     assert after < 0.6 * before

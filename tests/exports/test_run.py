@@ -129,3 +129,28 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_not(
     with pytest.raises(ConfigError, match="holds something else than an export"):
         export(run, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_the_run_notes_its_export_and_its_report_shows_it(
+    make_run: Callable[..., Path],
+    exported: Export,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = make_run()  # the same weights as those of the other export
+    folder = run / "eval" / "val"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(
+        '{"version": 1, "split": "val", "num_images": 3, "classes": ["ground", "square"],'
+        ' "palette": [[0, 0, 0], [255, 200, 0]], "scores": {"mIoU": 0.5}}'
+    )
+    monkeypatch.setattr(
+        "segloom.exports.making.write_onnx",
+        lambda form, path, description: shutil.copy(exported.folder / "model.onnx", path),
+    )
+    export(run, out := tmp_path / "out")
+    note = json.loads((run / "gates" / "onnx_fp32.json").read_text())
+    assert note["folder"] == str(out)
+    assert note["scores"] == json.loads((out / "gate.json").read_text())["scores"]
+    assert note["megabytes"] == round((out / "model.onnx").stat().st_size / 1e6, 1)
+    assert "onnx fp32" in (folder / "report.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from segloom.cli import catalogue
 from segloom.cli.main import main
+from segloom.exports import matrix as exports
+from segloom.exports.matrix import export_matrix
 from segloom.models import matrix
-from segloom.models.matrix import Cell, fit_matrix, markdown_table
+from segloom.models.matrix import Cell, markdown_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "enhancements" / "README.md"
 
@@ -28,6 +31,13 @@ def test_the_table_marks_refusals_and_says_why():
     ]
 
 
+def test_the_table_tells_what_fits_but_does_not_export():
+    cells = [Cell("unet", "a", "", "wrong at 33 x 65."), Cell("unet", "b", "a: no.")]
+    lines = markdown_table(cells).splitlines()
+    assert lines[2:] == ["| unet | yes, no export (1) | no (2) |", "", *lines[4:]]
+    assert lines[4:] == ["1. wrong at 33 x 65.", "2. a: no."]
+
+
 def test_the_command_builds_every_pair(monkeypatch, capsys):
     monkeypatch.setattr(matrix, "list_architectures", lambda: ["unet", "fpn"])
     monkeypatch.setattr(matrix, "list_enhancements", lambda: ["afma", "fam"])
@@ -35,6 +45,13 @@ def test_the_command_builds_every_pair(monkeypatch, capsys):
     shown = capsys.readouterr()
     assert "| unet | yes | no (1) |" in shown.out
     assert "| fpn | yes | yes |" in shown.out
+    assert "and `segloom export` writes them for any batch, height and width" in shown.out
+    monkeypatch.setattr(exports, "NOT_EXPORTED", {("fpn", "fam"): "wrong.", ("unet", "fam"): "?"})
+    assert main(["list", "enhancements", "--matrix", "--json"]) == 0
+    cells = {(c["architecture"], c["enhancement"]): c for c in json.loads(capsys.readouterr().out)}
+    assert cells["fpn", "fam"]["export"] == "wrong."
+    assert cells["unet", "fam"]["export"] == ""  # they do not fit
+    assert cells["unet", "fam"]["refusal"] != ""
     assert shown.err == "building every architecture with every enhancement ...\n"
     assert main(["list", "losses", "--matrix"]) == 2
 
@@ -73,4 +90,4 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_the_page_shows_the_table():
-    assert markdown_table(fit_matrix()) in PAGE.read_text()
+    assert markdown_table(export_matrix()) in PAGE.read_text()

@@ -30,6 +30,9 @@ Kind = Literal[
 ]
 LONG = 24
 """Names of one kind that are shown where no kind is asked for."""
+EXPORTS = """
+yes: they fit, and `segloom export` writes them for any batch, height and width with the answers of
+the network; where it does not, the table says so and why."""
 PLUGINS = {"archs": "architectures"}
 """Kinds of plug-ins that have another name here."""
 
@@ -46,8 +49,8 @@ class ListOptions:
     """Print a JSON list."""
     matrix: bool = False
     """With enhancements or encoders: build each enhancement, or an encoder of each family, with
-    every architecture, which takes minutes, and print a table in Markdown of what fits what, and
-    why not."""
+    every architecture, which takes minutes, and print a table in Markdown of what fits what and
+    exports, and why not."""
     details: bool = False
     """With encoders: print parameters, multiply-adds, strides, the licence of the weights and what
     decoders need. Each is built for that, without memory for its weights."""
@@ -116,12 +119,18 @@ def _print_matrix(kind: Kind | None, *, as_json: bool) -> None:
     with progress_bar("building", "networks") as bar:
         if bar is None:
             print(f"building every architecture with every {what} ...", file=sys.stderr)
-        from segloom.models.matrix import encoder_matrix, fit_matrix, markdown_table  # load torch
+        from segloom.exports.matrix import export_matrix  # loads torch
+        from segloom.models.matrix import encoder_matrix, markdown_table
 
         cells: Sequence[Cell | EncoderCell] = (
-            fit_matrix(bar) if kind == "enhancements" else encoder_matrix(bar)
+            export_matrix(bar) if kind == "enhancements" else encoder_matrix(bar)
         )
-    print(json.dumps([c._asdict() for c in cells]) if as_json else markdown_table(cells))
+    if as_json:
+        print(json.dumps([cell._asdict() for cell in cells]))
+        return
+    print(markdown_table(cells))
+    if kind == "enhancements":
+        print(EXPORTS)
 
 
 def _permissive(names: list[str]) -> list[str]:

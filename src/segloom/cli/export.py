@@ -47,6 +47,9 @@ class ExportOptions:
     """Below fp32, largest loss of mIoU in points (per cent)."""
     class_tolerance: float = 5.0
     """Below fp32, largest loss of a class's IoU in points."""
+    minutes: float = 10.0
+    """With int8, where it loses more: about how long the choice of the layers that stay in floating
+    point may take."""
     ort_web: Path | None = None
     """With web, a folder with the npm package onnxruntime-web; None lets npm fetch it once."""
     probabilities: bool = False
@@ -83,6 +86,7 @@ def run(words: Sequence[str]) -> int:
             ort_web=options.ort_web,
             tolerance=options.tolerance,
             class_tolerance=options.class_tolerance,
+            minutes=options.minutes,
             on_progress=_announce(),
         )
     except ExportRefusedError as error:
@@ -127,6 +131,9 @@ def _print(done: Export) -> None:
     print(f"{scores.images} images of {findings.source}: {100 * scores.agreement:.4f} % of labels")
     if scores.network is not None and scores.exported is not None:
         print(f"mIoU {100 * scores.network:.2f} % (network), {100 * scores.exported:.2f} % (file)")
+    if findings.floating is not None and findings.floating.layers:
+        kept, total = findings.floating.layers, findings.floating.of_layers
+        print(f"{len(kept)} of {total} layers stay in floating point: {', '.join(kept)}")
     print(f"{done.folder / done.description.file} is written; `segloom predict` takes the folder")
 
 

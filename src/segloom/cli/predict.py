@@ -24,6 +24,7 @@ from segloom.data.sets.lits import is_labels
 from segloom.errors import ConfigError, DataError
 from segloom.images.geo import is_geotiff
 from segloom.images.read import image_files
+from segloom.inference.opening import open_predictor
 from segloom.prediction.annotations import AnnotationFormat
 from segloom.prediction.files import predict_files
 from segloom.prediction.geo import GEO_LABEL_ENDING
@@ -34,8 +35,7 @@ from segloom.prediction.truth import find_truth
 from segloom.prediction.video import is_video
 from segloom.prediction.volumes import LABEL_ENDING
 from segloom.run_directory import RunDirectory
-from segloom.runtime import load
-from segloom.runtime.description import is_export
+from segloom.runtime.model import ExportedModel
 from segloom.terminal import is_terminal, track
 from segloom.text import printable
 
@@ -179,26 +179,11 @@ def _alpha(options: PredictOptions) -> float:
 
 
 def _open(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float, float]]:
-    """Open a network, and tell which values of a volume are black and white to it.
-
-    An exported one is opened without torch.
-    """
-    if is_export(run):
-        return _open_export(run, inference)
-    from segloom.inference import Predictor
-
-    data = _trained_data(run) or DataConfig()
-    return Predictor.from_path(run, inference), data.hu_window
-
-
-def _open_export(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float, float]]:
-    if inference.precision != "fp32" or inference.device == "cuda":
-        raise ConfigError(
-            f"{run} is an exported network, whose precision is that of its file and which runs on "
-            "the processor; leave --inference.precision and --inference.device out."
-        )
-    model = load(run, **inference.model_dump(exclude={"precision", "device"}))
-    return model, model.description.hu_window
+    """Open a network, and tell which values of a volume are black and white to it."""
+    predictor = open_predictor(run, inference)
+    if isinstance(predictor, ExportedModel):
+        return predictor, predictor.description.hu_window
+    return predictor, (_trained_data(run) or DataConfig()).hu_window
 
 
 def _find(options: PredictOptions) -> list[Path]:

@@ -76,6 +76,9 @@ def _comparison(findings: Findings) -> list[str]:
     ]
     if findings.calibration:
         lines += [f"The ranges of values are those of images of {findings.calibration}."]
+    if findings.floating and findings.floating.layers:
+        lines += ["", "In floating point stay, since they lose too much in 8 bits:", ""]
+        lines += [f"- {layer}" for layer in findings.floating.layers]
     is_reduced = bool(findings.reduced_sizes)
     lines += [*["", "In fp32, before its precision was reduced:"] * is_reduced]
     lines += _table(findings.sizes)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from segloom.errors import ExportRefusedError
+from segloom.exports.int8 import Floating
 from segloom.exports.pictures import Images, patches, spread
 from segloom.inference.graph import InferenceGraph
 from segloom.metrics.by_space import measures_of
@@ -118,6 +119,8 @@ class Findings:
     silent_enhancements: list[str]
     """Enhancements without an effect so far, which were compared once more, disturbed."""
     disturbed_sizes: list[SizeCheck]
+    floating: Floating | None = None
+    """In int8, the layers that stay in floating point."""
 
     def to_json(self) -> dict[str, Any]:
         """Give JSON values."""

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from segloom.errors import ConfigError
 from segloom.exports.form import ExportForm
 from segloom.exports.onnx_file import require_onnx, write_onnx
-from segloom.exports.openvino_file import (
-    convert_to_openvino,
-    quantize_openvino,
-    require_openvino,
-)
+from segloom.exports.openvino_file import convert_to_openvino, require_openvino
 from segloom.models.model import SegmentationModel
 from segloom.runtime.description import Description, ExportFormat, Precision
 from segloom.runtime.opening import open_session
 from segloom.runtime.session import Session
 
-__all__ = ["FILES", "check_format", "reduce_precision", "write_exact"]
+__all__ = ["FILES", "check_format", "set_aside", "write_exact"]
 
 FILES: dict[ExportFormat, str] = {
     "onnx": "model.onnx",
@@ -59,39 +51,25 @@ def write_exact(model: SegmentationModel, folder: Path, description: Description
         description: Of the export.
     """
     form = ExportForm(model, probabilities=description.has_probabilities)
-    file = folder / description.file
+    write_onnx(form, folder / FILES["onnx"], description)
     if description.format == "openvino":
-        onnx_file = folder / FILES["onnx"]
-        write_onnx(form, onnx_file, description)
-        convert_to_openvino(onnx_file, file)
-        onnx_file.unlink()
-    else:
-        write_onnx(form, file, description)
+        convert_to_openvino(folder / FILES["onnx"], folder / description.file)
     return open_session(folder, replace(description, precision="fp32"))
 
 
-def reduce_precision(
-    folder: Path, description: Description, images: Sequence[NDArray[np.uint8]]
-) -> Session:
-    """Bring the file that `write_exact` wrote to the precision described, and open it.
+def set_aside(folder: Path, place: Path, description: Description) -> dict[ExportFormat, Path]:
+    """Move what `write_exact` wrote to another folder.
 
     Args:
         folder: Where it lies.
+        place: The other folder.
         description: Of the export.
-        images: ``(B, H, W, C)``, what ranges of values are taken from.
-    """
-    if description.precision == "int8":
-        file = folder / description.file
-        exact = folder / f"exact_{description.file}"
-        for path in (file, file.with_suffix(".bin")):
-            if path.is_file():
-                path.rename(path.with_name(f"exact_{path.name}"))
-        if description.format == "openvino":
-            quantize_openvino(exact, file, images)
-            exact.with_suffix(".bin").unlink()
-        else:
-            from segloom.exports.onnx_int8 import quantize_onnx
 
-            quantize_onnx(exact, file, images)
-        exact.unlink()
-    return open_session(folder, description)
+    Returns:
+        The ONNX file, and the file of the format described.
+    """
+    files = {"onnx": FILES["onnx"], description.format: description.file}
+    for name in {*files.values(), Path(description.file).with_suffix(".bin").name}:
+        if (folder / name).is_file():
+            (folder / name).rename(place / name)
+    return {format_name: place / name for format_name, name in files.items()}

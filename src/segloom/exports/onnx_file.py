@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import warnings
@@ -23,6 +24,10 @@ OPSET = 20
 TRACED_SIZE = (2, 170, 201)
 """Batch, height and width of the example; odd, so that nothing can depend on it unseen."""
 AXES = {"image": ("batch", "height", "width", ""), "labels": ("batch", "height", "width")}
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""Where the exporter notes the modules that a node comes from, the outermost first."""
+NETWORK = "inference.model."
+"""What their names begin with in `ExportForm`."""
 SCORE_AXES = ("batch", "", "height", "width")
 """Names of the open axes of inputs and outputs; a fixed axis has none."""
 
@@ -84,6 +89,8 @@ def _finish(model: Any, path: Path, description: Description) -> None:
             if name:
                 dim.dim_param = name
     del model.graph.value_info[:]  # sizes under the tracer's own names
+    for node in model.graph.node:
+        node.name = _readable_name(node)
     for node in (*model.graph.node, *(node for f in model.functions for node in f.node)):
         node.doc_string = ""  # stack traces, with paths of this machine
         del node.metadata_props[:]
@@ -95,6 +102,16 @@ def _finish(model: Any, path: Path, description: Description) -> None:
     model.producer_name, model.producer_version = "segloom", description.segloom_version
     onnx.save(model, path)
     onnx.checker.check_model(path, full_check=True)
+
+
+def _readable_name(node: Any) -> str:
+    """Put the module that a node comes from before its name: ``encoder.layer1.0.conv1/conv2d``."""
+    name = str(node.name).removeprefix("node_")
+    scopes = {entry.key: entry.value for entry in node.metadata_props}.get(SCOPES)
+    if scopes is None:
+        return name
+    modules = [scope for scope in ast.literal_eval(scopes) if scope.startswith(NETWORK)]
+    return f"{modules[-1].removeprefix(NETWORK)}/{name}" if modules else name
 
 
 @contextmanager

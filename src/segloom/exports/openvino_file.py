@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from segloom.errors import ConfigError
 from segloom.runtime.openvino_session import openvino_core
 
-__all__ = ["convert_to_openvino", "quantize_openvino", "require_openvino"]
+__all__ = ["OpenVinoQuantizer", "convert_to_openvino", "require_openvino"]
 
 
 def require_openvino(precision: str) -> None:
@@ -57,32 +57,56 @@ def convert_to_openvino(onnx_file: Path, file: Path) -> None:
     openvino.save_model(openvino_core().read_model(onnx_file), file, compress_to_fp16=False)
 
 
-def quantize_openvino(source: Path, file: Path, images: Sequence[NDArray[np.uint8]]) -> None:
-    """Quantise a file of OpenVINO in floating point.
+class OpenVinoQuantizer:
+    """Quantises a file of OpenVINO that was made from an ONNX file.
 
     Convolutions are symmetric in the weights and, as activations demand it, asymmetric in these
     (NNCF's preset "mixed").
 
     Args:
         source: The ``.xml`` in floating point.
-        file: The ``.xml`` of the result.
         images: ``(B, H, W, C)``, what the ranges are taken from.
     """
-    import openvino
 
-    nncf = _import_nncf()
-    model = openvino_core().read_model(source)
+    def __init__(self, source: Path, images: Sequence[NDArray[np.uint8]]) -> None:
+        self.source, self.images = source, images
+
+    def write(self, file: Path, floating: Collection[str] = ()) -> None:
+        """Write the file in 8 bits.
+
+        Args:
+            file: The ``.xml`` of the result.
+            floating: Layers, by the names of ONNX's nodes, that stay in floating point.
+        """
+        import openvino
+
+        nncf = _import_nncf()
+        model = openvino_core().read_model(self.source)
+        with _quiet_nncf():
+            quantized = nncf.quantize(
+                model,
+                nncf.Dataset(list(self.images), lambda image: {"image": image}),
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(self.images),
+                ignored_scope=nncf.IgnoredScope(names=_operations(model, floating)),
+            )
+        openvino.save_model(quantized, file, compress_to_fp16=False)
+
+
+def _operations(model: Any, layers: Collection[str]) -> list[str]:
+    """Name the operations that OpenVINO made of nodes of ONNX: ``NODE``, ``NODE/...``."""
+    names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
+    return [n for n in names if any(n == layer or n.startswith(f"{layer}/") for layer in layers)]
+
+
+@contextmanager
+def _quiet_nncf() -> Iterator[None]:
+    """Keep NNCF's words about its own workings from the user."""
     level = logging.getLogger("nncf").level
     logging.getLogger("nncf").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
-            quantized = nncf.quantize(
-                model,
-                nncf.Dataset(list(images), lambda image: {"image": image}),
-                preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(images),
-            )
+            yield
     finally:
         logging.getLogger("nncf").setLevel(level)
-    openvino.save_model(quantized, file, compress_to_fp16=False)

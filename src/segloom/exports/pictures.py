@@ -27,6 +27,7 @@ __all__ = [
     "Images",
     "SplitImages",
     "choose_images",
+    "cut",
     "halves",
     "patches",
     "spread",
@@ -188,13 +189,13 @@ def patches(images: Images) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """
     first, last = images[0].pixels, images[len(images) - 1].pixels
     for height, width in ((1, 1), (33, 65), (131, 197)):
-        yield f"1 x {height} x {width}", _cut(first, height, width)[None]
-    yield "2 x 96 x 64", np.stack([_cut(first, 96, 64), _cut(last, 96, 64)])
+        yield f"1 x {height} x {width}", cut(first, height, width)[None]
+    yield "2 x 96 x 64", np.stack([cut(first, 96, 64), cut(last, 96, 64)])
     height, width = last.shape[:2]
     yield f"1 x {height} x {width}", last[None]
 
 
-def _cut(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def cut(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Cut the middle of an image, which is mirrored at its edges where it is too small."""
     padding = [
         (max(0, wanted - side) // 2, (max(0, wanted - side) + 1) // 2)

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,8 +30,17 @@ from segloom.errors import ConfigError, SegloomError
 from segloom.exports.card import write_card
 from segloom.exports.effects import disturbed, silent_enhancements
 from segloom.exports.form import weights_digest
-from segloom.exports.gate import Findings, Limits, SizeCheck, compare_scores, compare_sizes
-from segloom.exports.making import FILES, check_format, reduce_precision, write_exact
+from segloom.exports.gate import (
+    Findings,
+    Limits,
+    ScoreCheck,
+    SizeCheck,
+    compare_scores,
+    compare_sizes,
+)
+from segloom.exports.int8 import CALIBRATION_IMAGES, Floating, quantize
+from segloom.exports.making import FILES, check_format, set_aside, write_exact
+from segloom.exports.note import note_export
 from segloom.exports.pictures import Images, choose_images, halves, patches, spread
 from segloom.exports.triton import write_repository
 from segloom.exports.web import find_runtime, write_page
@@ -48,13 +58,13 @@ from segloom.runtime.description import (
     Precision,
     is_export,
 )
+from segloom.runtime.opening import open_session
+from segloom.runtime.session import Session
 from segloom.types import LabelSet
 
 __all__ = ["Export", "export"]
 
 MAX_IMAGES = 100
-CALIBRATION_IMAGES = 32
-"""What the ranges of the values are taken from in int8."""
 Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it is finished, and how much there is."""
 
@@ -82,6 +92,7 @@ def export(
     ort_web: Path | str | None = None,
     tolerance: float = 0.5,
     class_tolerance: float = 5.0,
+    minutes: float = 10.0,
     on_progress: Progress | None = None,
 ) -> Export:
     """Export a trained network, if its file answers as the network does.
@@ -101,6 +112,8 @@ def export(
         ort_web: For ``web``, a folder with the npm package onnxruntime-web; None lets npm fetch it.
         tolerance: Below fp32, the largest loss of mIoU, in points (per cent).
         class_tolerance: Below fp32, the largest loss of a class's IoU, in points.
+        minutes: Where plain int8 loses more, about how long the choice of the layers that stay in
+            floating point may take.
         on_progress: Told how far it is.
 
     Returns:
@@ -133,7 +146,7 @@ def export(
         has_probabilities=probabilities,
     )
     limits = Limits.of_precision(precision, tolerance / 100, class_tolerance / 100)
-    gate = Gate(model, description, seen, calibration, limits, max_images, on_progress)
+    gate = Gate(model, description, seen, calibration, limits, max_images, minutes, on_progress)
     with _workshop(out) as folder:
         findings = gate.make(folder)
         if weights_digest(model) != description.weights_sha256:
@@ -146,6 +159,7 @@ def export(
             write_repository(folder, description, out.resolve().name)
         write_json(folder / DESCRIPTION, description.to_json())
         _put(folder, out)
+    note_export(run, out, format, description, findings)
     return Export(out, description, findings)
 
 
@@ -159,7 +173,16 @@ class Gate:
     calibration: Images
     limits: Limits
     max_images: int
+    minutes: float
     on_progress: Progress | None
+
+    @cached_property
+    def _graph(self) -> InferenceGraph:
+        return InferenceGraph(self.model).eval()
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(what, done, total)
 
     def make(self, folder: Path) -> Findings:
         """Write the file into a folder.
@@ -167,30 +190,24 @@ class Gate:
         Raises:
             ExportRefusedError: It does not answer as the network does.
         """
-        tell = self.on_progress or (lambda what, done, total: None)
-        tell("writing", 0, 1)
+        self._tell("writing", 0, 1)
         session = write_exact(self.model, folder, self.description)
-        graph = InferenceGraph(self.model).eval()
-        sizes = compare_sizes(graph, session, self.images, Limits())
+        sizes = compare_sizes(self._graph, session, self.images, Limits())
         silent = self._silent()
         disturbed_sizes = []
         if silent:
-            tell("writing once more, with the enhancements disturbed", 0, 1)
+            self._tell("writing once more, with the enhancements disturbed", 0, 1)
             disturbed_sizes = self._compare_disturbed(folder)
-        reduced_sizes = []
-        if not self.limits.is_exact:
-            tell(f"reducing to {self.description.precision}", 0, 1)
-            session = reduce_precision(folder, self.description, self._calibration_images())
-            reduced_sizes = compare_sizes(graph, session, self.images, self.limits)
-        scores = compare_scores(
-            graph,
-            session,
-            self.images,
-            self.description.labels,
-            self.limits,
-            max_images=self.max_images,
-            on_progress=lambda done, total: tell("comparing", done, total),
-        )
+        floating = None
+        if self.description.precision == "int8":
+            session, (reduced_sizes, scores), floating = self._quantize(folder)
+        elif self.limits.is_exact:
+            reduced_sizes, scores = [], self._scores(session)
+        else:
+            session = open_session(folder, self.description)
+            reduced_sizes, scores = self._judge(session)
+        if self.description.format != "onnx":
+            (folder / FILES["onnx"]).unlink(missing_ok=True)
         return Findings(
             source=self.images.source,
             calibration=self.calibration.source if self.description.precision == "int8" else None,
@@ -201,7 +218,37 @@ class Gate:
             scores=scores,
             silent_enhancements=silent,
             disturbed_sizes=disturbed_sizes,
+            floating=floating,
         )
+
+    def _judge(self, session: Session) -> tuple[list[SizeCheck], ScoreCheck]:
+        sizes = compare_sizes(self._graph, session, self.images, self.limits)
+        return sizes, self._scores(session)
+
+    def _scores(self, session: Session) -> ScoreCheck:
+        return compare_scores(
+            self._graph,
+            session,
+            self.images,
+            self.description.labels,
+            self.limits,
+            max_images=self.max_images,
+            on_progress=lambda done, total: self._tell("comparing", done, total),
+        )
+
+    def _quantize(
+        self, folder: Path
+    ) -> tuple[Session, tuple[list[SizeCheck], ScoreCheck], Floating]:
+        with tempfile.TemporaryDirectory(dir=folder) as aside:
+            return quantize(
+                set_aside(folder, Path(aside), self.description),
+                folder,
+                self.description,
+                self._calibration_images(),
+                self._judge,
+                seconds=60 * self.minutes,
+                tell=self._tell,
+            )
 
     def _silent(self) -> list[str]:
         _, pixels = list(patches(self.images))[1]

@@ -56,6 +56,8 @@ class Cell(NamedTuple):
     """As the command line names it, with the options that distinguish it."""
     refusal: str
     """Why they do not fit and what would; empty where they do."""
+    export: str = ""
+    """Why an export of them is refused; empty where it passes its gate, or they do not fit."""
 
 
 def fit_matrix(progress: Callable[[int, int], None] | None = None) -> list[Cell]:
@@ -113,14 +115,20 @@ def _encoder_refusal(encoder: str, architecture: str) -> str:
 
 def markdown_table(cells: Sequence[Cell | EncoderCell]) -> str:
     """Lay cells out as Markdown: their first values down, their second across, refusals below."""
-    columns = list(dict.fromkeys(column for _, column, _ in cells))
-    refusals = list(dict.fromkeys(cell.refusal for cell in cells if cell.refusal))
+    columns = list(dict.fromkeys(cell[1] for cell in cells))
+    words = {cell[:2]: cell.refusal or getattr(cell, "export", "") for cell in cells}
+    reasons = [reason for reason in dict.fromkeys(words.values()) if reason]
+
+    def mark(cell: Cell | EncoderCell) -> str:
+        if not (reason := words[cell[:2]]):
+            return "yes"
+        return f"{'no' if cell.refusal else 'yes, no export'} ({reasons.index(reason) + 1})"
+
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
-    for name in dict.fromkeys(first for first, _, _ in cells):
-        row = {column: refusal for first, column, refusal in cells if first == name}
-        marks = [f"no ({refusals.index(row[c]) + 1})" if row[c] else "yes" for c in columns]
-        lines.append(f"| {name} | {' | '.join(marks)} |")
-    return "\n".join([*lines, "", *(f"{n}. {text}" for n, text in enumerate(refusals, 1))])
+    for name in dict.fromkeys(cell[0] for cell in cells):
+        row = {cell[1]: mark(cell) for cell in cells if cell[0] == name}
+        lines.append(f"| {name} | {' | '.join(row[column] for column in columns)} |")
+    return "\n".join([*lines, "", *(f"{n}. {text}" for n, text in enumerate(reasons, 1))])
 
 
 def _refusal(architecture: str, enhancement: str) -> str:

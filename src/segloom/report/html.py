@@ -19,6 +19,7 @@ from segloom.files import write_text
 from segloom.labels.pictures import ERROR_LEGEND
 from segloom.report import sections
 from segloom.report.comparison_words import signed
+from segloom.report.exported import read_exports
 from segloom.report.plots import short_number
 from segloom.report.read import Record, read_record
 
@@ -31,7 +32,8 @@ def write_report(run: Path, split: str) -> Path:
     """Write the report of the evaluation of ``run`` on ``split``; return its path.
 
     It reads metrics.json and, where they are, per_image.csv and the montages of the evaluation,
-    and metrics.csv, config.yaml and command.txt of the run. The same files give the same bytes.
+    and metrics.csv, config.yaml, command.txt and the notes of exports of the run. The same files
+    give the same bytes.
 
     Raises:
         DataError: There is no evaluation of this split, or its metrics.json is damaged.
@@ -63,6 +65,7 @@ def render(record: Record) -> str:
         image_chart=sections.per_image_chart(record),
         per_image=sorted(record.per_image, key=lambda pair: pair[1]),
         figures=sections.figures(record),
+        exports=read_exports(record.run),
         charts=sections.histories(record),
         history=record.history,
         config_text=record.config_text,

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import InferenceConfig
 from segloom.errors import ConfigError
+from segloom.inference.opening import open_predictor
 from segloom.labels.space import LabelSpace, space_of
-from segloom.runtime import is_export, load
+from segloom.runtime.model import ExportedModel
 from segloom.types import LabelSet
 
 if TYPE_CHECKING:
@@ -108,20 +109,10 @@ def open_model(path: Path, name: str, inference: InferenceConfig) -> Model:
         ConfigError: The device or the precision is not there, the network takes edge maps, or
             options are given that an exported network does not take.
     """
-    predictor: Predicts
-    if is_export(path):
-        if inference.precision != "fp32" or inference.device == "cuda":
-            raise ConfigError(
-                f"{path} is an exported network, whose precision is that of its file and which "
-                "runs on the processor; leave --inference.precision and --inference.device out."
-            )
-        options = inference.model_dump(exclude={"precision", "device"})
-        predictor = model = load(path, **options)
-        platform = PLATFORMS[model.description.format]
-    else:
-        from segloom.inference import Predictor
-
-        predictor, platform = Predictor.from_path(path, inference), "pytorch"
+    predictor = open_predictor(path, inference)
+    platform = "pytorch"
+    if isinstance(predictor, ExportedModel):
+        platform = PLATFORMS[predictor.description.format]
     if predictor.takes_edges:
         raise ConfigError(
             f"{path} takes an edge map with every image, which a request cannot bring; use "
