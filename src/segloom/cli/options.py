@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import tyro
 from pydantic import ValidationError
 
-from segloom.config.load import explain
 from segloom.errors import ConfigError
 
 __all__ = ["divide", "flags", "parse"]
@@ -40,18 +39,24 @@ def parse(
                 options, args=flags(words), prog=f"segloom {verb}", **arguments
             )
     except ValidationError as error:
-        raise explain(error, "the command line") from error
+        raise _explain(error, "the command line") from error
     except SystemExit as stop:
         # For a value out of range tyro prints pydantic's own text; the cause says it shorter.
         problem = stop.__context__
         if problem is not None and isinstance(problem.__context__, ValidationError):
             section = str(problem.args[1]) if len(problem.args) > 1 else ""
             cause = problem.__context__
-            raise explain(cause, "the command line", section=section) from cause
+            raise _explain(cause, "the command line", section=section) from cause
         if stop.code in (0, None):  # --help
             raise
         raise ConfigError(_sentence(complaint.getvalue(), f"segloom {verb}")) from None
     return parsed
+
+
+def _explain(error: ValidationError, place: str, *, section: str = "") -> ConfigError:
+    from segloom.config.load import explain  # loads the options of everything
+
+    return explain(error, place, section=section)
 
 
 def _sentence(box: str, program: str) -> str:

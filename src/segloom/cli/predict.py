@@ -18,7 +18,6 @@ from segloom.cli.predict_video import label_film
 from segloom.config import DataConfig
 from segloom.config.effects import idle_inference_options
 from segloom.config.evaluation import InferenceConfig
-from segloom.config.load import read_config
 from segloom.data.companions import match_files
 from segloom.data.sets.lits import is_labels
 from segloom.errors import ConfigError, DataError
@@ -214,7 +213,11 @@ def _find(options: PredictOptions) -> list[Path]:
 def _trained_data(run: Path) -> DataConfig | None:
     """Look up on which data the run was trained; a model directory does not say."""
     path = RunDirectory(run).config
-    return read_config(path).data if path.is_file() else None
+    if not path.is_file():
+        return None
+    from segloom.config.load import read_config  # loads the options of everything
+
+    return read_config(path).data
 
 
 def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:

@@ -7,12 +7,15 @@ schedule. But who sets one by hand should hear that nothing comes of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from segloom.config.base import Section
-from segloom.config.data import DataConfig
-from segloom.config.evaluation import InferenceConfig
-from segloom.config.run import RunConfig
-from segloom.config.training import LossConfig, OptimConfig
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
+    from segloom.config.evaluation import InferenceConfig
+    from segloom.config.run import RunConfig
+    from segloom.config.training import LossConfig, OptimConfig
 
 __all__ = ["idle_inference_options", "idle_options"]
 

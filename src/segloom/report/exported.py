@@ -46,7 +46,11 @@ class ScoreCheck(_Part):
     @property
     def worst(self) -> list[tuple[str, float, float]]:
         """The classes that lost most, the worst first: name, IoU of the network, of the file."""
-        known = [(name, a, b) for name, (a, b) in self.per_class.items() if None not in (a, b)]
+        known = [
+            (name, own, exported)
+            for name, (own, exported) in self.per_class.items()
+            if own is not None and exported is not None
+        ]
         return sorted(known, key=lambda row: row[2] - row[1])
 
 
