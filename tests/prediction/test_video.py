@@ -232,6 +232,7 @@ def test_sources_are_told_apart() -> None:
     assert is_video("rtsp://camera/1")
     assert is_video("0")
     assert not is_video("street.jpg")
+    assert not is_video("https://example.com/street.jpg")  # refused as an address
     assert not is_video("frames")
     assert [is_live(name) for name in ("0", "rtsp://a", "a.mp4")] == [True, True, False]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from segloom.cli.main import main
 from segloom.config import RunConfig
 from segloom.config.load import dump_config
 from segloom.errors import ConfigError
@@ -99,6 +101,25 @@ def test_a_signal_saves_at_the_next_step_and_the_resumed_run_is_bit_equal(
     result = train(tiny(**DEMANDING, train__resume=True))
     assert result.was_finished == (step == 12)
     assert_same_run(unbroken["run"], tmp_path / "run")
+
+
+def test_on_a_terminal_epochs_keep_their_lines_and_the_sentence_is_the_last(
+    tiny: Callable[..., RunConfig],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(dump_config(tiny(train__epochs=3)))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    signal_at(6, signal.SIGINT, monkeypatch)
+    assert main(["train", str(path)]) == 130
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    assert any(line.startswith("epoch 2/3 \u2501") for line in lines)  # the bar was there
+    assert any(line.startswith("epoch 1/3  loss ") for line in lines)
+    assert lines[-1].startswith("segloom: stopped; go on with `segloom train ")
 
 
 def test_the_state_holds_tensors_and_plain_values_only(

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from segloom.errors import ConfigError, DataError
 from segloom.files import atomic_path
+from segloom.images.read import IMAGE_ENDINGS
 from segloom.labels.painting import tint
 from segloom.prediction.predicts import Predicts
 
@@ -48,8 +49,9 @@ def is_video(source: str) -> bool:
 
 
 def is_live(source: str) -> bool:
-    """Tell whether a source does not wait: a camera or a stream."""
-    return source.isdecimal() or source.lower().startswith(STREAMS)
+    """Tell whether a source does not wait: a camera, or a stream that is no image by its name."""
+    is_image = Path(source).suffix.lower() in IMAGE_ENDINGS
+    return source.isdecimal() or (source.lower().startswith(STREAMS) and not is_image)
 
 
 @dataclass(frozen=True, kw_only=True)

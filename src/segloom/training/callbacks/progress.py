@@ -94,8 +94,17 @@ class ProgressDisplay(Hook):
         """Show a line of text."""
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the terminal to the sentence that says why the training stopped."""
+        self._stop()
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the terminal as it was."""
+        self._stop()
+
+    def _stop(self) -> None:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
