@@ -67,6 +67,11 @@ def test_a_new_colour_is_the_farthest_from_black_and_from_those_before():
         assert distances[own] == distances.max()
 
 
+def test_the_first_seven_are_those_of_okabe_and_ito():
+    published = ["56B4E9", "E69F00", "009E73", "CC79A7", "F0E442", "0072B2", "D55E00"]
+    assert [bytes(color).hex().upper() for color in default_palette(7)] == published
+
+
 def test_lightness_of_white_is_one_and_grey_has_no_hue():
     """As the author's page has it: white is (1, 0, 0), red is (0.628, 0.225, 0.126)."""
     lab = _oklab(np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0], [10, 10, 10]], np.uint8))
