@@ -42,7 +42,7 @@ def test_indices_are_spread_over_all() -> None:
 def test_a_split_gives_images_and_truth(tmp_path: Path) -> None:
     write_squares(tmp_path, {"train": 1, "val": 2})
     data = DataConfig(name="folder", root=tmp_path, classes=list(LABELS.classes))
-    images = choose_images(data, "val", None, LABELS, takes_edges=False)
+    images = choose_images(data, "val", None, LABELS, pixels=None, takes_edges=False)
     assert (len(images), images.source) == (2, "split val")
     with Image.open(tmp_path / "val" / "images" / "1.png") as image:
         np.testing.assert_array_equal(images[1].pixels, np.asarray(image))
@@ -53,17 +53,17 @@ def test_a_split_gives_images_and_truth(tmp_path: Path) -> None:
 
 def test_a_folder_gives_images_alone(tmp_path: Path) -> None:
     Image.new("RGB", (9, 5), (1, 2, 3)).save(tmp_path / "a.png")
-    images = choose_images(None, "val", tmp_path, LABELS, takes_edges=False)
+    images = choose_images(None, "val", tmp_path, LABELS, pixels=None, takes_edges=False)
     assert images[0].pixels.shape == (5, 9, 3)
     assert images[0].truth is None
     with pytest.raises(ConfigError, match="--images does not bring"):
-        choose_images(None, "val", tmp_path, LABELS, takes_edges=True)
+        choose_images(None, "val", tmp_path, LABELS, pixels=None, takes_edges=True)
 
 
 def test_without_images_the_fix_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--images DIR, or the data with --data\.name"):
-        choose_images(None, "val", None, LABELS, takes_edges=False)
+        choose_images(None, "val", None, LABELS, pixels=None, takes_edges=False)
     write_squares(tmp_path, {"train": 1, "val": 1})
     data = DataConfig(name="folder", root=tmp_path, classes=["a", "b"])
     with pytest.raises(ConfigError, match="the data has the classes a, b, but the network ground"):
-        choose_images(data, "val", None, LABELS, takes_edges=False)
+        choose_images(data, "val", None, LABELS, pixels=None, takes_edges=False)

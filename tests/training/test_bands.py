@@ -163,3 +163,116 @@ def test_the_cache_keeps_all_bands(tmp_path):
     np.testing.assert_array_equal(fresh["image"].numpy(), again["image"].numpy())
     np.testing.assert_array_equal(fresh["mask"].numpy(), again["mask"].numpy())
     assert len(list((tmp_path / "cache").rglob("*.sample"))) == 1
+
+
+BANDS = ("B02", "B03", "B04", "B08")
+
+
+def split_bands(root: Path, place: str = "{split}/images/{name}_{band}.tif") -> Path:
+    """Write every band of `write` into a file of its own."""
+    for path in sorted(root.glob("*/images/*.tif")):
+        pixels = tifffile.imread(path)
+        path.unlink()
+        for number, band in enumerate(BANDS):
+            split = path.parts[-3]
+            target = root / place.format(split=split, name=path.stem, band=band)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(target, pixels[..., number], photometric="minisblack")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("place", "options"),
+    [
+        ("{split}/images/{name}_{band}.tif", {}),
+        ("{split}/images/{name}_{band}_10m.tif", {"image_ending": "_{band}_10m"}),
+        ("{split}/{band}/{name}.tif", {"images": "{split}/{band}"}),
+    ],
+)
+def test_bands_in_files_of_their_own_are_those_of_one_file(tmp_path, place, options):
+    whole = build_dataset(data(write(tmp_path / "one")), "train")
+    root = split_bands(write(tmp_path / "four"), place)
+    parts = build_dataset(data(root, bands=BANDS, **options), "train")
+    assert len(parts) == len(whole)
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one["image"].numpy(), other["image"].numpy())
+        np.testing.assert_array_equal(one["mask"].numpy(), other["mask"].numpy())
+
+
+def test_missing_and_odd_bands_are_named(tmp_path):
+    root = split_bands(write(tmp_path))
+    config = data(root, bands=BANDS)
+    odd = root / "train/images/train0_B04.tif"
+    tifffile.imwrite(odd, np.zeros((16, 16), np.uint16))
+    with pytest.raises(DataError, match=r"train0_B04.tif is 16 x 16 pixels but .*B02.tif is 32"):
+        build_dataset(config, "train")
+    odd.unlink()
+    with pytest.raises(DataError, match=r"the band .*train0_B04.tif of .* does not exist"):
+        build_dataset(config, "train")
+    for changes, sentence in (
+        ({"bands": (), "images": "{split}/{band}"}, "holds {band}, but data.bands names none"),
+        ({"value_range": "full"}, "state the range, such as 0 65535"),
+        ({"picture_bands": (5, 2, 1)}, "goes beyond the 4 bands"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            build_dataset(data(write(tmp_path / sentence), **changes), "train") if (
+                "picture_bands" in changes
+            ) else build_dataset(config.model_copy(update=changes), "train")
+
+
+@pytest.mark.parametrize("order", ["HWC", "CHW"])
+def test_arrays_of_numpy_are_images(tmp_path, order):
+    root = write(tmp_path, 4, dtype="float32")
+    expected = [sample["image"].numpy() for sample in build_dataset(data(root), "train")]
+    for path in sorted(root.glob("*/images/*.tif")):
+        pixels = tifffile.imread(path)
+        np.save(path.with_suffix(".npy"), pixels if order == "HWC" else np.moveaxis(pixels, 2, 0))
+        path.unlink()
+    for path in sorted(root.glob("*/masks/*.png")):
+        np.save(path.with_suffix(".npy"), np.asarray(Image.open(path)).astype(np.int64))
+        path.unlink()
+    report = check(root, classes=NAMES)
+    assert report.is_fine, report.findings
+    found = [sample["image"].numpy() for sample in build_dataset(data(root), "train")]
+    np.testing.assert_array_equal(found, expected)
+    assert {int(v) for s in build_dataset(data(root), "val") for v in s["mask"].unique()} == {0, 1}
+    np.save(root / "train/images/train0.npy", np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match=r"train0.npy cannot be read"):
+        build_dataset(data(root), "train")
+
+
+@pytest.mark.parametrize("kind", ["bands in files", "one file", "grey", "arrays"])
+def test_an_export_answers_the_files_of_its_training_as_the_run_does(tmp_path, kind, capsys):
+    from segloom.cli.main import main
+    from segloom.exports import export
+    from segloom.runtime import load
+
+    root = write(tmp_path / "data", 1 if kind == "grey" else 4)
+    options: dict[str, object] = {"picture_bands": (4, 2, 1)} if kind != "grey" else {}
+    if kind == "bands in files":
+        split_bands(root)
+        options["bands"] = BANDS
+    if kind == "arrays":
+        for path in sorted(root.glob("*/images/*.tif")):
+            np.save(path.with_suffix(".npy"), tifffile.imread(path))
+            path.unlink()
+    config = run_config(root, tmp_path / "run")
+    config = config.model_copy(update={"data": data(root, **options, batch_size=2, crop=(32, 32))})
+    run = train(config).path
+    form = find_pixel_format(data(root, **options))
+    exported = export(run, tmp_path / "export", split="val").folder
+    assert load(exported).pixel_format == form == from_pretrained(run).pixels
+    images = str(root / "val/images")
+    for network, out in ((run, "own"), (exported, "other")):
+        assert main(["predict", str(network), images, "--out", str(tmp_path / out)]) == 0
+    own = {path.name: path.read_bytes() for path in (tmp_path / "own").glob("*.png")}
+    other = {path.name: path.read_bytes() for path in (tmp_path / "other").glob("*.png")}
+    assert own == other
+    assert len({name for name in own if name.endswith("_label.png")}) == 2
+    first = sorted((root / "val/images").iterdir())[0]
+    answer, segmenter = load(exported)(first), segloom.load(run)
+    np.testing.assert_array_equal(answer.label_map, segmenter(first).label_map)
+    np.testing.assert_array_equal(answer.overlay(), segmenter(first).overlay())
+    if kind != "grey":
+        np.testing.assert_array_equal(answer._rgb(), form.read(first)[..., [3, 1, 0]])
+    assert export(run, tmp_path / "again", images=images).findings is not None

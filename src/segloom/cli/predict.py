@@ -29,6 +29,7 @@ from segloom.prediction.files import predict_files
 from segloom.prediction.geo import GEO_LABEL_ENDING
 from segloom.prediction.objects import may_be_replaced
 from segloom.prediction.options import OUTPUTS, PredictionOptions
+from segloom.prediction.predicts import pixels_for
 from segloom.prediction.results import ENDINGS, class_mask_files
 from segloom.prediction.truth import find_truth
 from segloom.prediction.video import is_video
@@ -54,7 +55,7 @@ class PredictOptions:
     """A run (its best checkpoint is taken), a model directory, or what `segloom export` wrote."""
     sources: Positional[tuple[str, ...]]
     """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
-    and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"; or one film, one
+    beside images and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"; or one film, one
     stream (rtsp://...) or the number of a camera, with --out FILM.mp4."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
@@ -129,6 +130,8 @@ def run(words: Sequence[str]) -> int:
     predictor, trained_window = _open(options.run, options.inference)
     files = _without_results(files, options.out, predictor.labels)
     files = _without_labels(files, options.sources)
+    if (pixels := pixels_for(predictor)) is not None:
+        files = pixels.first_bands(files)
     data, truth = _trained_data(options.run), None
     if options.truth is not None:
         truth = find_truth(

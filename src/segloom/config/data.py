@@ -99,6 +99,13 @@ class DataConfig(Section):
     """Values that become black and white, for images of more than 8 bits, more than three bands or
     floating point: two numbers; auto takes percentiles of each band of the training set; full
     keeps the high byte of 16 bits. The range is kept with the network."""
+    bands: tuple[str, ...] = ()
+    """Readers folder and list: bands that lie in files of their own, such as B02 B03 B04 B08. An
+    image is the file of the first; the others bear their names in its place. {band} in images or
+    image_ending says where; empty if one file has all bands."""
+    picture_bands: tuple[int, int, int] | None = None
+    """Bands, counted from 1, that pictures show as red, green and blue, for images of more than
+    three; None takes the first three."""
     hu_window: tuple[float, float] = (-250.0, 250.0)
     """Reader lits: Hounsfield units that become black and white."""
     group_by: str = ""
@@ -174,6 +181,24 @@ class DataConfig(Section):
     ) -> Literal["auto", "full"] | tuple[float, float]:
         if not isinstance(value, str) and not value[0] < value[1]:
             raise ValueError(f"a range goes from the black to the white value, not from {value}")
+        return value
+
+    @field_validator("bands")
+    @classmethod
+    def _check_bands(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value) or len(value) == 1:
+            raise ValueError(f"bands names two bands or more, each once, not {', '.join(value)}")
+        if wrong := [name for name in value if not name or set(name) & set("/\\")]:
+            raise ValueError(f"'{wrong[0]}' is no name of a band in a file's name")
+        return value
+
+    @field_validator("picture_bands")
+    @classmethod
+    def _check_picture_bands(
+        cls, value: tuple[int, int, int] | None
+    ) -> tuple[int, int, int] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError(f"bands count from 1, so picture_bands cannot be {value}")
         return value
 
     @field_validator("hu_window")

@@ -16,7 +16,7 @@ from segloom.data.locate import core, plain_name, resolve, shared_stem
 from segloom.data.places import place_of
 from segloom.data.source import SPLITS, check_split, data_root, unique_ids
 from segloom.errors import DataError, NoSplitError
-from segloom.images.read import IMAGE_ENDINGS, irregular
+from segloom.images.read import DATA_ENDINGS, irregular
 from segloom.types import Record
 
 __all__ = [
@@ -219,7 +219,7 @@ def find_images(
         if any(part.startswith(".") for part in inside.parts):
             continue
         stem = shared_stem(path.stem, ending)
-        if path.suffix.lower() not in IMAGE_ENDINGS or stem is None:
+        if path.suffix.lower() not in DATA_ENDINGS or stem is None:
             continue
         if (fault := irregular(path)) is not None:
             if faults is None:
@@ -336,7 +336,7 @@ def pair_folders(
     if not found:
         raise DataError(
             f"{images} holds no image{f' that ends with {image_ending}' if image_ending else ''}; "
-            f"images end in {' '.join(sorted(IMAGE_ENDINGS))}."
+            f"images end in {' '.join(sorted(DATA_ENDINGS))}."
         )
     keys = [key for key in found if keep is None or keep(key)]
     pairs = match_keys(found, labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,6 +37,11 @@ def find_pixel_format(config: DataConfig) -> PixelFormat | None:
         DataError: The training set is not there, or its images have different bands.
     """
     if config.value_range == "full":
+        if config.bands:
+            raise ConfigError(
+                "data.value_range full keeps the high byte of one file, but data.bands names files "
+                "of bands; state the range, such as 0 65535."
+            )
         return None
     try:
         source = read_source(config, "train")
@@ -52,7 +58,16 @@ def find_pixel_format(config: DataConfig) -> PixelFormat | None:
     step = max(1, len(paths) // NUM_IMAGES)
     stated = None if config.value_range == "auto" else config.value_range
     changed = tuple((path, _changed(path)) for path in paths[::step][:NUM_IMAGES])
-    return _look(changed, stated)
+    found = _look(changed, stated, config.bands)
+    if config.picture_bands is None:
+        return found
+    number = len(found.low) if found else 3
+    if max(config.picture_bands) > number:
+        raise ConfigError(
+            f"data.picture_bands {' '.join(map(str, config.picture_bands))} goes beyond the "
+            f"{number} bands of the images; bands count from 1."
+        )
+    return replace(found, shown=tuple(b - 1 for b in config.picture_bands)) if found else None
 
 
 def _changed(path: Path) -> int:
@@ -64,26 +79,28 @@ def _changed(path: Path) -> int:
 
 @lru_cache(maxsize=8)
 def _look(
-    files: tuple[tuple[Path, int], ...], stated: tuple[float, float] | None
+    files: tuple[tuple[Path, int], ...],
+    stated: tuple[float, float] | None,
+    bands: tuple[str, ...],
 ) -> PixelFormat | None:
     paths = [path for path, _ in files]
-    if stated is None and all(map(has_plain_pixels, paths)):
+    if stated is None and not bands and all(map(has_plain_pixels, paths)):
         return None
-    values = np.concatenate(_samples(paths))  # (N, C)
+    values = np.concatenate(_samples(paths, bands))  # (N, C)
     low, high = _range(values, stated)
-    plain = PixelFormat(low, high)
+    plain = PixelFormat(low, high, bands=bands)
     if plain.channels == 3:  # what the encoder's weights expect stays
         return plain
     scaled = plain.scale(values[None])[0] / 255
     mean, std = scaled.mean(axis=0), np.maximum(scaled.std(axis=0), 1e-3)
-    return PixelFormat(low, high, _numbers(mean), _numbers(std))
+    return PixelFormat(low, high, _numbers(mean), _numbers(std), bands)
 
 
-def _samples(paths: Sequence[Path]) -> list[np.ndarray]:
+def _samples(paths: Sequence[Path], bands: tuple[str, ...]) -> list[np.ndarray]:
     """Read some pixels ``(N, C)`` of every image."""
     samples: list[np.ndarray] = []
     for path in paths:
-        pixels = read_pixels(path)
+        pixels = read_pixels(path, bands)
         flat = pixels.reshape(-1, pixels.shape[2])
         samples.append(flat[:: max(1, len(flat) // NUM_PIXELS)].astype(np.float64))
         if samples[-1].shape[1] != samples[0].shape[1]:

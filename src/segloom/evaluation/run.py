@@ -333,9 +333,10 @@ def _look(
     sample = dataset[index]
     seen = predictor.pixels(sample)
     truth: NDArray[np.uint8] = sample["mask"].numpy()
+    image, form = seen[..., : sample["image"].shape[0]], predictor.pixel_format
     return (
         sample["meta"]["id"],
-        seen[..., : sample["image"].shape[0]],
+        form.picture(image) if form else image,
         truth,
         predictor.label_map(seen),
     )

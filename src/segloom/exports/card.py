@@ -10,6 +10,7 @@ import numpy as np
 from segloom.exports.gate import Findings, ScoreCheck, SizeCheck
 from segloom.exports.pictures import Images
 from segloom.files import write_text
+from segloom.images.form import as_rgb
 from segloom.labels.painting import legend_of, paint, tint
 from segloom.labels.pictures import montage, write_image
 from segloom.runtime.description import Description
@@ -29,7 +30,8 @@ def write_card(folder: Path, description: Description, findings: Findings, image
     """
     pixels = images[0].pixels
     labels = load_described(folder, description).label_map(pixels)
-    image = pixels[..., :3] if description.image_channels >= 3 else pixels[..., [0, 0, 0]]
+    image = pixels[..., : description.image_channels]
+    image = description.pixels.picture(image) if description.pixels else as_rgb(image)
     image = np.ascontiguousarray(image)
     panels = [
         ("image", image),

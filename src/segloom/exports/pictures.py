@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
 from segloom.errors import ConfigError
+from segloom.images.pixels import PixelFormat
 from segloom.images.read import image_files, read_image
 from segloom.types import LabelSet
 
@@ -61,16 +62,18 @@ class Images(Protocol):
 class FolderImages:
     """Images of a folder, without ground truth."""
 
-    def __init__(self, folder: Path) -> None:
-        self.source = f"{folder}"
-        self.files = image_files([folder])
+    def __init__(self, folder: Path, pixels: PixelFormat | None) -> None:
+        self.source, self.pixels = f"{folder}", pixels
+        files = image_files([folder])
+        self.files = pixels.first_bands(files) if pixels else files
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Example:
         """Read one."""
-        return Example(self.files[index].name, read_image(self.files[index]), None)
+        file = self.files[index]
+        return Example(file.name, self.pixels.read(file) if self.pixels else read_image(file), None)
 
 
 class SplitImages:
@@ -130,6 +133,7 @@ def choose_images(
     folder: Path | None,
     labels: LabelSet,
     *,
+    pixels: PixelFormat | None,
     takes_edges: bool,
 ) -> Images:
     """Find the images that the export of a network is judged by.
@@ -139,6 +143,7 @@ def choose_images(
         split: Of that data.
         folder: Images to take instead.
         labels: The network's classes.
+        pixels: How files become bytes; None for RGB of 8 bits.
         takes_edges: The network needs an edge map with every image.
 
     Raises:
@@ -151,7 +156,7 @@ def choose_images(
                 "this network takes an edge map with every image, which --images does not bring; "
                 "name the data it was trained on, for example with --data.root DIR."
             )
-        return FolderImages(folder)
+        return FolderImages(folder, pixels)
     if data is None:
         raise ConfigError(
             "an export is compared with its network on real images, and this network does not say "
@@ -160,7 +165,7 @@ def choose_images(
         )
     from segloom.data import build_dataset
 
-    dataset = build_dataset(data, split)
+    dataset = build_dataset(data, split, pixels=pixels)
     if dataset.labels.classes != labels.classes:
         raise ConfigError(
             f"the data has the classes {', '.join(dataset.labels.classes)}, but the network "

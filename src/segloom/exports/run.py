@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -275,14 +275,15 @@ def _find_images(
 ) -> tuple[Images, Images]:
     """Find the images to compare on, and others for calibration where they are needed."""
     takes_edges = model.edge_channels > 0
-    images = choose_images(data, split, folder, labels, takes_edges=takes_edges)
+    choose = partial(choose_images, labels=labels, pixels=model.pixels, takes_edges=takes_edges)
+    images = choose(data, split, folder)
     if precision != "int8":
         return images, images
     if folder is not None:
         calibration, images = halves(images)
         return images, calibration
     other = "val" if split == "train" else "train"
-    return images, choose_images(data, other, None, labels, takes_edges=takes_edges)
+    return images, choose(data, other, None)
 
 
 def _labels_of(run: Path, model: SegmentationModel) -> LabelSet:
@@ -320,6 +321,7 @@ def describe(model: SegmentationModel, labels: LabelSet, data: DataConfig) -> De
         has_probabilities=False,
         weights_sha256=weights_digest(model),
         segloom_version=version("segloom"),
+        pixels=model.pixels,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from segloom.errors import ConfigError, DataError
 from segloom.files import atomic_path
-from segloom.images.pixels import PixelFormat
+from segloom.images.pixels import PixelFormat, band_files
 
 __all__ = ["Raster", "Window", "is_geotiff", "open_raster", "write_raster"]
 
@@ -74,6 +74,8 @@ class Raster:
         Raises:
             DataError: The file has fewer bands, is no file of bytes, or is damaged there.
         """
+        if pixels is not None and pixels.bands:
+            return pixels.scale_file(self._files(window, pixels.bands), self.path)
         if pixels is not None:
             stored = self._bands(window, list(range(1, self.num_bands + 1)))
             return pixels.scale_file(stored, self.path)
@@ -90,6 +92,21 @@ class Raster:
             )
         indices = list(range(1, bands + 1)) if self.num_bands >= bands else [1] * bands
         return self._bands(window, indices)
+
+    def _files(self, window: Window, bands: tuple[str, ...]) -> NDArray[Any]:
+        """Read a window of files of one band each."""
+        parts = []
+        for path in band_files(self.path, bands):
+            if not path.is_file():
+                raise DataError(f"the band {path} of {self.path} does not exist; add it.")
+            with open_raster(path) as other:
+                if other.size != self.size:
+                    raise DataError(
+                        f"{path} and {self.path} have different sizes; bring all bands to one "
+                        "grid, for example with gdalwarp -tr."
+                    )
+                parts.append(other._bands(window, [1]))
+        return np.concatenate(parts, axis=2)
 
     def _bands(self, window: Window, indices: list[int]) -> NDArray[Any]:
         from rasterio.errors import RasterioError

@@ -27,6 +27,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from segloom.errors import DataError, ImageTooLargeError
 
 __all__ = [
+    "DATA_ENDINGS",
     "IMAGE_ENDINGS",
     "MAX_PIXELS",
     "SLICE_ENDING",
@@ -53,6 +54,9 @@ VOLUME_ENDINGS = (".nii", ".nii.gz")
 
 SLICE_ENDING = ".npy"
 """Ending, in lower case, of one slice of a volume, stored by NumPy; only who names it means it."""
+
+DATA_ENDINGS = IMAGE_ENDINGS | {SLICE_ENDING}
+"""What is taken for an image or a label map in the folders of a data set."""
 
 DECODED_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What `decode_image` takes, by Pillow's names: EPS and its like would start other programs."""
@@ -258,7 +262,7 @@ def irregular(path: Path) -> str | None:
     if path.is_file():
         return None
     if path.is_dir():
-        if any(inside.suffix.lower() in IMAGE_ENDINGS for inside in path.rglob("*")):
+        if any(inside.suffix.lower() in DATA_ENDINGS for inside in path.rglob("*")):
             return None
         return f"{path} is a folder named like an image; rename or remove it."
     if path.is_symlink() and not path.exists():
@@ -280,8 +284,9 @@ def image_files(sources: Sequence[str | Path]) -> list[Path]:
     """Expand files, folders and globs into image files and volumes.
 
     A file counts whatever its ending; so does what is no file, such as a broken link, which cannot
-    be read later. A folder gives all files below it that end like an image or
-    a volume (`IMAGE_ENDINGS`, `VOLUME_ENDINGS`) except hidden ones; a glob (``*``, ``?``, ``[]``,
+    be read later. A folder gives all files below it that end like an image or a volume
+    (`IMAGE_ENDINGS`, `VOLUME_ENDINGS`) except hidden ones, or if it has none its arrays of NumPy;
+    a glob (``*``, ``?``, ``[]``,
     ``**``) gives the files that end so and the folders that it matches, and slices if it ends
     like one (`SLICE_ENDING`).
 
@@ -324,7 +329,8 @@ def _expand(source: Path) -> list[Path]:
     if not source.is_dir() and os.path.lexists(source):
         return [source]
     if source.is_dir():
-        return sorted(filter(_is_image, _visible(source.rglob("*"), below=source)))
+        inside = _visible(source.rglob("*"), below=source)
+        return sorted(filter(_is_image, inside)) or sorted(filter(is_slice, inside))
     if any(sign in str(source) for sign in "*?["):
         plain = list(takewhile(lambda part: not set(part) & set("*?["), source.parts))
         start = Path(*plain)

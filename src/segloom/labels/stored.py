@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from segloom.errors import DataError
-from segloom.images.read import MAX_PIXELS
+from segloom.images.read import MAX_PIXELS, is_slice
 
 __all__ = ["StoredLabels", "read_labels"]
 
@@ -46,6 +46,8 @@ def read_labels(path: Path) -> StoredLabels:
     Raises:
         DataError: The file is missing, damaged, too large or holds floating-point pixels.
     """
+    if is_slice(path):
+        return _read_array(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about odd metadata and large sizes
@@ -61,6 +63,25 @@ def read_labels(path: Path) -> StoredLabels:
         raise DataError(
             f"label map {path} is damaged, cut short or no image ({error}); export it again."
         ) from error
+
+
+def _read_array(path: Path) -> StoredLabels:
+    """Read an array of NumPy: whole numbers ``(H, W)``, or bool."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise DataError(f"label map {path} does not exist.") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"label map {path} cannot be read ({error}); save it again.") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "biu":
+        raise DataError(
+            f"label map {path} is no array of whole numbers of the shape (height, width); save "
+            "class ids so."
+        )
+    if values.dtype == np.bool_:
+        return StoredLabels(values.astype(np.uint8), "bit", is_lossy=False)
+    values = values if values.dtype == np.uint8 else _integers(values, path)
+    return StoredLabels(values, "grey", is_lossy=False)
 
 
 def is_lossy(image: Image.Image, path: Path) -> bool:

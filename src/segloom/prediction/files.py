@@ -30,7 +30,7 @@ from segloom.prediction.class_truth import ClassTruth
 from segloom.prediction.geo import GEO_LABEL_ENDING, predict_raster
 from segloom.prediction.ledger import Ledger
 from segloom.prediction.options import OUTPUTS, Output, PredictionOptions
-from segloom.prediction.predicts import Predicts, read_for
+from segloom.prediction.predicts import Predicts, pixels_for, read_for
 from segloom.prediction.results import (
     ENDINGS,
     PredictedFile,
@@ -210,7 +210,8 @@ def _predict_image(
 ) -> PredictedFile:
     truth, edge = options.truth, (options.edges or {}).get(file)
     try:
-        image = read_slice(file, options.hu_window) if is_slice(file) else read_for(predictor, file)
+        is_cut = is_slice(file) and pixels_for(predictor) is None
+        image = read_slice(file, options.hu_window) if is_cut else read_for(predictor, file)
         size = (image.shape[0], image.shape[1])
         expected = truth.read(file, size) if truth else None
         seen = np.dstack([image, read_edges(edge, image, file)]) if edge else image
@@ -257,7 +258,8 @@ def _write(
     values: NDArray[np.float32] | None,
     options: PredictionOptions,
 ) -> None:
-    classes, image = predictor.labels.classes, as_rgb(image)
+    classes, pixels = predictor.labels.classes, pixels_for(predictor)
+    image = pixels.picture(image) if pixels else as_rgb(image)
     tinted = image
     if {"overlay", "montage"} & set(targets):
         tinted = painting.tint(image, labels, predictor.labels, options.alpha)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.errors import DataError, UnknownNameError
+from segloom.images.form import as_rgb
 from segloom.labels import painting
 from segloom.labels.bits import in_class
 from segloom.labels.pictures import Picture, montage
@@ -42,13 +43,16 @@ class Segmentation:
     """
 
     image: NDArray[np.uint8]
-    """``(H, W, C)``; of other than three channels, pictures show the first three or the first."""
+    """``(H, W, C)``; of other than three channels, pictures show ``shown``."""
     label_map: NDArray[Any]
     """``(H, W)``: class ids uint8, or bits (`segloom.labels.bits`) where classes may overlap."""
     labels: LabelSet
     """Names and colours of the classes, in the order of their ids."""
     probabilities: NDArray[np.float32] | None = None
     """``(K, H, W)``, summing to 1 over K unless classes may overlap; None if not asked for."""
+    shown: tuple[int, ...] = ()
+    """Channels that pictures show as red, green and blue; empty for the first three, or the first
+    as grey."""
 
     def __post_init__(self) -> None:
         if self.label_map.shape != self.image.shape[:2] or self.image.ndim != 3:
@@ -154,8 +158,7 @@ class Segmentation:
         return figure
 
     def _rgb(self) -> Picture:
-        channels = self.image.shape[2]
-        return self.image[..., :3] if channels >= 3 else np.repeat(self.image[..., :1], 3, axis=2)
+        return as_rgb(self.image[..., list(self.shown)] if self.shown else self.image)
 
     def _repr_png_(self) -> bytes:
         """Show it in a notebook."""

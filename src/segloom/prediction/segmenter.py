@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.images.arrays import is_tensor, pixels_of
-from segloom.prediction.predicts import Predicts, read_for
+from segloom.prediction.predicts import Predicts, pixels_for, read_for
 from segloom.prediction.segmentation import Segmentation
 
 __all__ = ["Segmenter"]
@@ -75,11 +75,12 @@ class Segmenter:
         return self._answer(pixels, probabilities)
 
     def _answer(self, pixels: NDArray[np.uint8], probabilities: bool) -> Segmentation:
-        labels = self.predictor.labels
+        labels, form = self.predictor.labels, pixels_for(self.predictor)
+        shown = form.shown if form else ()
         if not probabilities:
-            return Segmentation(pixels, self.predictor.label_map(pixels), labels)
+            return Segmentation(pixels, self.predictor.label_map(pixels), labels, shown=shown)
         values = self.predictor.probabilities(pixels)
-        return Segmentation(pixels, self.predictor.space.decide(values), labels, values)
+        return Segmentation(pixels, self.predictor.space.decide(values), labels, values, shown)
 
     def __repr__(self) -> str:
         return f"Segmenter({len(self.classes)} classes: {', '.join(self.classes)})"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from segloom.errors import CheckpointError, SegloomError
 from segloom.files import parse_json
+from segloom.images.pixels import PixelFormat
 from segloom.labels.space import MODES, LabelSpace, space_of
 from segloom.types import LabelSet, Mode
 
@@ -29,8 +30,8 @@ DESCRIPTION = "model.json"
 """The file that makes a folder an export; it is written last."""
 METADATA_KEY = "segloom"
 """Under this name the description stands in the metadata of the model's file."""
-VERSION = 1
-"""Of the description; a newer one is refused."""
+VERSION = 2
+"""Of the description; a newer one is refused. Those of networks of RGB of 8 bits are still 1."""
 
 ExportFormat = Literal["onnx", "openvino"]
 ExportKind = Literal["onnx", "openvino", "triton", "web"]
@@ -70,6 +71,9 @@ class Description:
     weights_sha256: str
     """Of the names and values of the network's weights."""
     segloom_version: str
+    pixels: PixelFormat | None = None
+    """How stored values of a file become bytes, outside the model's file: many bands, deep or
+    floating-point pixels; None for RGB of 8 bits."""
 
     @property
     def num_channels(self) -> int:
@@ -86,7 +90,7 @@ class Description:
         values = asdict(self)
         names, palette = values.pop("labels"), self.labels.palette
         return {
-            "segloom_export": VERSION,
+            "segloom_export": VERSION if self.pixels else 1,
             **values,
             "classes": list(names["classes"]),
             "palette": [list(color) for color in palette],
@@ -135,9 +139,10 @@ class Description:
                 mean=tuple(map(float, values["mean"])),
                 std=tuple(map(float, values["std"])),
                 hu_window=(float(values["hu_window"][0]), float(values["hu_window"][1])),
+                pixels=PixelFormat.from_dict(values["pixels"]) if values.get("pixels") else None,
                 **{name: kind(values[name]) for name, kind in PLAIN.items()},
             )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise CheckpointError(
                 f"{source} does not describe an exported network ({type(error).__name__}: "
                 f"{error}); export it again."

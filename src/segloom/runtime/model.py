@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from segloom.images.form import check_image
+from segloom.images.pixels import PixelFormat
 from segloom.images.read import read_image
 from segloom.images.windows import FALLBACK_OVERLAP, WHOLE_LIMIT, fallback_window
 from segloom.labels.space import LabelSpace
@@ -69,6 +70,11 @@ class ExportedModel:
         return self.description.num_channels
 
     @property
+    def pixel_format(self) -> PixelFormat | None:
+        """How files of many bands or deep pixels are read; None for RGB of 8 bits."""
+        return self.description.pixels
+
+    @property
     def takes_edges(self) -> bool:
         """The last channel of an image is its edge map."""
         return self.description.edge_channels > 0
@@ -85,10 +91,14 @@ class ExportedModel:
         Raises:
             DataError: The image cannot be read or has another form.
         """
-        pixels = _pixels(image)
+        pixels = self._pixels(image)
         values = self.probabilities(pixels) if probabilities else None
         labels = self.label_map(pixels) if values is None else self.space.decide(values)
-        return Segmentation(pixels, labels, self.labels, values)
+        return Segmentation(pixels, labels, self.labels, values, self._shown)
+
+    @property
+    def _shown(self) -> tuple[int, ...]:
+        return self.pixel_format.shown if self.pixel_format else ()
 
     def label_map(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """Name the class of every pixel.
@@ -131,6 +141,13 @@ class ExportedModel:
             known = self.options.scores_are_probabilities
             values[:, top : top + scores.shape[1]] = scores if known else self._activate(scores)
         return values
+
+    def _pixels(self, image: NDArray[np.uint8] | Image.Image | Path | str) -> NDArray[np.uint8]:
+        if isinstance(image, Path | str):
+            return self.pixel_format.read(image) if self.pixel_format else read_image(image)
+        if isinstance(image, Image.Image):
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return image
 
     def _check(self, image: NDArray[Any]) -> None:
         check_image(image, self.num_channels, takes_edges=self.takes_edges)
@@ -184,14 +201,6 @@ class ExportedModel:
 
 def _batch(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)[None]
-
-
-def _pixels(image: NDArray[np.uint8] | Image.Image | Path | str) -> NDArray[np.uint8]:
-    if isinstance(image, Path | str):
-        return read_image(image)
-    if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    return image
 
 
 def activate(logits: NDArray[np.float32], *, overlaps: bool) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ import numpy as np
 from segloom.data.locate import core, shared_stem
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.errors import DataError
-from segloom.images.read import IMAGE_ENDINGS, irregular
+from segloom.images.read import DATA_ENDINGS, irregular
 from segloom.labels.stored import read_labels
 
 __all__ = [
@@ -108,11 +108,11 @@ def scan(root: Path) -> Tree:
             suffix = path.suffix.lower()
             if name.startswith("."):
                 continue
-            if suffix in IMAGE_ENDINGS and (fault := irregular(path)) is not None:
+            if suffix in DATA_ENDINGS and (fault := irregular(path)) is not None:
                 tree.irregular.append(fault)
             elif name in names:
                 continue
-            elif suffix in IMAGE_ENDINGS:
+            elif suffix in DATA_ENDINGS:
                 images.append(path)
             else:
                 tree.others[suffix or "no ending"] += 1

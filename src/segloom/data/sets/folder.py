@@ -17,6 +17,7 @@ from segloom.data.sets.base import DataSet
 from segloom.data.sets.class_folders import is_here
 from segloom.data.sets.class_folders import read as read_class_masks
 from segloom.data.source import DatasetSource, data_root
+from segloom.errors import ConfigError
 
 __all__ = ["DATA_SET", "read"]
 
@@ -29,6 +30,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     """
     if config.mask_format == "multilabel":
         return read_class_masks(config, split)
+    config = _first_band(config)
     images, masks, keep = folder_division(config, split)
     records = pair_folders(
         images,
@@ -50,6 +52,22 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     return DatasetSource(records)
 
 
+def _first_band(config: DataConfig) -> DataConfig:
+    """Let the images be the files of the first of their bands."""
+    places = (config.images, config.image_ending)
+    if not config.bands:
+        if any("{band}" in place for place in places):
+            raise ConfigError(
+                "data.images or data.image_ending holds {band}, but data.bands names none; name "
+                "them, such as B02 B03 B04."
+            )
+        return config
+    images, ending = (place.replace("{band}", config.bands[0]) for place in places)
+    if (images, ending) == places and config.bands[0] not in images + ending:
+        ending = f"_{config.bands[0]}{ending}"
+    return config.model_copy(update={"images": images, "image_ending": ending})
+
+
 def _edge_folder(config: DataConfig, split: str, images: Path) -> Path:
     """Find the folder of the edges beside that of the images."""
     root = data_root(config)
@@ -62,7 +80,9 @@ def _edge_folder(config: DataConfig, split: str, images: Path) -> Path:
 DATA_SET = DataSet(
     read,
     is_here,
-    options=frozenset({"edges", "image_ending", "images", "mask_ending", "masks", "split_shares"}),
+    options=frozenset(
+        {"bands", "edges", "image_ending", "images", "mask_ending", "masks", "split_shares"}
+    ),
     names_classes=False,
     recognised={"mask_format": "multilabel"},
     reads_class_masks=True,

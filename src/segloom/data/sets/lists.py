@@ -197,5 +197,5 @@ def _find(name: str, line: int, path: Path, folders: Sequence[Path]) -> Path:
 
 
 DATA_SET = DataSet(
-    read, options=frozenset({"lists", "scheme"}), needs_root=False, names_classes=False
+    read, options=frozenset({"bands", "lists", "scheme"}), needs_root=False, names_classes=False
 )
