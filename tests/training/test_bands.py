@@ -276,3 +276,39 @@ def test_an_export_answers_the_files_of_its_training_as_the_run_does(tmp_path, k
     if kind != "grey":
         np.testing.assert_array_equal(answer._rgb(), form.read(first)[..., [3, 1, 0]])
     assert export(run, tmp_path / "again", images=images).findings is not None
+
+
+@pytest.mark.parametrize("layout", ["coco", "labelme", "several masks"])
+def test_other_readers_of_image_files_take_all_bands_too(tmp_path, layout):
+    import json
+
+    root = write(tmp_path / "folder", 5)
+    expected = [sample["image"].numpy() for sample in build_dataset(data(root), "train")]
+    square = [[16, 0, 32, 0, 32, 16, 16, 16]]
+    changes: dict[str, object] = {"name": {"several masks": "mask_files"}.get(layout, layout)}
+    for split in ("train", "val"):
+        folder, images = root / split, sorted((root / split / "images").iterdir())
+        entries = [
+            {"id": n, "file_name": f"images/{path.name}", "height": 32, "width": 32}
+            for n, path in enumerate(images)
+        ]
+        things = [
+            {"id": n, "image_id": n, "category_id": 1, "iscrowd": 0, "segmentation": square}
+            for n in range(len(images))
+        ]
+        kinds = [{"id": 1, "name": "square"}]
+        if layout == "coco":
+            content = {"images": entries, "annotations": things, "categories": kinds}
+            (folder / "_annotations.coco.json").write_text(json.dumps(content))
+        for path in images if layout == "labelme" else ():
+            shape = {"label": "square", "shape_type": "rectangle", "points": [[2, 2], [9, 9]]}
+            facts = {"imagePath": path.name, "shapes": [shape]}
+            path.with_suffix(".json").write_text(json.dumps(facts))
+        for path in sorted((folder / "masks").iterdir()) if layout == "several masks" else ():
+            path.rename(path.with_name(f"{path.stem}_square_0.png"))
+    config = data(root, classes=("background", "square"), **changes)
+    dataset = build_dataset(config, "train")
+    found = {sample["meta"]["path"]: sample["image"].numpy() for sample in dataset}
+    for number, image in enumerate(expected):
+        path = root / f"train/images/train{number}.tif"
+        np.testing.assert_array_equal(found[str(path)], image)

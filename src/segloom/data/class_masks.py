@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.data.planes import Planes, check_size
+from segloom.data.planes import FileDecoder, Planes, check_size
 from segloom.errors import DataError
-from segloom.images.read import read_image
 from segloom.labels.bits import pack
 from segloom.labels.decoder import LabelDecoder, make_decoder
 from segloom.labels.smear import read_by_nearest
@@ -36,7 +35,7 @@ SAME_OBJECT = 0.8
 
 
 @dataclass(frozen=True)
-class ClassMaskDecoder:
+class ClassMaskDecoder(FileDecoder):
     """Reads an image and the masks of its classes.
 
     `Record.class_masks` holds the files of every class; files after those of the last class say
@@ -60,7 +59,7 @@ class ClassMaskDecoder:
         """Text that differs where the same files give other labels."""
         facts: tuple[object, ...] = ("class masks 2", self.classes, self.ignore_values)
         facts += (self.is_exclusive, self.background)
-        return hashlib.sha256(repr(facts).encode()).hexdigest()
+        return hashlib.sha256(repr(facts).encode()).hexdigest() + self.pixel_fingerprint
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read a sample; every mask holds the same values, so the decoder says nothing more.
@@ -68,7 +67,7 @@ class ClassMaskDecoder:
         Raises:
             DataError: A file is missing or damaged, holds other values, or the sizes differ.
         """
-        image = read_image(record.image)
+        image = self.read_image(record.image)
         size = (image.shape[0], image.shape[1])
         read = self.ids if self.is_exclusive else self.bits
         return Planes(image, read(record.class_masks, size, record.image))

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from segloom.config.data import OPEN_CROP, DataConfig
 from segloom.data.cache import SampleCache, default_cache_dir
-from segloom.data.planes import PlainDecoder, Planes, SampleDecoder
+from segloom.data.planes import FileDecoder, PlainDecoder, Planes, SampleDecoder, with_pixels
 from segloom.data.readers import read_labelled_source
 from segloom.data.transforms import JointTransform, SampleKey, sample_generator
 from segloom.errors import ConfigError, DataError
@@ -77,7 +77,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
     @property
     def pixels(self) -> PixelFormat | None:
         """How images become uint8; None for RGB of 8 bits."""
-        return self.decode.pixels if isinstance(self.decode, PlainDecoder) else None
+        return self.decode.pixels if isinstance(self.decode, FileDecoder) else None
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
@@ -240,13 +240,11 @@ def build_dataset(
         ConfigError: The options contradict one another.
     """
     source, labels, decoder = read_labelled_source(config, split)
-    decode = source.decode
-    if isinstance(decode, PlainDecoder) and pixels != "training":
-        decode = PlainDecoder(pixels)
+    decode = source.decode if pixels == "training" else with_pixels(source.decode, pixels)
     cache = None
     if config.cache:
         folder = config.cache_dir.expanduser() if config.cache_dir else default_cache_dir()
-        form = decode.pixels if isinstance(decode, PlainDecoder) else None
+        form = decode.pixels if isinstance(decode, FileDecoder) else None
         cache = SampleCache(
             folder,
             decoder.fingerprint + decode.fingerprint,

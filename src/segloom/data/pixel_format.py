@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from segloom.config.data import DataConfig
-from segloom.data.planes import PlainDecoder
+from segloom.data.planes import FileDecoder
 from segloom.data.readers import read_source
 from segloom.errors import ConfigError, DataError
 from segloom.images.pixels import PixelFormat, has_plain_pixels, read_pixels
@@ -47,7 +47,7 @@ def find_pixel_format(config: DataConfig) -> PixelFormat | None:
         source = read_source(config, "train")
     except DataError:
         return None  # a set without training images is still one to test a network on
-    if not isinstance(source.decode, PlainDecoder):
+    if not isinstance(source.decode, FileDecoder):
         if config.value_range != "auto":
             raise ConfigError(
                 f"data.value_range is for images in files of their own, and the reader "

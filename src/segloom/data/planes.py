@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +15,16 @@ from segloom.images.read import is_turned, read_image
 from segloom.labels.decoder import LabelDecoder
 from segloom.types import Record
 
-__all__ = ["PlainDecoder", "Planes", "SampleDecoder", "check_size", "decode_sample", "read_edges"]
+__all__ = [
+    "FileDecoder",
+    "PlainDecoder",
+    "Planes",
+    "SampleDecoder",
+    "check_size",
+    "decode_sample",
+    "read_edges",
+    "with_pixels",
+]
 
 
 class Planes(NamedTuple):
@@ -44,22 +54,47 @@ class SampleDecoder(Protocol):
         """Read a sample; raises `DataError` if its files cannot be used."""
 
 
-class PlainDecoder:
+@dataclass(frozen=True)
+class FileDecoder:
+    """What decoders of samples with an image file share: how its values become bytes."""
+
+    pixels: PixelFormat | None = field(default=None, kw_only=True)
+    """None for RGB of 8 bits."""
+
+    def read_image(self, path: Path) -> NDArray[np.uint8]:
+        """Read an image ``(H, W, C)``.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        return self.pixels.read(path) if self.pixels else read_image(path)
+
+    @property
+    def pixel_fingerprint(self) -> str:
+        """Text that differs where one image file gives other pixels."""
+        return self.pixels.fingerprint if self.pixels else ""
+
+
+def with_pixels(decode: SampleDecoder, pixels: PixelFormat | None) -> SampleDecoder:
+    """Give a decoder that reads images so, if it reads image files at all."""
+    return replace(decode, pixels=pixels) if isinstance(decode, FileDecoder) else decode
+
+
+@dataclass(frozen=True)
+class PlainDecoder(FileDecoder):
     """Reads an image file and its label map, as `decode_sample` does.
 
     Args:
         pixels: How the image becomes uint8; None for RGB of 8 bits.
     """
 
+    pixels: PixelFormat | None = None
     is_sequential = False
-
-    def __init__(self, pixels: PixelFormat | None = None) -> None:
-        self.pixels = pixels
 
     @property
     def fingerprint(self) -> str:
         """Text that differs where one file gives other pixels."""
-        return self.pixels.fingerprint if self.pixels else ""
+        return self.pixel_fingerprint
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read a sample."""

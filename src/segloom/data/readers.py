@@ -8,7 +8,7 @@ from importlib import import_module
 
 from segloom.config.data import DataConfig
 from segloom.data.places import fields_of_groups, place_records
-from segloom.data.planes import PlainDecoder
+from segloom.data.planes import with_pixels
 from segloom.data.sets.base import DataSet, own_options
 from segloom.data.source import DatasetSource, settle_labels
 from segloom.errors import ConfigError, DataError, UnknownNameError
@@ -171,6 +171,6 @@ def read_labelled_source(
     from segloom.data.pixel_format import find_pixel_format  # which reads the training set
 
     pixels = find_pixel_format(config)
-    if isinstance(source.decode, PlainDecoder) and pixels is not None:
-        source = replace(source, decode=PlainDecoder(pixels))
+    if pixels is not None:
+        source = replace(source, decode=with_pixels(source.decode, pixels))
     return source, labels, decoder

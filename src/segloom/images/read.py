@@ -183,7 +183,7 @@ def to_rgb(image: Image.Image, name: str = "the image") -> NDArray[np.uint8]:
     if (bands := _dropped_bands(image)) is not None:
         raise DataError(
             f"{name} has {bands} bands, of which three would be read; a network that is trained on "
-            "files with so many bands (readers folder and list) takes them all."
+            "files with so many bands takes them all."
         )
     upright = ImageOps.exif_transpose(image)
     if upright.mode == "I" or upright.mode.startswith("I;"):
@@ -238,7 +238,7 @@ def _not_an_image(path: Path) -> str:
     if path.suffix.lower() in (".tif", ".tiff"):
         return (
             f"{path} is no TIFF of one or three bands of 8 or 16 bits; files with other bands are "
-            "read by the readers folder and list, and by networks that were trained on them."
+            "read as training images, and by networks that were trained on them."
         )
     return f"{path} is not an image of a known format; convert it to PNG or JPEG."
 

@@ -8,12 +8,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from segloom.errors import DataError
 from segloom.images.read import MAX_PIXELS, is_slice
 
 __all__ = ["StoredLabels", "read_labels"]
+
+
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""Number of the TIFF tag that says what 0 is, and its value for white."""
 
 
 class StoredLabels(NamedTuple):
@@ -54,15 +58,53 @@ def read_labels(path: Path) -> StoredLabels:
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; cut it up.")
-                return _store(ImageOps.exif_transpose(image), is_lossy(image, path), path)
+                stored = _store(ImageOps.exif_transpose(image), is_lossy(image, path), path)
+                return _raw(stored) if _is_inverted(image) else stored
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return _read_tiff(path)
+        raise _damaged(path, error) from error
     except FileNotFoundError as error:
         raise DataError(f"label map {path} does not exist.") from error
     except Exception as error:  # decoders meet damage with many kinds of exception
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"label map {path} is damaged, cut short or no image ({error}); export it again."
+    )
+
+
+def _is_inverted(image: Image.Image) -> bool:
+    """Tell whether Pillow turned the values of a TIFF, since 0 is white there."""
+    tags = getattr(image, "tag_v2", {})
+    return image.mode in ("1", "L") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _raw(stored: StoredLabels) -> StoredLabels:
+    """Turn them back: labels are values, not shades."""
+    top = 1 if stored.kind == "bit" else 255
+    return stored._replace(pixels=top - stored.pixels)
+
+
+def _read_tiff(path: Path) -> StoredLabels:
+    """Read a TIFF of a type that Pillow does not know, such as integers of 64 bits."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            values = file.pages.first.asarray()
+    except Exception as error:  # decoders meet damage with many kinds of exception
+        raise _damaged(path, error) from error
+    if values.ndim != 2 or values.dtype.kind not in "biu":
         raise DataError(
-            f"label map {path} is damaged, cut short or no image ({error}); export it again."
-        ) from error
+            f"label map {path} holds {values.dtype} of shape {values.shape}; save it as whole "
+            "numbers of one band."
+        )
+    return StoredLabels(_integers(values, path), "grey", is_lossy=False)
 
 
 def _read_array(path: Path) -> StoredLabels:

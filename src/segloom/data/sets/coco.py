@@ -27,7 +27,7 @@ import numpy as np
 
 from segloom.config.data import DataConfig
 from segloom.data.places import fields_of_groups
-from segloom.data.planes import Planes
+from segloom.data.planes import FileDecoder, Planes
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.coco_files import (
     annotation_file,
@@ -40,7 +40,7 @@ from segloom.data.sets.shapes import split_files
 from segloom.data.source import DatasetSource, check_split, data_root, unique_ids
 from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import parse_json
-from segloom.images.read import MAX_PIXELS, read_image
+from segloom.images.read import MAX_PIXELS
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.palette import class_palette
 from segloom.labels.stored import StoredLabels
@@ -105,7 +105,7 @@ def is_here(root: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class CocoDecoder:
+class CocoDecoder(FileDecoder):
     """Draws the objects of an image; ``Record.mask`` is the JSON, ``part`` the place in it."""
 
     classes: tuple[str, ...]
@@ -115,7 +115,7 @@ class CocoDecoder:
     @property
     def fingerprint(self) -> str:
         """Text that differs where the same files decode differently."""
-        return f"coco 3 {json.dumps(self.classes)}"
+        return f"coco 3 {json.dumps(self.classes)}{self.pixel_fingerprint}"
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read an image and draw its label map.
@@ -127,7 +127,7 @@ class CocoDecoder:
         assert path is not None  # noqa: S101 - `read` sets it
         annotations = _load(path, path.stat().st_mtime_ns)
         entry = annotations.images[record.part or 0]
-        image = read_image(record.image)
+        image = self.read_image(record.image)
         if image.shape[:2] != (entry.height, entry.width):
             raise DataError(
                 f"{record.image} is {image.shape[1]} x {image.shape[0]} pixels, but {path} says "

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from segloom.config.data import DataConfig
 from segloom.data.pairing import SPLIT_NAMES, divide
 from segloom.data.places import place_of
-from segloom.data.planes import Planes
+from segloom.data.planes import FileDecoder, Planes
 from segloom.data.sets.outlines import draw_outline
 from segloom.data.source import SPLITS, DatasetSource, check_split, unique_ids
 from segloom.errors import DataError, NoSplitError
 from segloom.files import parse_json
-from segloom.images.read import IMAGE_ENDINGS, read_image
+from segloom.images.read import IMAGE_ENDINGS
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.palette import BACKGROUNDS, class_palette
 from segloom.labels.stored import StoredLabels
@@ -68,7 +68,7 @@ class Shape(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ShapeDecoder:
+class ShapeDecoder(FileDecoder):
     """Reads an image and draws its shapes; ``Record.mask`` is the file that holds them.
 
     Args:
@@ -84,7 +84,8 @@ class ShapeDecoder:
     @property
     def fingerprint(self) -> str:
         """Text that differs where the same files decode differently."""
-        return f"shapes 1 {self.read_shapes.__module__} {json.dumps(self.classes)}"
+        facts = f"shapes 1 {self.read_shapes.__module__} {json.dumps(self.classes)}"
+        return facts + self.pixel_fingerprint
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read an image and draw its label map.
@@ -94,7 +95,7 @@ class ShapeDecoder:
         """
         path = record.mask
         assert path is not None  # noqa: S101 - the readers set it
-        image = read_image(record.image)
+        image = self.read_image(record.image)
         height, width = image.shape[:2]
         background = self.classes.index(BACKGROUND) if BACKGROUND in self.classes else 0
         labels = np.full((height, width), background, np.uint8)
