@@ -55,8 +55,8 @@ class PredictOptions:
     """A run (its best checkpoint is taken), a model directory, or what `segloom export` wrote."""
     sources: Positional[tuple[str, ...]]
     """Images, CT volumes (.nii, .nii.gz) and slices (.npy), folders (searched to the bottom, slices
-    beside images and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"; or one film, one
-    stream (rtsp://...) or the number of a camera, with --out FILM.mp4."""
+    beside images and segmentation-N beside volume-N left out) and globs such as "frames/*.jpg"; or
+    one film, one stream (rtsp://...) or the number of a camera, with --out FILM.mp4."""
     out: Path = Path("predictions")
     """Folder of the results; street.jpg gives street_label.png and so on, a volume
     NAME_label.nii.gz, a GeoTIFF NAME_label.tif."""
