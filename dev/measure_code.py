@@ -19,11 +19,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "segloom"
-MODE = re.compile(r"multilabel|binary|one_logit|Exclusive|OneLogit|Overlapping", re.IGNORECASE)
+MODE = re.compile(
+    r"multilabel|binary|one_logit|Exclusive|OneLogit|Overlapping|\boverlaps\b", re.IGNORECASE
+)
 """What a condition on the mode of a network or on the format of a label map names."""
-OWNER = SOURCE / "labels" / "space.py"
-"""The one file whose business the mode is."""
-OTHERS = re.compile(r"jpeg-binary")
+OWNERS = {SOURCE / "labels" / "space.py", SOURCE / "labels" / "abstract_space.py"}
+"""The files whose business the mode is."""
+OTHERS = re.compile(r"jpeg-binary|seen\.overlaps")
 """Names that hold a word of :data:`MODE` and mean something else."""
 
 
@@ -70,7 +72,7 @@ def conditions(trees: dict[Path, ast.Module]) -> Figure:
     """Count the conditions outside `labels/space.py` that ask for the mode."""
     found: Counter[Path] = Counter()
     for path, tree in trees.items():
-        if path != OWNER:
+        if path not in OWNERS:
             found[path] += sum(
                 bool(MODE.search(OTHERS.sub("", ast.unparse(test)))) for test in tests_of(tree)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from segloom.ops.binary import both_logits, num_labels
+from segloom.ops.binary import both_logits
 
 
 def test_losses_and_labels_of_the_pair_are_those_of_the_sigmoid():
@@ -28,4 +28,3 @@ def test_losses_and_labels_of_the_pair_are_those_of_the_sigmoid():
 def test_several_logits_stay_as_they_are():
     logits = torch.zeros(1, 3, 2, 2)
     assert both_logits(logits) is logits
-    assert [num_labels(channels) for channels in (1, 2, 3)] == [2, 2, 3]

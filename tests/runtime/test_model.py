@@ -15,8 +15,8 @@ from PIL import Image
 
 from segloom.errors import CheckpointError, DataError
 from segloom.labels.palette import default_palette
+from segloom.labels.space import Exclusive, Overlapping
 from segloom.runtime import Description, ExportedModel, load
-from segloom.runtime.model import activate
 from segloom.types import LabelSet
 
 
@@ -110,13 +110,14 @@ def test_another_form_is_refused() -> None:
 
 
 def test_probabilities_are_softmax_or_sigmoids_however_large_the_logits() -> None:
+    one, several = Exclusive(3), Overlapping(3)
     logits = np.array([1000.0, 0, -1000], np.float32).reshape(3, 1, 1)
-    np.testing.assert_array_equal(activate(logits, overlaps=False).ravel(), [1, 0, 0])
-    np.testing.assert_array_equal(activate(logits, overlaps=True).ravel(), [1, 0.5, 0])
+    np.testing.assert_array_equal(one.activate(logits).ravel(), [1, 0, 0])
+    np.testing.assert_array_equal(several.activate(logits).ravel(), [1, 0.5, 0])
     logits = np.array([0.0, np.log(3)], np.float32).reshape(2, 1, 1)
-    np.testing.assert_allclose(activate(logits, overlaps=False).ravel(), [0.25, 0.75], rtol=1e-6)
-    np.testing.assert_allclose(activate(logits, overlaps=True).ravel(), [0.5, 0.75], rtol=1e-6)
-    assert activate(logits, overlaps=True).dtype == np.float32
+    np.testing.assert_allclose(one.activate(logits).ravel(), [0.25, 0.75], rtol=1e-6)
+    np.testing.assert_allclose(several.activate(logits).ravel(), [0.5, 0.75], rtol=1e-6)
+    assert several.activate(logits).dtype == np.float32
 
 
 def test_it_is_opened_without_torch() -> None:

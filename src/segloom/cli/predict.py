@@ -30,7 +30,7 @@ from segloom.prediction.geo import GEO_LABEL_ENDING
 from segloom.prediction.objects import may_be_replaced
 from segloom.prediction.options import OUTPUTS, PredictionOptions
 from segloom.prediction.predicts import pixels_for
-from segloom.prediction.results import ENDINGS, class_mask_files
+from segloom.prediction.results import ENDINGS, label_files
 from segloom.prediction.truth import find_truth
 from segloom.prediction.video import is_video
 from segloom.prediction.volumes import LABEL_ENDING
@@ -226,10 +226,8 @@ def _trained_data(run: Path) -> DataConfig | None:
 def _without_results(files: Sequence[Path], out: Path, labels: LabelSet) -> list[Path]:
     """Leave out what an earlier prediction wrote, where results and images share a folder."""
     endings = (*ENDINGS.values(), LABEL_ENDING, GEO_LABEL_ENDING)
-    folders = set()
-    if labels.is_multilabel:
-        masks = class_mask_files(out.resolve(), labels.classes, "any")
-        folders = {path.parent for path in masks.values()}
+    results = label_files(out.resolve(), labels, "any", "")
+    folders = {path.parent for path in results.values()} - {out.resolve()}
     kept = [
         file
         for file in files

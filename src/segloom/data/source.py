@@ -14,6 +14,7 @@ from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.errors import ConfigError, DataError
 from segloom.labels.decoder import LabelDecoder, LabelFormat, detect_format, make_decoder
 from segloom.labels.palette import class_palette
+from segloom.labels.storage import STORAGES
 from segloom.labels.stored import StoredLabels, read_labels
 from segloom.types import LabelSet, Record, Region
 
@@ -152,11 +153,9 @@ def settle_labels(
     num_classes = len(config.classes or (own.classes if own else ()))
     masks = [record.mask for record in evidence.records if record.mask is not None]
     mask_format = _mask_format(config, source, masks, num_classes)
-    classes = config.classes or (own.classes if own else ())
+    classes = config.classes or (own.classes if own else STORAGES[mask_format].classes)
     if not classes:
-        if mask_format != "binary":
-            raise DataError(_ask_for_classes(masks))
-        classes = ("background", "foreground")
+        raise DataError(_ask_for_classes(masks))
     if config.label_map:  # it lists every value, those that mean void too
         source = replace(source, label_map=config.label_map, ignore_values=(), unknown=None)
     label_map = source.label_map
@@ -214,8 +213,9 @@ def _palette(
 def _mask_format(
     config: DataConfig, source: DatasetSource, masks: list[Path], num_classes: int
 ) -> LabelFormat:
-    if config.mask_format != "auto" and config.mask_format != "multilabel":
-        return config.mask_format
+    for mask_format in STORAGES:
+        if config.mask_format == mask_format:
+            return mask_format
     if source.mask_format is not None:
         return source.mask_format
     return detect_format(masks, num_classes)

@@ -1,9 +1,6 @@
 """Reading a label file of any usual kind into class ids, and finding out which kind it is.
 
-index   each pixel (grey, 16-bit grey, or palette index) holds a class id
-color   each pixel holds the RGB colour of its class
-binary  grey above 127 is class 1, else class 0; also 1-bit files, also JPEG; of a palette in colour
-        every index but 0 is class 1
+The formats are those of `segloom.labels.storage`.
 
 Files whose values were smeared, by lossy compression or by interpolation, are read by the nearest
 of the stored values where these lie far enough apart (`segloom.labels.smear`), else refused.
@@ -19,13 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import ConfigError, DataError
-from segloom.labels.smear import flat_pixels, read_by_nearest
+from segloom.labels.smear import flat_pixels
+from segloom.labels.storage import STORAGES, THRESHOLD, LabelFormat, LabelStorage
 from segloom.labels.stored import StoredLabels, read_labels
 from segloom.types import IGNORE_INDEX
 
@@ -39,17 +36,8 @@ __all__ = [
     "make_decoder",
 ]
 
-LabelFormat = Literal["index", "color", "binary"]
-
-THRESHOLD = 127
-"""Grey values above it are foreground in a binary label map; JPEG smears 0 and 255."""
-
-
 MANY_VALUES = 4
 """More different values than this may be those of two that were smeared."""
-MANY_SHADES = 48
-"""A label map of two classes with more grey values than this, most of them neither dark nor bright,
-is a picture."""
 MANY_CODES = 100
 """A label map with more undeclared values than this holds no classes."""
 DARK, BRIGHT = 16, 239
@@ -73,9 +61,14 @@ class LabelDecoder:
     """What the refusal advises; empty names the options of a data set."""
 
     @property
+    def storage(self) -> LabelStorage:
+        """How the files hold classes."""
+        return STORAGES[self.mask_format]
+
+    @property
     def label_map(self) -> dict[str, int]:
         """Stored value, as the option `data.label_map` spells it, to class id."""
-        return {_spell(code, self.mask_format): class_id for code, class_id in self.table}
+        return {self.storage.spell(code): class_id for code, class_id in self.table}
 
     @property
     def fingerprint(self) -> str:
@@ -95,9 +88,9 @@ class LabelDecoder:
 
     def convert(self, stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
         """Turn stored values into class ids; ``path`` is only named in errors."""
-        if stored.is_lossy and self.mask_format != "binary" and self.unknown is None:
+        if stored.is_lossy and not self.storage.survives_loss and self.unknown is None:
             return self._read_lossy(stored, path)
-        codes = self._codes(stored, path)
+        codes = self.storage.codes(stored, path)
         ids = self._look_up(codes)
         unknown = ids < 0
         if unknown.any():
@@ -110,17 +103,13 @@ class LabelDecoder:
 
     def is_smeared(self, stored: StoredLabels) -> bool:
         """Tell whether a file is read by nearest values rather than as it is stored."""
-        if self.mask_format == "binary":
-            values = np.unique(stored.pixels) if stored.kind == "grey" else np.empty(0)
-            return len(values) > 2
-        if stored.is_lossy:
-            return True
-        if self.mask_format == "index" and stored.kind == "color":
-            return False
-        return bool((self._look_up(self._codes(stored, Path())) < 0).any())
+        known = self.storage.is_smeared(stored)
+        if known is None:
+            return bool((self._look_up(self.storage.codes(stored, Path())) < 0).any())
+        return known
 
     def _look_up(self, codes: NDArray[np.integer]) -> NDArray[np.int16]:
-        table = _lookup_table(self.table, 24 if self.mask_format == "color" else 16)
+        table = _lookup_table(self.table, self.storage.bits)
         if codes.dtype.kind == "u" or codes.min() >= 0:
             found: NDArray[np.int16] = table[codes]
             return found
@@ -132,7 +121,7 @@ class LabelDecoder:
         return ids
 
     def _read_lossy(self, stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
-        codes = self._codes(stored, path)
+        codes = self.storage.codes(stored, path)
         first = int(codes.flat[0])
         if (codes == first).all() and (alone := int(self._look_up(codes[:1, :1])[0, 0])) >= 0:
             return np.full(codes.shape, alone, np.uint8)
@@ -146,33 +135,13 @@ class LabelDecoder:
         """Read a smeared file; None if it is none, or its values cannot be told apart."""
         listed = np.array(self.table, np.int64).reshape(-1, 2)
         codes, ids = listed[:, 0], listed[:, 1]
-        if self.mask_format == "color":
-            colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-            places = read_by_nearest(stored.rgb(), colors, is_lossy=stored.is_lossy)
-        elif stored.kind == "grey":
-            places = read_by_nearest(stored.pixels, codes, is_lossy=stored.is_lossy)
-        else:
-            return None
+        places = self.storage.nearest(stored, codes)
         return None if places is None else ids.astype(np.uint8)[places]
 
-    def _codes(self, stored: StoredLabels, path: Path) -> NDArray[np.integer]:
-        if self.mask_format == "color":
-            red, green, blue = np.moveaxis(stored.rgb().astype(np.int32), 2, 0)
-            codes: NDArray[np.int32] = red << 16 | green << 8 | blue
-            return codes
-        if stored.kind == "color":
-            raise DataError(
-                f"label map {path} holds colours, but data.mask_format is {self.mask_format}; set "
-                "data.mask_format: color and give data.palette one colour per class."
-            )
-        if self.mask_format == "index":
-            return stored.pixels
-        return stored.pixels if stored.kind == "bit" else _brightness(stored, path)
-
     def _complain(self, codes: NDArray[np.integer], stored: StoredLabels, path: Path) -> str:
-        names = [_spell(int(code), self.mask_format) for code in codes]
+        names = [self.storage.spell(int(code)) for code in codes]
         shown = "; ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        what = "colours" if self.mask_format == "color" else "values"
+        what = self.storage.what
         start = f"label map {path} holds {what} outside the {self.num_classes} classes: {shown}."
         if stored.is_lossy:
             start = start if names else f"label map {path} cannot be read."
@@ -211,60 +180,6 @@ def _lookup_table(table: tuple[tuple[int, int], ...], bits: int) -> NDArray[np.i
     return ids
 
 
-def _brightness(stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
-    """Tell the bright pixels (1) of a binary label map from the dark ones (0).
-
-    Raises:
-        DataError: Nothing is bright though something is drawn, or most is between dark and bright.
-    """
-    if stored.colors is not None:
-        relevant = stored.colors[[0, 1, *np.unique(stored.pixels).tolist()]]
-        if (relevant != relevant[:, :1]).any():  # dark red on black is no brightness
-            return (stored.pixels > 0).astype(np.uint8)
-    grey = stored.rgb()[..., 1] if stored.kind == "palette" else stored.pixels
-    bright = grey > THRESHOLD
-    drawn = grey[flat_pixels(grey) & (grey > 0)] if not bright.any() and grey.any() else grey[:0]
-    if drawn.size or (not stored.is_lossy and grey.max() == 1):
-        values = ", ".join(map(str, np.unique(drawn if drawn.size else grey)[:8].tolist()))
-        hint = "set data.mask_format: index"
-        if stored.is_lossy:
-            hint = "export it again as PNG, since JPEG mixes such ids"
-        raise DataError(
-            f"label map {path} holds {values} and nothing above {THRESHOLD}, as ids 0 and 1 do, "
-            f"which are all dark to data.mask_format: binary; {hint}."
-        )
-    # Five annotators' votes are grey too, but a picture has far more shades.
-    is_grey = ((grey > 40) & (grey < 216)).mean() > 0.5
-    if bright.any() and is_grey and len(np.unique(grey)) > MANY_SHADES:
-        raise DataError(
-            f"most of label map {path} is neither dark nor bright, so it is a picture and no label "
-            "map of 0 and 255; check data.images and data.masks."
-        )
-    return bright.astype(np.uint8)
-
-
-def _spell(code: int, mask_format: LabelFormat) -> str:
-    if mask_format == "color":
-        return f"{code >> 16},{code >> 8 & 255},{code & 255}"
-    return str(code * 255 if mask_format == "binary" else code)
-
-
-def _parse(text: str, mask_format: LabelFormat) -> int:
-    parts = [int(part) for part in text.split(",")]
-    is_color = len(parts) == 3
-    if is_color != (mask_format == "color"):
-        wanted = 'colours like "128,64,0"' if mask_format == "color" else 'values like "7"'
-        raise ConfigError(
-            f'data.label_map lists "{text}", but label maps of the format {mask_format} hold '
-            f"{wanted}."
-        )
-    if max(parts) > (255 if is_color else 65535):
-        raise ConfigError(f'data.label_map lists "{text}", more than a label file can hold.')
-    if is_color:
-        return parts[0] << 16 | parts[1] << 8 | parts[2]
-    return int(parts[0] > 0) if mask_format == "binary" else parts[0]
-
-
 def make_decoder(
     num_classes: int,
     mask_format: LabelFormat,
@@ -288,39 +203,23 @@ def make_decoder(
     Raises:
         ConfigError: The options contradict the classes or the format.
     """
-    if mask_format == "binary" and num_classes != 2:
-        raise ConfigError(
-            f"binary label maps have two classes, but data.classes names {num_classes}; name the "
-            "dark and the bright one, as in data.classes: [background, object]."
-        )
-    voids = tuple(ignore_values)
-    if voids and mask_format != "index":
-        raise ConfigError(
-            f"data.ignore_values {list(voids)} only fits label maps of ids, and these are "
-            f"{mask_format}; use data.label_map instead."
-        )
-    table: dict[int, int] = {}
-    if mask_format == "color":
-        for class_id, (red, green, blue) in enumerate(palette):
-            table[red << 16 | green << 8 | blue] = class_id
-    elif mask_format == "binary" or not label_map:
-        table = {class_id: class_id for class_id in range(num_classes)}
-    for text, class_id in (label_map or {}).items():
+    storage, voids, listed = STORAGES[mask_format], tuple(ignore_values), label_map or {}
+    storage.check(num_classes, voids)
+    table = storage.usual(num_classes, palette, is_listed=bool(listed))
+    for text, class_id in listed.items():
         if class_id >= num_classes and class_id != IGNORE_INDEX:
             raise ConfigError(
                 f'data.label_map sends "{text}" to {class_id}, but the ids of the {num_classes} '
                 f"classes end at {num_classes - 1}; {IGNORE_INDEX} is void."
             )
-        table[_parse(text, mask_format)] = class_id
-    if mask_format == "index":
-        table.setdefault(IGNORE_INDEX, IGNORE_INDEX)
-        table.update(dict.fromkeys(voids, IGNORE_INDEX))
-    is_complete = mask_format == "index" and bool(label_map)
+        table[storage.parse(text)] = class_id
+    table = {**storage.always, **table, **dict.fromkeys(voids, IGNORE_INDEX)}
     if unknown is not None and unknown >= num_classes and unknown != IGNORE_INDEX:
         raise ConfigError(
             f"unknown values cannot become {unknown}: the ids of the {num_classes} classes end at "
             f"{num_classes - 1}; {IGNORE_INDEX} is void."
         )
+    is_complete = storage.lists_all and bool(listed)
     pairs = tuple(sorted(table.items()))
     return LabelDecoder(mask_format, num_classes, pairs, is_complete, unknown)
 
@@ -344,14 +243,14 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
     chosen = set(first)
     values: set[int] = set()
     areas: set[int] = set()
-    may_be_binary = num_classes in (0, 2)
+    may_be_two = num_classes in (0, 2)
     for number, path in enumerate([*first, *(path for path in paths if path not in chosen)]):
         if number >= len(first) and len(values) > 1:
             break
         stored = read_labels(path)
         if stored.kind == "color":
             return "color"
-        if may_be_binary and stored.kind == "bit":
+        if may_be_two and stored.kind == "bit":
             return "binary"
         found = np.unique(stored.pixels).tolist()
         values.update(found)
@@ -360,7 +259,7 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
             areas.update(np.unique(flat).tolist())
         else:
             areas.update(found)
-    return _format_of_values(values, areas) if may_be_binary else "index"
+    return _format_of_values(values, areas) if may_be_two else "index"
 
 
 def _format_of_values(values: set[int], areas: set[int]) -> LabelFormat:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.images.form import as_rgb
-from segloom.labels.bits import in_class
-from segloom.labels.palette import NO_CLASS, background_of, void_color
+from segloom.labels.form import checked_form
+from segloom.labels.palette import background_of, void_color
 from segloom.labels.pictures import (
     ERROR_LEGEND,
     LegendEntry,
@@ -22,12 +22,9 @@ from segloom.labels.pictures import (
     check_alpha,
     check_picture,
     check_same_size,
-    checked_form,
-    colorize,
     error_map,
     legend,
     montage,
-    overlay,
 )
 from segloom.labels.space import space_of
 from segloom.types import IGNORE_INDEX, LabelSet
@@ -40,8 +37,7 @@ THICKNESS = 1 / 300
 
 def void_of(label_set: LabelSet) -> tuple[int, int, int]:
     """Give the colour of void in pictures of these classes."""
-    overlaps = space_of(label_set).overlaps
-    return void_color([*label_set.palette, *([NO_CLASS] if overlaps else [])])
+    return void_color([*label_set.palette, *space_of(label_set).extra_colors])
 
 
 def paint(labels: NDArray[Any], label_set: LabelSet) -> Picture:
@@ -50,10 +46,7 @@ def paint(labels: NDArray[Any], label_set: LabelSet) -> Picture:
     Raises:
         DataError: It is no integer map, or holds a value without a colour.
     """
-    space = space_of(label_set)
-    if not space.overlaps:
-        return colorize(labels, label_set.palette)
-    return space.paint(checked_form(labels), label_set.palette)
+    return space_of(label_set).paint(checked_form(labels), label_set.palette)
 
 
 def tint(image: Picture, labels: NDArray[Any], label_set: LabelSet, alpha: float = 0.5) -> Picture:
@@ -69,14 +62,11 @@ def tint(image: Picture, labels: NDArray[Any], label_set: LabelSet, alpha: float
         DataError: The sizes differ, an array has another form, or a value has no colour.
     """
     space, image = space_of(label_set), as_rgb(image)
-    if not space.overlaps:
-        background = background_of(label_set.classes)
-        return overlay(image, labels, label_set.palette, alpha, background=background)
     check_alpha(alpha)
     check_picture(image, "image")
     labels = checked_form(labels)
     check_same_size(image, labels, ("image", "label map"))
-    bare = (labels == IGNORE_INDEX) | (labels == 0)
+    bare = space.bare(labels, background_of(label_set.classes))
     return blend(image, space.paint(labels, label_set.palette), bare, alpha)
 
 
@@ -97,13 +87,11 @@ def draw_outlines(image: Picture, labels: NDArray[Any], label_set: LabelSet) -> 
     labels = checked_form(labels)
     check_same_size(image, labels, ("image", "label map"))
     width = max(1, round(max(labels.shape) * THICKNESS))
-    drawn, number = image.copy(), len(label_set.classes)
+    drawn, space = image.copy(), space_of(label_set)
     for class_id, color in enumerate(label_set.palette):
         if class_id == background_of(label_set.classes):
             continue
-        inside = labels == class_id
-        if label_set.is_multilabel:
-            inside = (in_class(labels, class_id, number) > 0) & (labels != IGNORE_INDEX)
+        inside = space.where(labels, class_id)
         if inside.any():
             mask = inside.astype(np.uint8)
             core = cv2.erode(mask, np.ones((3, 3), np.uint8), iterations=width)
@@ -145,8 +133,7 @@ def legend_of(labels: LabelSet, *shown: NDArray[Any]) -> list[LegendEntry]:
         shown: Label maps that the legend is for; where one has void, so has the legend.
     """
     entries = legend(labels.classes, labels.palette)
-    if space_of(labels).overlaps:
-        entries.append(("none", NO_CLASS))
+    entries += [("none", color) for color in space_of(labels).extra_colors]
     if any((np.asarray(one) == IGNORE_INDEX).any() for one in shown):
         entries.append(("void", void_of(labels)))
     return entries

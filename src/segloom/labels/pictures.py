@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from segloom.errors import ConfigError, DataError
 from segloom.files import atomic_path
+from segloom.labels.form import checked_form, checked_ids
 from segloom.labels.palette import Color, void_color
 from segloom.types import IGNORE_INDEX
 
@@ -65,7 +66,7 @@ def colorize(labels: NDArray[Any], palette: Sequence[Color]) -> Picture:
         DataError: ``labels`` is no integer map, or holds an id without a colour.
     """
     colors = _color_table(palette)
-    picture: Picture = colors[_checked_labels(labels, len(palette))]
+    picture: Picture = colors[checked_ids(labels, len(palette))]
     return picture
 
 
@@ -91,7 +92,7 @@ def overlay(
     """
     check_alpha(alpha)
     check_picture(image, "image")
-    labels = _checked_labels(labels, len(palette))
+    labels = checked_ids(labels, len(palette))
     check_same_size(image, labels, ("image", "label map"))
     bare = labels == IGNORE_INDEX
     if background is not None:
@@ -294,7 +295,7 @@ def write_label_png(path: Path, labels: NDArray[Any]) -> None:
     Raises:
         DataError: ``labels`` is no integer map with values from 0 to 255, or no ``.png`` is asked.
     """
-    _write_png(path, Image.fromarray(_checked_labels(labels, IGNORE_INDEX)))
+    _write_png(path, Image.fromarray(checked_ids(labels, IGNORE_INDEX)))
 
 
 def write_palette_png(path: Path, labels: NDArray[Any], palette: Sequence[Color]) -> None:
@@ -304,7 +305,7 @@ def write_palette_png(path: Path, labels: NDArray[Any], palette: Sequence[Color]
         DataError: ``labels`` is no integer map, holds an id without a colour, or no ``.png`` is
             asked.
     """
-    image = Image.fromarray(_checked_labels(labels, len(palette)))
+    image = Image.fromarray(checked_ids(labels, len(palette)))
     image.putpalette(_color_table(palette).tobytes())  # turns mode L into P, values unchanged
     _write_png(path, image)
 
@@ -327,38 +328,6 @@ def _color_table(palette: Sequence[Color]) -> Picture:
     table[: len(colors)] = colors
     table[IGNORE_INDEX] = void_color(colors)
     return table
-
-
-def checked_form(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return what is an integer array ``(H, W)``.
-
-    Raises:
-        DataError: It is another.
-    """
-    labels = np.asarray(labels)
-    if labels.ndim != 2 or labels.dtype.kind not in "iu" or labels.size == 0:
-        raise DataError(
-            "a label map is an integer array (height, width); "
-            f"this one is {labels.dtype} of shape {labels.shape}."
-        )
-    return labels
-
-
-def _checked_labels(labels: NDArray[Any], num_classes: int) -> NDArray[np.uint8]:
-    """Return a label map as uint8 after checking that every id but void is below the limit."""
-    labels = checked_form(labels)
-    if labels.min() < 0 or labels.max() > IGNORE_INDEX:
-        raise DataError(
-            f"a label map holds 0 to 255; this one has {labels.min()} to {labels.max()}."
-        )
-    labels = np.ascontiguousarray(labels, dtype=np.uint8)
-    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:IGNORE_INDEX])
-    if present.size and present[-1] >= num_classes:
-        raise DataError(
-            f"the label map holds class id {present[-1]}, but the palette has {num_classes} "
-            "colours; is this the palette of another data set?"
-        )
-    return labels
 
 
 def check_alpha(alpha: float) -> None:

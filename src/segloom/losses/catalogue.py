@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -31,16 +32,14 @@ __all__ = ["LOSSES", "build_loss", "list_losses"]
 
 def bce(class_weights: Sequence[float] | None = None, mode: Mode = "multiclass") -> nn.Module:
     """Binary cross-entropy, a yes or no per class."""
-    kind = MultilabelCrossEntropy if mode == "multilabel" else BinaryCrossEntropy
-    return kind(class_weights)
+    return FORMS[mode].bce(class_weights)
 
 
 def focal(
     class_weights: Sequence[float] | None = None, gamma: float = 2.0, mode: Mode = "multiclass"
 ) -> nn.Module:
     """Focal loss, of softmax or, for classes that overlap, of one sigmoid per class."""
-    kind = MultilabelFocal if mode == "multilabel" else Focal
-    return kind(class_weights, gamma=gamma)
+    return FORMS[mode].focal(class_weights, gamma=gamma)
 
 
 def dice(mode: Mode = "multiclass") -> nn.Module:
@@ -79,18 +78,57 @@ def sigmoid_focal(gamma: float = 2.0, mode: Mode = "multiclass") -> nn.Module:
     """Focal loss of one sigmoid per class (Lin et al., ICCV 2017)."""
     if gamma < 1:
         raise ConfigError(f"sigmoid_focal: gamma must be at least 1; got {gamma}.")
-    if mode == "multilabel":
-        return MultilabelFocal(gamma=gamma)  # the same; SMP's fails there on void
-    return _region("FocalLoss", mode, gamma=gamma)
+    return FORMS[mode].sigmoid_focal(gamma)
 
 
 def _region(name: str, mode: Mode, **options: Any) -> nn.Module:
     from segmentation_models_pytorch import losses
 
-    is_multilabel = mode == "multilabel"
-    form = "multilabel" if is_multilabel else "multiclass"  # one logit comes as two
-    loss = getattr(losses, name)(form, ignore_index=IGNORE_INDEX, **options)
-    return SkipEmpty(PerClass(loss) if is_multilabel else loss)
+    form = FORMS[mode]
+    loss = getattr(losses, name)(form.smp_mode, ignore_index=IGNORE_INDEX, **options)
+    return SkipEmpty(form.wrap(loss))
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What losses are made of, by what the channels of a network mean."""
+
+    bce: Callable[..., nn.Module]
+    focal: Callable[..., nn.Module]
+    sigmoid_focal: Callable[[float], nn.Module]
+    smp_mode: str
+    """Of SMP's losses; one logit comes as two."""
+    wrap: Callable[[nn.Module], nn.Module]
+    """Around one of SMP's losses."""
+    usual: str
+    """Name of the loss that one would begin with."""
+    takes_all: bool
+    """Losses that take no mode are of this form."""
+
+
+ONE_CLASS = Forms(
+    bce=BinaryCrossEntropy,
+    focal=Focal,
+    sigmoid_focal=lambda gamma: _region("FocalLoss", "multiclass", gamma=gamma),
+    smp_mode="multiclass",
+    wrap=lambda loss: loss,
+    usual="cross_entropy",
+    takes_all=True,
+)
+ANY_CLASSES = Forms(
+    bce=MultilabelCrossEntropy,
+    focal=MultilabelFocal,
+    sigmoid_focal=lambda gamma: MultilabelFocal(gamma=gamma),  # SMP's fails there on void
+    smp_mode="multilabel",
+    wrap=PerClass,
+    usual="bce",
+    takes_all=False,
+)
+FORMS: dict[Mode, Forms] = {
+    "binary": ONE_CLASS,
+    "multiclass": ONE_CLASS,
+    "multilabel": ANY_CLASSES,
+}
 
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
@@ -144,7 +182,7 @@ def build_term(
         options = {"class_weights": class_weights, **options}
     if "mode" in parameters:
         options = {**options, "mode": mode}
-    elif mode == "multilabel":
+    elif not FORMS[mode].takes_all:
         fitting = ", ".join(name for name in list_losses() if "mode" in _parameters(name))
         raise ConfigError(
             f"loss {name} needs classes that exclude each other, but the mode is multilabel; take "

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from segloom.config.model import parse_enhancement
 from segloom.config.training import LossConfig
 from segloom.errors import ConfigError, UnknownNameError
-from segloom.losses.catalogue import build_term, list_losses
+from segloom.losses.catalogue import FORMS, build_term, list_losses
 from segloom.losses.void import mask_void
 from segloom.types import Mode
 
@@ -99,6 +99,5 @@ def build_losses(
         losses[name] = build_term(name, class_weights, options, mode)
         weights[name] = weight
     if not losses:
-        usual = "bce" if mode == "multilabel" else "cross_entropy"
-        raise ConfigError(f"loss.terms names no loss of the labels; add {usual} 1.0.")
+        raise ConfigError(f"loss.terms names no loss of the labels; add {FORMS[mode].usual} 1.0.")
     return SegmentationLosses(losses, weights)

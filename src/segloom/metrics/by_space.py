@@ -49,6 +49,8 @@ class Measures:
     """Name of the counts of the labels in a file."""
     count: Callable[[NDArray[Any], NDArray[Any], int], Counts]
     """Counts of the labels of an image, which add: ``(K, K)`` or ``(K, 2, 2)``."""
+    shape: Callable[[int], tuple[int, ...]]
+    """Of these counts, from K."""
     sizes: Callable[..., Counts]
     """``(K, S, 5)``."""
     boundary: Callable[..., Counts]
@@ -71,6 +73,7 @@ EXCLUSIVE = Measures(
     mode="multiclass",
     key="confusion",
     count=count_confusion,
+    shape=lambda num_classes: (num_classes, num_classes),
     sizes=count_sizes,
     boundary=count_boundary,
     davis=davis_boundary_counts,
@@ -84,6 +87,7 @@ OVERLAPPING = Measures(
     mode="multilabel",
     key="tables",
     count=count_tables,
+    shape=lambda num_classes: (num_classes, 2, 2),
     sizes=multilabel_sizes,
     boundary=multilabel_boundary,
     davis=multilabel_davis,
@@ -97,4 +101,4 @@ OVERLAPPING = Measures(
 
 def measures_of(overlaps: bool) -> Measures:
     """Give the measures of classes that overlap, or of those that exclude each other."""
-    return OVERLAPPING if overlaps else EXCLUSIVE
+    return {False: EXCLUSIVE, True: OVERLAPPING}[overlaps]

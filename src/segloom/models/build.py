@@ -15,14 +15,7 @@ from torch import nn
 from segloom.config.model import ModelConfig
 from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.errors import ConfigError
-from segloom.labels.space import (
-    MODES,
-    Exclusive,
-    LabelSpace,
-    OneLogit,
-    Overlapping,
-    network_space,
-)
+from segloom.labels.space import LabelSpace, data_space, network_space
 from segloom.models.architectures import (
     Architecture,
     Network,
@@ -42,7 +35,7 @@ from segloom.models.weights.licence import require_permissive
 from segloom.models.weights.pretrained import Normalization, load_encoder_weights
 from segloom.types import IGNORE_INDEX, FeatureSpec, Mode, ModelShape
 
-__all__ = ["build_model", "create_model", "settle_channels"]
+__all__ = ["build_model", "create_model"]
 
 
 def create_model(
@@ -254,8 +247,8 @@ def build_model(
         ConfigError: The configuration asks for another mode or number of classes than the data
             has, for enhancements that do not fit, or for permissive weights where others are named.
     """
-    data = (Overlapping if is_multilabel else Exclusive)(classes)
-    space = settle_channels(config, data)
+    data = data_space(classes, overlaps=is_multilabel)
+    space = data.for_network(config.mode, config.classes)
     if config.license == "permissive":
         require_permissive(find_encoder(config.encoder_name), config.encoder_weights)
     model = create_model(
@@ -271,52 +264,6 @@ def build_model(
     if space.num_channels < space.num_classes:
         _check_one_logit(model)
     return model
-
-
-def settle_channels(config: ModelConfig, data: LabelSpace) -> LabelSpace:
-    """Settle what a network's channels mean, from a configuration and the data's classes.
-
-    Args:
-        config: The section ``model``.
-        data: What the values of the data's label maps mean.
-
-    Raises:
-        ConfigError: The configuration asks for another mode or number of classes than the data
-            has.
-    """
-    wanted, classes = MODES.get(config.mode), data.num_classes  # None settles auto
-    if wanted and wanted.overlaps != data.overlaps:
-        raise ConfigError(_other_mode(config.mode, data))
-    if wanted is OneLogit and (classes != 2 or config.classes not in (None, 1)):
-        found = f"model.classes is {config.classes}" if classes == 2 else f"the data has {classes}"
-        raise ConfigError(
-            f"model.mode binary is one logit for two classes, but {found}; leave one of them out."
-        )
-    if wanted is Exclusive and config.classes == 1:
-        raise ConfigError(
-            "model.mode is multiclass but model.classes is 1, a single logit; leave one of them "
-            "out."
-        )
-    if wanted is OneLogit or (config.classes == 1 and classes == 2 and not data.overlaps):
-        return OneLogit(classes)
-    if config.classes not in (None, classes):
-        raise ConfigError(
-            f"model.classes is {config.classes} but the data has {classes} classes; "
-            "leave model.classes out to take the data's."
-        )
-    return data
-
-
-def _other_mode(mode: str, data: LabelSpace) -> str:
-    if data.overlaps:
-        return (
-            f"model.mode is {mode}, but the data has classes that overlap "
-            "(data.mask_format multilabel); set model.mode: multilabel."
-        )
-    return (
-        f"model.mode is {mode}, but the data's label maps hold one class per pixel; give "
-        "each class a folder of masks and set data.mask_format: multilabel."
-    )
 
 
 def _check_one_logit(model: SegmentationModel) -> None:

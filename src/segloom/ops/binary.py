@@ -11,15 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["both_logits", "num_labels"]
-
-
-def num_labels(num_channels: int, mode: str = "multiclass") -> int:
-    """Count the classes that a network of so many channels tells apart.
-
-    Of mode multilabel it is the channels; else one channel is two classes.
-    """
-    return num_channels if mode == "multilabel" else max(num_channels, 2)
+__all__ = ["both_logits"]
 
 
 def both_logits(logits: Tensor) -> Tensor:

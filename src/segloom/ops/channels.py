@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, uint8
 
-from segloom.labels.space import MODES
 from segloom.ops.binary import both_logits
 from segloom.ops.multilabel import pack_probabilities
 
@@ -90,6 +89,14 @@ class EachForItself(Channels):
         return pack_probabilities(probabilities)
 
 
+CHANNELS: dict[str, Channels] = {
+    "binary": OneOfAll(),
+    "multiclass": OneOfAll(),
+    "multilabel": EachForItself(),
+}
+"""By the mode of a network."""
+
+
 def channels_of(mode: str) -> Channels:
     """Give what the channels of a network of a mode become."""
-    return EachForItself() if MODES[mode].overlaps else OneOfAll()
+    return CHANNELS[mode]

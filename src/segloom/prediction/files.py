@@ -34,10 +34,10 @@ from segloom.prediction.predicts import Predicts, pixels_for, read_for
 from segloom.prediction.results import (
     ENDINGS,
     PredictedFile,
-    class_mask_files,
     is_up_to_date,
+    label_files,
     shares_of,
-    write_class_masks,
+    write_labels,
 )
 from segloom.prediction.volumes import LABEL_ENDING, predict_volume
 from segloom.types import IGNORE_INDEX
@@ -143,8 +143,11 @@ def _repeated(names: Sequence[str]) -> list[int]:
     return [index for same in places.values() if len(same) > 1 for index in same]
 
 
+LABEL_END = ENDINGS["label"].removesuffix(".png")
+
+
 def _outputs(predictor: Predicts, options: PredictionOptions) -> list[Output]:
-    possible = [name for name in OUTPUTS if name != "palette" or not predictor.space.overlaps]
+    possible = [name for name in OUTPUTS if name != "palette" or predictor.space.fits_palette]
     chosen = [name for name in possible if name in options.outputs]
     if options.truth is None and "errors" in chosen:
         chosen.remove("errors")
@@ -163,10 +166,9 @@ def _targets(
     if is_geotiff(file):
         return {"label": out / f"{name}{GEO_LABEL_ENDING}"}
     targets: dict[str, Path] = {kind: out / f"{name}{ENDINGS[kind]}" for kind in outputs}
-    if "label" in targets and predictor.space.overlaps:
-        del targets["label"]
-        targets = class_mask_files(out, predictor.labels.classes, name) | targets
-    return targets
+    if targets.pop("label", None) is None:
+        return targets
+    return label_files(out, predictor.labels, name, LABEL_END) | targets
 
 
 def _predict_guarded(
@@ -265,12 +267,10 @@ def _write(
         tinted = painting.tint(image, labels, predictor.labels, options.alpha)
     if options.outline:
         tinted = painting.draw_outlines(tinted, labels, predictor.labels)
-    if predictor.space.overlaps:
-        write_class_masks([path for kind, path in targets.items() if kind not in ENDINGS], labels)
+    if maps := [path for kind, path in targets.items() if kind == "label" or kind not in ENDINGS]:
+        write_labels(maps, labels, predictor.labels)
     for kind, path in targets.items():
-        if kind == "label":
-            pictures.write_label_png(path, labels)
-        elif kind == "palette":
+        if kind == "palette":
             pictures.write_palette_png(path, labels, predictor.labels.palette)
         elif kind == "overlay":
             pictures.write_image(path, tinted)

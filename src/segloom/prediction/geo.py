@@ -46,11 +46,11 @@ def predict_raster(
         ConfigError: rasterio is not installed.
         OSError: The result cannot be written.
     """
-    if predictor.space.overlaps:
+    if problem := predictor.space.no_single:
         return PredictedFile(
             file,
-            error=f"{file} is a GeoTIFF, whose labels are one class per pixel, but the network has "
-            "classes that overlap (mode multilabel); cut it into images.",
+            error=f"{file} is a GeoTIFF, whose labels are one class per pixel, {problem}; cut it "
+            "into images.",
         )
     labels = predictor.labels
     counts = np.zeros(256, np.int64)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.labels.bits import in_class
 from segloom.labels.pictures import write_label_png
 from segloom.labels.space import space_of
 from segloom.types import LabelSet
@@ -22,7 +21,6 @@ __all__ = [
     "is_up_to_date",
     "label_files",
     "shares_of",
-    "write_class_masks",
     "write_labels",
 ]
 
@@ -115,14 +113,5 @@ def label_files(folder: Path, labels: LabelSet, name: str, ending: str) -> dict[
 
 def write_labels(files: Sequence[Path], values: NDArray[Any], labels: LabelSet) -> None:
     """Write a label map to `label_files`."""
-    if space_of(labels).overlaps:
-        write_class_masks(files, values)
-    else:
-        write_label_png(files[0], values)
-
-
-def write_class_masks(files: Sequence[Path], labels: NDArray[Any]) -> None:
-    """Write a label map of bits ``(H, W)`` as one PNG of 0 and 255 per class, in their order."""
-    for class_id, path in enumerate(files):
-        present = in_class(labels, class_id, len(files)).astype(np.uint8)
-        write_label_png(path, present * np.uint8(255))
+    for path, pixels in zip(files, space_of(labels).pixels_of_files(values), strict=True):
+        write_label_png(path, pixels)

@@ -16,13 +16,12 @@ from PIL import Image
 from segloom.errors import DataError, UnknownNameError
 from segloom.images.form import as_rgb
 from segloom.labels import painting
-from segloom.labels.bits import in_class
 from segloom.labels.pictures import Picture, montage
 from segloom.labels.polygons import trace_polygons
 from segloom.labels.space import space_of
 from segloom.prediction.annotations import BACKGROUND
 from segloom.prediction.results import shares_of
-from segloom.types import IGNORE_INDEX, LabelSet
+from segloom.types import LabelSet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,11 +85,7 @@ class Segmentation:
         if name not in self.classes:
             raise UnknownNameError("class", name, self.classes)
         class_id = self.classes.index(name)
-        inside: NDArray[np.bool_] = self.label_map == class_id
-        if self.labels.is_multilabel:
-            bits = in_class(self.label_map, class_id, len(self.classes)) > 0
-            inside = bits & (self.label_map != IGNORE_INDEX)
-        return inside
+        return space_of(self.labels).where(self.label_map, class_id)
 
     def shares(self) -> dict[str, float]:
         """Give the share of the pixels, 0 to 1, of every class that is there."""

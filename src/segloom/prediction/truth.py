@@ -103,7 +103,7 @@ def find_truth(
             implied = [(data.image_ending, data.mask_ending)]
         endings = [*implied, *endings]
     if labels.is_multilabel:
-        ignored = data.ignore_values if data and data.mask_format == "multilabel" else ()
+        ignored = data.ignore_values if data else ()
         return find_class_truth(folder, images, labels.classes, endings, ignored)
     files = _match(images, folder, endings)
     mask_format = detect_format(list(files.values()), len(labels.classes))

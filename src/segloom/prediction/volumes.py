@@ -30,11 +30,11 @@ def predict_volume(
     Raises:
         OSError: The result cannot be written.
     """
-    if predictor.space.overlaps:
+    if problem := predictor.space.no_single:
         return PredictedFile(
             file,
-            error=f"{file} is a volume, whose labels are one class per voxel, but the network has "
-            "classes that overlap (mode multilabel); predict its slices as images.",
+            error=f"{file} is a volume, whose labels are one class per voxel, {problem}; predict "
+            "its slices as images.",
         )
     try:
         volume = read_volume(file)

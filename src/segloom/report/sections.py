@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from segloom.labels.space import MODES
 from segloom.report.curves import training_curves
 from segloom.report.embed import Embedded, embed_picture
 from segloom.report.plots import (
@@ -55,8 +56,8 @@ SCORES = {
 }
 """Scores of metrics.json that the head of the report names, in this order."""
 
-OVERLAP_SCORES = {"aAcc": "right answers", "mAcc": "mean class recall"}
-"""What two of them are called where classes may overlap."""
+OTHER_WORDS = {"multilabel": {"aAcc": "right answers", "mAcc": "mean class recall"}}
+"""What some of them are called in other modes."""
 
 PICTURE_BUDGET = 3_600_000
 """Bytes for all pictures together before base64, which adds a third."""
@@ -149,7 +150,7 @@ def _enhancements(record: Record) -> list[str]:
 def score_list(record: Record) -> list[tuple[str, str, float | None, tuple[float, float] | None]]:
     """List key, words, value and interval of the scores of the whole split."""
     scores = record.metrics.scores
-    names = SCORES | OVERLAP_SCORES if record.metrics.mode == "multilabel" else SCORES
+    names = SCORES | OTHER_WORDS.get(record.metrics.mode, {})
     return [
         (key, words, scores[key], record.metrics.interval(key))
         for key, words in names.items()
@@ -165,12 +166,7 @@ def facts(record: Record) -> list[tuple[str, str]]:
         ("Run", _run_name(record)),
         ("Data", record.option("data", "name")),
         ("Split", f"{metrics.split}, {images}"),
-        (
-            "Classes",
-            f"{len(metrics.classes)}, which may overlap"
-            if metrics.mode == "multilabel"
-            else len(metrics.classes),
-        ),
+        ("Classes", f"{len(metrics.classes)}{MODES[metrics.mode].class_words}"),
     ]
     if model:
         weights = record.option("model", "encoder_weights")

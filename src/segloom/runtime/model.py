@@ -190,29 +190,19 @@ class ExportedModel:
         return logits
 
     def _activate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        return activate(logits, overlaps=self.space.overlaps)
+        return self.space.activate(logits)
 
     def _decide(self, scores: NDArray[np.float32]) -> NDArray[Any]:
         """Label what `_score` gives, ``(K, H, W)``."""
-        if self.space.overlaps and not self.options.scores_are_probabilities:
-            scores = self._activate(scores)
-        return self.space.decide(scores)
+        if self.options.scores_are_probabilities:
+            return self.space.decide(scores)
+        return self.space.decide_logits(scores)
 
 
 def _batch(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)[None]
 
 
-def activate(logits: NDArray[np.float32], *, overlaps: bool) -> NDArray[np.float32]:
-    """Turn logits ``(K, H, W)`` into probabilities: softmax, or a sigmoid each."""
-    if overlaps:
-        # Of -|x|, which cannot overflow.
-        small = np.exp(-np.abs(logits))
-        sigmoid: NDArray[np.float32] = np.where(logits >= 0, 1, small) / (1 + small)
-        return sigmoid
-    powers = np.exp(logits - logits.max(axis=0))
-    total: NDArray[np.float32] = powers / powers.sum(axis=0)
-    return total
 
 
 def load(

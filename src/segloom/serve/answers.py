@@ -16,9 +16,9 @@ from PIL import Image
 
 from segloom.errors import ConfigError, UnknownNameError
 from segloom.labels import painting
-from segloom.labels.bits import class_map
 from segloom.labels.palette import Color
 from segloom.labels.polygons import trace_polygons
+from segloom.labels.space import space_of
 from segloom.prediction.annotations import BACKGROUND, feature_collection
 from segloom.serve.models import Answer, Model
 from segloom.types import LabelSet
@@ -84,9 +84,9 @@ def _picture(labels: LabelSet, image: NDArray[np.uint8], answer: Answer, wish: W
         case "mask":
             return _png(_mask(labels, answer.label_map, wish.class_name))
         case "palette":
-            if labels.is_multilabel:
-                return _png(painting.paint(answer.label_map, labels))
-            return _png(_ids(labels, answer.label_map), palette=labels.palette)
+            if space_of(labels).fits_palette:
+                return _png(_ids(labels, answer.label_map), palette=labels.palette)
+            return _png(painting.paint(answer.label_map, labels))
         case "confidence":
             return _png(_confidence(labels, answer))
         case _:
@@ -121,7 +121,7 @@ def _facts(model: Model, answer: Answer, wish: Wish) -> dict[str, Any]:
 
 
 def _ids(labels: LabelSet, label_map: NDArray[Any]) -> NDArray[np.uint8]:
-    if labels.is_multilabel:
+    if space_of(labels).no_single:
         raise ConfigError(
             "the classes of this model may overlap, so one label map cannot show them; ask for "
             "output=mask&class=NAME, output=polygons or output=overlay."
@@ -135,20 +135,13 @@ def _mask(labels: LabelSet, label_map: NDArray[Any], name: str | None) -> NDArra
         raise ConfigError("output=mask needs a class: add class=NAME.")
     if name not in labels.classes:
         raise UnknownNameError("class", name, labels.classes)
-    return _where(labels, label_map, labels.classes.index(name)).astype(np.uint8) * 255
-
-
-def _where(labels: LabelSet, label_map: NDArray[Any], class_id: int) -> NDArray[np.bool_]:
-    if labels.is_multilabel:
-        label_map, class_id = class_map(label_map, class_id, len(labels.classes)), 1
-    where: NDArray[np.bool_] = label_map == class_id
-    return where
+    where = space_of(labels).where(label_map, labels.classes.index(name))
+    return where.astype(np.uint8) * 255
 
 
 def _confidence(labels: LabelSet, answer: Answer) -> NDArray[np.uint8]:
     """Scale the probability of what was decided to 0 to 255; of overlapping classes the least."""
-    values = answer.probabilities
-    sure = np.abs(values - 0.5).min(0) + 0.5 if labels.is_multilabel else values.max(0)
+    sure = space_of(labels).confidence(answer.probabilities)
     scaled: NDArray[np.uint8] = np.rint(sure * 255).astype(np.uint8)
     return scaled
 
@@ -159,7 +152,7 @@ def _polygons(labels: LabelSet, label_map: NDArray[Any], wish: Wish) -> dict[str
         for class_id, name in enumerate(labels.classes)
         if name != BACKGROUND
         for polygon in trace_polygons(
-            _where(labels, label_map, class_id),
+            space_of(labels).where(label_map, class_id),
             min_area=wish.min_area,
             tolerance=wish.simplify,
         )

@@ -135,7 +135,7 @@ def _work(
         found["labels"].append(answer.label_map)
         if with_probabilities:
             found["probabilities"].append(answer.probabilities)
-    tensors = [(name, np.stack(found[name]), is_binary) for name, is_binary in wanted]
+    tensors = [(name, np.stack(found[name]), as_bytes) for name, as_bytes in wanted]
     return _written(head, model, tensors)
 
 
@@ -219,8 +219,8 @@ def _wanted(head: dict[str, Any]) -> list[tuple[str, bool]]:
         if name not in OUTPUTS:
             raise Refusal(400, f"there is no output {name}; ask for {' or '.join(OUTPUTS)}.")
         own = output.get("parameters")
-        is_binary = own.get("binary_data", default) if isinstance(own, dict) else default
-        wanted.append((name, bool(is_binary)))
+        as_bytes = own.get("binary_data", default) if isinstance(own, dict) else default
+        wanted.append((name, bool(as_bytes)))
     return wanted
 
 
@@ -229,9 +229,9 @@ def _written(
 ) -> tuple[bytes, int | None]:
     """Write an answer; the length of its JSON, or None if there is nothing behind it."""
     outputs, parts = [], []
-    for name, values, is_binary in tensors:
+    for name, values, as_bytes in tensors:
         output = _tensor(name, DATATYPES[values.dtype.name], list(values.shape))
-        if is_binary:
+        if as_bytes:
             parts.append(np.ascontiguousarray(values).tobytes())
             output["parameters"] = {"binary_data_size": len(parts[-1])}
         else:

@@ -15,6 +15,7 @@ from segloom.data.source import check_same_classes
 from segloom.data.statistics import class_weights, count_classes
 from segloom.enhancements import list_enhancements
 from segloom.errors import ConfigError
+from segloom.labels.space import space_of
 from segloom.losses import build_losses
 from segloom.training.batches import BatchPlan, plan_batches
 from segloom.training.distributed.group import first_of_machine_first, process_rank
@@ -103,7 +104,7 @@ def assemble(config: RunConfig) -> Assembly:
 
 
 def _class_weights(config: RunConfig, training: SegmentationDataset) -> list[float] | None:
-    if len(training.classes) == 1 and not training.labels.is_multilabel:
+    if len(training.classes) < space_of(training.labels).least_classes:
         raise ConfigError(
             f"the data has a single class ({training.classes[0]}), which leaves nothing to tell "
             "apart; declare the background as a class in data.classes."

@@ -125,6 +125,11 @@ class MultilabelTables(Metric):
         return self.tables
 
 
+METRICS: dict[str, type[ConfusionMatrix] | type[MultilabelTables]] = {
+    "multilabel": MultilabelTables
+}
+
+
 def metric_of(space: LabelSpace) -> ConfusionMatrix | MultilabelTables:
     """Build the metric that counts label maps of a space."""
-    return (MultilabelTables if space.overlaps else ConfusionMatrix)(space.num_classes)
+    return METRICS.get(space.mode, ConfusionMatrix)(space.num_classes)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import DataError
-from segloom.labels.bits import pack
+from segloom.labels.space import space_of
 from segloom.labels.stored import read_labels
-from segloom.prediction.results import class_mask_files
+from segloom.prediction.results import label_files
 from segloom.types import LabelSet
 
 __all__ = ["read_prediction"]
@@ -36,19 +36,14 @@ def read_prediction(
     Raises:
         DataError: There is no such file, or it holds colours or has another size.
     """
-    if not labels.is_multilabel:
-        return _read(_find(folder, name), labels, shape).astype(np.uint8)
-    masks = class_mask_files(folder, labels.classes, _flat(name)).values()
-    return pack(np.stack([_read(path, labels, shape) > 0 for path in masks]))
+    names = (name, _flat(name), Path(name).name)
+    places = [[*label_files(folder, labels, known, "").values()] for known in names]
+    paths = next((found for found in places if all(map(Path.is_file, found))), places[-1])
+    return space_of(labels).join_files([_read(path, labels, shape) for path in paths])
 
 
 def _flat(name: str) -> str:
     return name.replace("/", "_").replace("\\", "_")
-
-
-def _find(folder: Path, name: str) -> Path:
-    places = [folder / f"{part}.png" for part in (name, _flat(name), Path(name).name)]
-    return next((path for path in places if path.is_file()), places[-1])
 
 
 def _read(path: Path, labels: LabelSet, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -13,7 +13,8 @@ from segloom.data.check.contents import Contents, rgb, spell
 from segloom.data.check.finding import Finding
 from segloom.data.check.smeared import describe, true_colors, true_values
 from segloom.data.sets.camvid import CAMVID, COLORS
-from segloom.labels.decoder import BRIGHT, DARK, THRESHOLD
+from segloom.labels.decoder import BRIGHT, DARK
+from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["Meaning", "conclude"]

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
 from segloom.data.check.contents import Contents, ValueCount
@@ -19,9 +16,8 @@ from segloom.data.readers import find_data_set, read_labelled_source, reader_nam
 from segloom.data.sets.shapes import BACKGROUND
 from segloom.data.source import SPLITS, check_same_classes
 from segloom.errors import DataError, NoSplitError
-from segloom.labels.bits import present_classes
 from segloom.labels.decoder import LabelDecoder
-from segloom.labels.space import Overlapping
+from segloom.labels.space import Exclusive, LabelSpace, space_of
 from segloom.types import IGNORE_INDEX, Record
 
 __all__ = ["Known", "find_known", "places_in", "read_known", "simpler"]
@@ -36,8 +32,8 @@ class Known:
     splits: dict[str, int] = field(default_factory=dict)
     """Split to its number of samples."""
     classes: tuple[str, ...] = ()
-    num_overlapping: int = 0
-    """Number of classes, if label maps hold a bit for each."""
+    space: LabelSpace = field(default_factory=partial(Exclusive, 1))
+    """What the label maps mean."""
     has_overlap: bool = False
     """Whether a pixel is of two of them."""
     findings: list[Finding] = field(default_factory=list)
@@ -94,7 +90,7 @@ def read_known(
             known.findings.append(Finding("problem", "unreadable", f"{split}: {error}"))
             continue
         known.splits[split], classes[split] = len(source.records), labels.classes
-        known.num_overlapping = len(labels.classes) if labels.is_multilabel else 0
+        known.space = space_of(labels)
         notes = [Finding("note", "reader", note) for note in source.notes]
         known.findings += [note for note in notes if note not in known.findings]
         samples += [(split, record, decoder, source.decode) for record in source.records]
@@ -125,7 +121,7 @@ def simpler(config: DataConfig, known: Known) -> DataConfig | None:
     """
     if not known.contents.num_read:
         return None
-    if known.num_overlapping and not known.has_overlap:
+    if known.space.overlaps and not known.has_overlap:
         return config.model_copy(update={"name": "mask_files", "mask_format": "auto"})
     covers = known.classes[0] == BACKGROUND and 0 not in known.contents.values
     if config.name == "mask_files" and covers and known.classes[2:]:
@@ -155,29 +151,11 @@ def _read(
     contents.sizes[planes.mask.shape] += 1
     if not record.case:  # slices of air are all alike
         contents.hashes.setdefault(digest, []).append((split, record.image))
-    if known.num_overlapping and not known.has_overlap:
-        known.has_overlap = _overlap(planes.mask, known.num_overlapping)
-    for value, count in _count(planes.mask, known.num_overlapping):
+    known.has_overlap = known.has_overlap or known.space.mixes(planes.mask)
+    counts = known.space.count(planes.mask)
+    for value, count in [*enumerate(counts.classes.tolist()), (IGNORE_INDEX, counts.void)]:
+        if not count:
+            continue
         entry = contents.values.setdefault(value, ValueCount())
         entry.pixels += count
         entry.files += 1
-
-
-def _overlap(labels: NDArray[Any], num_classes: int) -> bool:
-    """Tell whether a pixel is of two classes."""
-    return bool((present_classes(np.unique(labels), num_classes).sum(axis=0) > 1).any())
-
-
-def _count(labels: NDArray[Any], num_overlapping: int) -> list[tuple[int, int]]:
-    """Pair every class id in a label map, and 255 for void, with its pixels.
-
-    Args:
-        labels: ``(H, W)``.
-        num_overlapping: Classes of a map of bits; 0 for one of class ids.
-    """
-    if num_overlapping:
-        found = Overlapping(num_overlapping).count(labels)
-        counts = [*enumerate(found.classes.tolist()), (IGNORE_INDEX, found.void)]
-        return [(value, count) for value, count in counts if count]
-    values, pixels = np.unique(labels, return_counts=True)
-    return list(zip(values.tolist(), pixels.tolist(), strict=True))

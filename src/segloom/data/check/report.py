@@ -192,20 +192,19 @@ def _check_known(
     if (better := simpler(config, known)) is not None:
         return _check_known(better, directory, limit, progress)
     report = DataReport(directory, None, options={"name": config.name, "root": str(directory)})
-    is_multilabel = config.mask_format == "multilabel"
-    if is_multilabel:
+    report.storage = f"as the reader {config.name} gives them"
+    area = 0  # of which shares are; 0: of what is counted
+    if config.mask_format == "multilabel":
         report.options |= {"mask_format": "multilabel", "classes": list(known.classes)}
+        report.storage = "0 and 255, a file per class; shares may add up to more than 1"
+        area = sum(h * w * number for (h, w), number in known.contents.sizes.items())
     elif config.name == "mask_files":
         report.options |= {**places_in(config), "classes": list(known.classes)}
     report.splits = {split: SplitCount(count) for split, count in known.splits.items()}
-    report.storage = f"as the reader {config.name} gives them"
-    if is_multilabel:
-        report.storage = "0 and 255, a file per class; shares may add up to more than 1"
     report.num_read = known.contents.num_read
     report.sizes = {f"{w}x{h}": n for (h, w), n in known.contents.sizes.most_common()}
     meaning = Meaning(report.storage, names={**dict(enumerate(known.classes)), IGNORE_INDEX: VOID})
-    pixels = sum(h * w * number for (h, w), number in known.contents.sizes.items())
-    report.labels = _rows(known.contents, meaning, pixels if is_multilabel else 0)
+    report.labels = _rows(known.contents, meaning, area)
     report.findings = [*known.findings, *_file_findings(known.contents)]
     _check_as_trained(report, is_quick=limit is not None)
     return report

@@ -215,7 +215,7 @@ def _classes(labels: LabelSet, seen: _Seen) -> list[Finding]:
     if len(missing) == len(names):
         message = f"all pixels of the {seen.files} are void; check data.label_map and the files."
         return [Finding(level, "all-void", message)]
-    if len(missing) == len(names) - 1 and not labels.is_multilabel:
+    if len(names) - len(missing) < space_of(labels).least_classes:
         only = next(name for name in names if name not in missing)
         message = f"every labelled pixel of the {seen.files} is '{only}'"
         if level == "problem":

@@ -186,9 +186,11 @@ def _held_out(root: Path, fold: int) -> frozenset[str]:
 
 def _label_kind(root: Path, config: DataConfig, split: str) -> str:
     """Choose the best kind of label file that the split has and the options allow."""
-    if config.mask_format == "binary":
-        raise ConfigError("Cityscapes has no binary label maps; set data.mask_format: auto.")
     allowed = [kind for kind, form in KINDS.items() if config.mask_format in ("auto", form)]
+    if not allowed:
+        raise ConfigError(
+            f"Cityscapes has no {config.mask_format} label maps; set data.mask_format: auto."
+        )
     if config.scheme == "dlse":  # training ids tell too few classes apart
         allowed = [kind for kind in allowed if kind != "labelTrainIds"]
     for kind in allowed:

@@ -28,8 +28,10 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     Raises:
         DataError: A folder is missing, an image has no label map, or the split is unknown.
     """
-    if config.mask_format == "multilabel":
-        return read_class_masks(config, split)
+    return FORMATS.get(config.mask_format, _read_pairs)(config, split)
+
+
+def _read_pairs(config: DataConfig, split: str) -> DatasetSource:
     config = _first_band(config)
     images, masks, keep = folder_division(config, split)
     records = pair_folders(
@@ -76,6 +78,9 @@ def _edge_folder(config: DataConfig, split: str, images: Path) -> Path:
         return require_folder(split_folder(root, config.edges, split) or wanted, "edges")
     return require_folder(root / without_split(config.edges), "edges")
 
+
+FORMATS = {"multilabel": read_class_masks}
+"""What reads label maps that are no files of their own."""
 
 DATA_SET = DataSet(
     read,

@@ -77,15 +77,18 @@ def read(config: DataConfig, split: str) -> DatasetSource:
             if other != split:
                 all_labels |= _labels_of_split(config, other)
     is_multilabel = config.mask_format == "multilabel"
-    classes = config.classes or _classes(config, all_labels.values(), is_multilabel=is_multilabel)
     if is_multilabel:
+        classes = config.classes or _classes(config, all_labels.values())
         check_number(len(classes))
+        palette = default_palette(len(classes))
+    else:
+        classes = config.classes or (BACKGROUND, *_classes(config, all_labels.values()))
+        palette = class_palette(classes)
     places = _Places(classes)
     records = tuple(
         Record(name, files.images[key], class_masks=places.arrange(files.masks[key]))
         for name, key in zip(unique_ids(keys), keys, strict=True)
     )
-    palette = default_palette(len(classes)) if is_multilabel else class_palette(classes)
     labels = LabelSet(classes, config.palette or palette, is_multilabel=is_multilabel)
     ignored = tuple(sorted(config.ignore_values))
     background = background_of(classes)
@@ -142,7 +145,7 @@ def _labels_of_split(config: DataConfig, split: str) -> dict[str, str]:
         return {}  # a data set may lack a split; whoever asks for it is told
 
 
-def _classes(config: DataConfig, labels: Iterable[str], *, is_multilabel: bool) -> tuple[str, ...]:
+def _classes(config: DataConfig, labels: Iterable[str]) -> tuple[str, ...]:
     kept = {label for label in labels if label.lower() not in BACKGROUNDS | IGNORED}
     if "" in kept and len(kept) > 1:
         others = ", ".join(sorted(kept - {""})[:4])
@@ -159,7 +162,7 @@ def _classes(config: DataConfig, labels: Iterable[str], *, is_multilabel: bool) 
             f"{names[1]}; if they name objects, put the masks of an image into a folder of its "
             "name and number them."
         )
-    return names if is_multilabel else (BACKGROUND, *names)
+    return names
 
 
 class _Places:

@@ -41,8 +41,8 @@ class LabelMeasure(Measure):
 
     def shapes(self, num_classes: int, overlaps: bool) -> dict[str, tuple[int, ...]]:
         """``(K, K)``, or ``(K, 2, 2)`` where classes overlap."""
-        shape = (num_classes, 2, 2) if overlaps else (num_classes, num_classes)
-        return {measures_of(overlaps).key: shape}
+        measures = measures_of(overlaps)
+        return {measures.key: measures.shape(num_classes)}
 
     def count(self, pair: Pair) -> dict[str, NDArray[np.int64]]:
         """Count the pixels."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import Measure, Shown, SplitCounts, Table
+from segloom.labels.space import space_of
 from segloom.metrics.regions import (
     REGION_DEFINITION,
     REGION_SCORES,
@@ -100,11 +101,7 @@ class RegionMeasure(Measure):
 
 
 def _regions(counted: SplitCounts) -> Sequence[Region]:
-    if counted.labels.is_multilabel:
-        return [Region(name, (index,)) for index, name in enumerate(counted.classes)]
-    if len(counted.classes) == 2 and not counted.regions:
-        return (Region(counted.classes[1], (1,)),)
-    return counted.regions
+    return counted.regions or space_of(counted.labels).usual_regions(counted.classes)
 
 
 def _units(counted: SplitCounts) -> tuple[list[str], Array]:

@@ -92,7 +92,7 @@ def build_eomt(
         num_queries=num_queries,
         num_blocks=blocks,
     )
-    return Network(encoder, decoder, ScoreHead(max(classes, 2), is_binary=classes == 1))
+    return Network(encoder, decoder, (OneLogitHead(2) if classes == 1 else ScoreHead(classes)))
 
 
 class EomtEncoder(nn.Module):
@@ -260,16 +260,23 @@ class ScoreHead(nn.Module):
         is_binary: Return one logit, of the second class against the first.
     """
 
-    def __init__(self, in_channels: int, *, is_binary: bool) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.in_channels = in_channels
-        self.is_binary = is_binary
 
     def forward(self, scores: Tensor) -> Tensor:
-        """Map ``(B, K, u, v)`` to ``(B, K or 1, 4 u, 4 v)``."""
+        """Map ``(B, K, u, v)`` to ``(B, K, 4 u, 4 v)``."""
         height, width = scores.shape[-2:]
-        logits = (resize(scores, (4 * height, 4 * width)) + FLOOR).log()
-        return logits[:, 1:] - logits[:, :1] if self.is_binary else logits
+        return (resize(scores, (4 * height, 4 * width)) + FLOOR).log()
+
+
+class OneLogitHead(ScoreHead):
+    """Likewise, as one logit of the second of two classes against the first."""
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """Map ``(B, 2, u, v)`` to ``(B, 1, 4 u, 4 v)``."""
+        logits = super().forward(scores)
+        return logits[:, 1:] - logits[:, :1]
 
 
 def _upscale(width: int) -> nn.Sequential:

@@ -73,13 +73,8 @@ def model_card(
 
 
 def _output(model: SegmentationModel) -> str:
-    channels = model.shape.num_classes
-    if model.mode == "multilabel":
-        return (
-            f"logits of {channels} classes that may overlap (mode multilabel: a sigmoid each), at "
-            "the size of the input"
-        )
-    return f"logits of {channels} classes at the size of the input"
+    words = model.space.channel_words
+    return f"logits of {model.shape.num_classes} classes{words} at the size of the input"
 
 
 def _row(*columns: object) -> str:

@@ -101,7 +101,7 @@ def save_pretrained(
         "classes": spec["classes"],
         **options,
         "_segloom": {
-            "version": FORMAT_VERSION if model.mode == "multilabel" else 1,
+            "version": model.space.saved_since,
             "mode": model.mode,
             "enhancements": spec["enhancements"],
             "normalization": {"mean": _shortest(mean), "std": _shortest(std)},
@@ -239,7 +239,9 @@ OWN_KEYS = {
 
 def _plain(labels: LabelSet) -> dict[str, Any]:
     """Give the labels as JSON values; whether they overlap is the network's mode."""
-    return {key: value for key, value in asdict(labels).items() if key != "is_multilabel"}
+    values = asdict(labels)
+    del values["is_multilabel"]
+    return values
 
 
 def _shortest(values: tuple[float, ...]) -> list[float]:
