@@ -10,10 +10,10 @@ import pytest
 from support.label_folders import NUM_FILES, finding, kinds, label, photo
 
 from segloom.config import DataConfig
-from segloom.data.check import check
 from segloom.data.locate import core, shared_stem, with_ending
 from segloom.data.pairing import find_images, pair_folders, split_folder
 from segloom.data.readers import read_source
+from segloom.data_check import check
 from segloom.errors import DataError
 
 COMPOSED = unicodedata.normalize("NFC", "caf\u00e9")

@@ -14,10 +14,10 @@ from segloom import plugins
 from segloom.config.base import Section
 from segloom.config.data import DataConfig
 from segloom.config.load import list_recipes, load_run_config
-from segloom.data.check.known import find_known
 from segloom.data.readers import DATASETS, find_data_set, read_source
 from segloom.data.sets.base import DataSet, own_options
 from segloom.data.source import DatasetSource, data_root
+from segloom.data_check.known import find_known
 from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.types import LabelSet, Record
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segloom.config import RunConfig
 from segloom.data import build_dataset
-from segloom.data.check import DataReport
+from segloom.data_check import DataReport
 from segloom.types import IGNORE_INDEX
 
 NUM_FILES = 12

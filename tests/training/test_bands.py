@@ -13,8 +13,8 @@ import segloom
 from segloom.config import RunConfig
 from segloom.config.data import DataConfig
 from segloom.data import build_dataset
-from segloom.data.check import check
 from segloom.data.pixel_format import find_pixel_format
+from segloom.data_check import check
 from segloom.errors import ConfigError, DataError
 from segloom.models.weights.checkpoint import from_pretrained
 from segloom.training import train

@@ -20,8 +20,8 @@ from segloom.config import RunConfig
 from segloom.config.data import DataConfig
 from segloom.config.load import dump_config, read_config
 from segloom.data import DATASETS, DatasetSource
-from segloom.data.check.known import read_known
 from segloom.data.sets.folder import read as read_folder
+from segloom.data_check.known import read_known
 from segloom.errors import ConfigError, DataError, TrainingError
 from segloom.models.weights.checkpoint import from_pretrained
 from segloom.training import TrainingStep, train

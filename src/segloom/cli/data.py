@@ -19,11 +19,11 @@ from segloom.cli import prepare
 from segloom.cli.options import parse
 from segloom.config.data import DataConfig
 from segloom.config.load import dump_data_options, read_values
-from segloom.data.check import check
-from segloom.data.check.leakage import draw_lookalikes, find_leakage
 from segloom.data.readers import find_data_set
 from segloom.data.tools.download import download, find_download
 from segloom.data.tools.write_lists import write_lists
+from segloom.data_check import check
+from segloom.data_check.leakage import draw_lookalikes, find_leakage
 from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import write_text
 from segloom.terminal import progress_bar
@@ -31,7 +31,7 @@ from segloom.text import printable
 from segloom.training.from_data import choose_options, open_options
 
 if TYPE_CHECKING:
-    from segloom.data.check import DataReport
+    from segloom.data_check import DataReport
 
 __all__ = ["CheckOptions", "DownloadOptions", "ListOptions", "run"]
 

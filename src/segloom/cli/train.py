@@ -15,9 +15,9 @@ from segloom.config.load import dump_config, list_recipes, load_run_config
 from segloom.config.model import parse_enhancement
 from segloom.config.overrides import SHORT_NAMES
 from segloom.config.training import RateTestConfig
-from segloom.data.check.training import check_before_training
 from segloom.data.readers import DATASETS, find_data_set, has_split, reader_names
 from segloom.data.source import data_root
+from segloom.data_check.training import check_before_training
 from segloom.enhancements import known_enhancements
 from segloom.errors import ConfigError, UnknownNameError
 from segloom.models.architectures import find_architecture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from segloom.config.run import RunConfig
-from segloom.data.check.training import check_before_training
+from segloom.data_check.training import check_before_training
 from segloom.errors import ConfigError, SegloomError, TrainingError, describe_system_error
 from segloom.files import parse_json
 from segloom.run_directory import RunDirectory

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segloom.config import DataConfig, RunConfig
-from segloom.data.check import check
 from segloom.data.readers import has_split, read_source
+from segloom.data_check import check
 from segloom.errors import DataError
 from segloom.training.from_data import image_sizes
 

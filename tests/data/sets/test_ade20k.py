@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from segloom.config.data import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
 from segloom.data.sets.ade20k import ADE20K, FOLDERS, is_here, read
+from segloom.data_check import check
 from segloom.errors import DataError, NoSplitError
 
 

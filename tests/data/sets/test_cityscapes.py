@@ -8,12 +8,12 @@ from PIL import Image
 
 from segloom.config.data import DataConfig
 from segloom.data import build_dataset
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
 from segloom.data.sets.cityscapes import CITYSCAPES, find_test_images, read
 from segloom.data.sets.cityscapes_labels import LABEL_IDS, LABELS
 from segloom.data.sets.dlse_classes import DLSE_CLASSES
 from segloom.data.tools.download import find_download
+from segloom.data_check import check
 from segloom.errors import ConfigError, DataError, NoSplitError
 
 CITIES = {"train": ("aachen", "zurich"), "val": ("munster",), "test": ("berlin",)}

@@ -13,9 +13,9 @@ from PIL import Image
 
 from segloom.config.data import DataConfig
 from segloom.data import build_dataset
-from segloom.data.check import check
 from segloom.data.sets.coco import CocoDecoder, is_here, read
 from segloom.data.sets.outlines import draw_outline, fill_polygon, read_runs, unpack_runs
+from segloom.data_check import check
 from segloom.errors import ConfigError, DataError, NoSplitError
 
 BIG = [[1.0, 1.0, 7.0, 1.0, 7.0, 5.0, 1.0, 5.0]]

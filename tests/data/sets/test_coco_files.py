@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from segloom.config import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
 from segloom.data.sets.coco_files import annotation_file, inner_path
+from segloom.data_check import check
 from segloom.errors import DataError, NoSplitError
 
 CATEGORIES = [{"id": 1, "name": "cell"}, {"id": 2, "name": "dirt"}]

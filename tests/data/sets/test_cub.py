@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from segloom.config.data import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
 from segloom.data.sets.cub import CUB, is_here, read, split_of_species
+from segloom.data_check import check
 from segloom.errors import DataError
 
 SPECIES = ("001.Black_footed_Albatross", "160.Black_throated_Blue_Warbler", "190.Red_cockaded")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from segloom.config import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
+from segloom.data_check import check
 from tests.data.sets.exports import EXPORTS, Samples
 
 CLASSES = ("background", "nucleus", "border")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.config import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
+from segloom.data_check import check
 from segloom.errors import DataError
 from segloom.prediction.annotations import AnnotationFormat, annotator, outline
 

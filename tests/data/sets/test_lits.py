@@ -10,8 +10,8 @@ import pytest
 
 from segloom.config.data import DataConfig
 from segloom.data import build_dataset
-from segloom.data.check import check
 from segloom.data.sets.lits import LITS, REGIONS, SliceDecoder, is_here, read
+from segloom.data_check import check
 from segloom.errors import DataError, NoSplitError
 from segloom.images.volumes import _read
 

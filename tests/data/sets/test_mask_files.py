@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from segloom.config import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
+from segloom.data_check import check
 from segloom.errors import ConfigError, DataError
 from segloom.labels.bits import class_map
 from tests.data.sets.exports import Samples, objects, save_png

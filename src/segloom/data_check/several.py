@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segloom.data.check.layout import Side, Tree, nested, shared_ends, sides, two_values
 from segloom.data.class_masks import is_mask
 from segloom.data.locate import shared_stem
 from segloom.data.mask_names import NamedMask, assign_masks, masks_among
+from segloom.data_check.layout import Side, Tree, nested, shared_ends, sides, two_values
 
 __all__ = ["find_mask_files"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from segloom.data.check.contents import Contents, rgb, spell
-from segloom.data.check.finding import Finding
-from segloom.data.check.smeared import describe, true_colors, true_values
 from segloom.data.sets.camvid import CAMVID, COLORS
+from segloom.data_check.contents import Contents, rgb, spell
+from segloom.data_check.finding import Finding
+from segloom.data_check.smeared import describe, true_colors, true_values
 from segloom.labels.decoder import BRIGHT, DARK
 from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX

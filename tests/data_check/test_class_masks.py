@@ -9,7 +9,7 @@ from support.label_folders import kinds, label, photo
 
 from segloom.config import RunConfig
 from segloom.data import build_dataset
-from segloom.data.check import check
+from segloom.data_check import check
 
 
 def test_folders_of_classes_are_recognised_and_counted(tmp_path):

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
-from segloom.data.check.finding import Finding
 from segloom.data.readers import read_source
 from segloom.data.source import SPLITS
+from segloom.data_check.finding import Finding
 from segloom.errors import DataError, NoSplitError
 from segloom.images.read import read_image
 from segloom.labels.pictures import montage, write_image

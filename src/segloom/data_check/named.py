@@ -18,11 +18,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from segloom.data.check.conclude import Meaning
-from segloom.data.check.contents import Contents, rgb, spell
-from segloom.data.check.finding import Finding
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.shapes import BACKGROUND, IGNORED, NAME_FILES
+from segloom.data_check.conclude import Meaning
+from segloom.data_check.contents import Contents, rgb, spell
+from segloom.data_check.finding import Finding
 from segloom.errors import DataError
 from segloom.files import parse_json, parse_yaml
 from segloom.types import IGNORE_INDEX

@@ -19,8 +19,8 @@ from support.label_folders import (
 
 from segloom.cli.main import main
 from segloom.config import DataConfig, RunConfig
-from segloom.data.check import check
 from segloom.data.readers import read_source
+from segloom.data_check import check
 
 
 def test_damaged_files_are_listed_and_the_rest_is_read(tmp_path):

@@ -17,13 +17,13 @@ from functools import lru_cache
 import numpy as np
 
 from segloom.config.data import DataConfig
-from segloom.data.check.finding import Finding
-from segloom.data.check.leaks import find_leaks
 from segloom.data.class_masks import ClassMaskDecoder
 from segloom.data.pixel_format import find_pixel_format
 from segloom.data.planes import PlainDecoder
 from segloom.data.readers import read_labelled_source
 from segloom.data.source import DatasetSource
+from segloom.data_check.finding import Finding
+from segloom.data_check.leaks import find_leaks
 from segloom.errors import DataError
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.space import LabelSpace, space_of

@@ -10,8 +10,8 @@ from PIL import Image
 from support.label_folders import NUM_FILES, all_ids, blocks, finding, folder, kinds, label, photo
 
 from segloom.config import DataConfig
-from segloom.data.check import check
 from segloom.data.readers import read_labelled_source
+from segloom.data_check import check
 from segloom.errors import DataError
 
 

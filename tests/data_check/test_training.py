@@ -13,8 +13,8 @@ from support.label_folders import blocks, finding, kinds, label, photo
 
 from segloom.cli.main import main
 from segloom.config import DataConfig
-from segloom.data.check import check
-from segloom.data.check.training import check_before_training, check_training
+from segloom.data_check import check
+from segloom.data_check.training import check_before_training, check_training
 from segloom.errors import DataError
 
 THREE = ("ground", "disc", "block")
@@ -69,9 +69,9 @@ def test_label_maps_of_one_class_are_a_problem(tmp_path):
 def test_a_few_of_many_empty_label_maps_are_no_refusal(tmp_path, monkeypatch):
     divided(tmp_path, [0])
     label(tmp_path / "train/masks/train3.png", [0, 1, 2])
-    monkeypatch.setattr("segloom.data.check.training.ENOUGH", 2)
+    monkeypatch.setattr("segloom.data_check.training.ENOUGH", 2)
     assert found(tmp_path) == {}  # all are read while a class is missing
-    monkeypatch.setattr("segloom.data.check.training.PATIENCE_S", 0.0)
+    monkeypatch.setattr("segloom.data_check.training.PATIENCE_S", 0.0)
     config = DataConfig(root=tmp_path, classes=THREE)
     levels = {one.kind: one.level for one in check_training(config)}
     assert set(levels.values()) <= {"note"}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segloom.cli.main import main
 from segloom.config.data import DataConfig
-from segloom.data.check.leakage import difference_hash, draw_lookalikes, find_leakage
+from segloom.data_check.leakage import difference_hash, draw_lookalikes, find_leakage
 from segloom.errors import DataError
 
 

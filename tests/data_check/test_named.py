@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from segloom.config import DataConfig
-from segloom.data.check import check
-from segloom.data.check.named import find_names
 from segloom.data.readers import read_labelled_source
+from segloom.data_check import check
+from segloom.data_check.named import find_names
 from segloom.errors import DataError
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from segloom.data.check.contents import Contents
+from segloom.data_check.contents import Contents
 from segloom.labels.smear import MIN_GAP, find_peaks
 
 __all__ = ["describe", "true_colors", "true_values"]

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from segloom.config.data import DataConfig
-from segloom.data.check.finding import Finding
 from segloom.data.readers import read_source
 from segloom.data.source import DatasetSource
+from segloom.data_check.finding import Finding
 from segloom.errors import ConfigError, DataError
 
 __all__ = ["find_leaks"]

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from segloom.config.data import DataConfig
-from segloom.data.check import leaks
-from segloom.data.check.leaks import find_leaks
+from segloom.data_check import leaks
+from segloom.data_check.leaks import find_leaks
 from segloom.errors import ConfigError, DataError
 from segloom.types import Record
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.config import DataConfig
-from segloom.data.check import check
-from segloom.data.check.training import check_training
+from segloom.data_check import check
+from segloom.data_check.training import check_training
 from segloom.data.readers import read_labelled_source
 from segloom.errors import DataError
 

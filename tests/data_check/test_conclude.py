@@ -19,8 +19,8 @@ from support.label_folders import (
     read_back,
 )
 
-from segloom.data.check import check
 from segloom.data.sets.camvid import CAMVID, COLORS
+from segloom.data_check import check
 from segloom.labels.pictures import write_image, write_label_png
 
 

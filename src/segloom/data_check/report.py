@@ -10,16 +10,16 @@ from typing import Any
 
 from segloom.config.data import DataConfig
 from segloom.config.load import dump_data_options
-from segloom.data.check.conclude import Meaning, conclude
-from segloom.data.check.contents import Contents, Pair, read_contents
-from segloom.data.check.finding import Finding
-from segloom.data.check.known import find_known, places_in, read_known, simpler
-from segloom.data.check.layout import Layout, Tree, find_layout, scan, several_masks
-from segloom.data.check.named import NamedClasses, conclude_named, find_names
-from segloom.data.check.several import find_mask_files
-from segloom.data.check.training import check_training
 from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
 from segloom.data.sets.camvid import CAMVID, LABELED, NUM_FRAMES, STILLS
+from segloom.data_check.conclude import Meaning, conclude
+from segloom.data_check.contents import Contents, Pair, read_contents
+from segloom.data_check.finding import Finding
+from segloom.data_check.known import find_known, places_in, read_known, simpler
+from segloom.data_check.layout import Layout, Tree, find_layout, scan, several_masks
+from segloom.data_check.named import NamedClasses, conclude_named, find_names
+from segloom.data_check.several import find_mask_files
+from segloom.data_check.training import check_training
 from segloom.errors import ConfigError, DataError
 from segloom.types import IGNORE_INDEX
 

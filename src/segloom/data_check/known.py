@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from segloom.config.data import DataConfig
-from segloom.data.check.contents import Contents, ValueCount
-from segloom.data.check.finding import Finding
 from segloom.data.planes import SampleDecoder
 from segloom.data.readers import find_data_set, read_labelled_source, reader_names
 from segloom.data.sets.shapes import BACKGROUND
 from segloom.data.source import SPLITS, check_same_classes
+from segloom.data_check.contents import Contents, ValueCount
+from segloom.data_check.finding import Finding
 from segloom.errors import DataError, NoSplitError
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.space import Exclusive, LabelSpace, space_of

@@ -14,7 +14,7 @@ from support.label_folders import (
     read_back,
 )
 
-from segloom.data.check import check
+from segloom.data_check import check
 from segloom.errors import DataError
 
 
