@@ -137,13 +137,13 @@ def _load(point: EntryPoint, kind: str) -> Any:
         ) from error
 
 
-def _files() -> list[Mapping[str, Mapping[str, Any]]]:
+def _files() -> list[Mapping[str, Mapping[str, object]]]:
     paths = os.environ.get(FILES, "").split(os.pathsep)
     return [_parts_of(Path(path)) for path in paths if path]
 
 
 @lru_cache(maxsize=64)
-def _parts_of(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def _parts_of(path: Path) -> Mapping[str, Mapping[str, object]]:
     parts = getattr(_import(path), "PLUGINS", None)
     if not isinstance(parts, Mapping) or not all(isinstance(p, Mapping) for p in parts.values()):
         raise ConfigError(

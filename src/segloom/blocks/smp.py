@@ -150,7 +150,7 @@ class UpsampledBlock(nn.Module):
         self.upsampled = UpsampledConvolution(convolution, coarse_channels)
         self.rest = nn.Sequential(*rest, block.conv2, getattr(block, "attention2", nn.Identity()))
 
-    def forward(self, x: Tensor, *sizes_and_skip: Any, **named: Any) -> Tensor:
+    def forward(self, x: Tensor, *sizes_and_skip: object, **named: object) -> Tensor:
         """Take what SMP's block takes: the coarse map, for Unet a size, and perhaps a skip."""
         values = [*sizes_and_skip, *named.values()]
         skip = next((value for value in values if isinstance(value, Tensor)), None)

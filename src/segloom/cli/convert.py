@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
@@ -77,7 +77,7 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-def _values(pairs: dict[str, str]) -> dict[str, Any]:
+def _values(pairs: dict[str, str]) -> dict[str, object]:
     """Read the values as YAML scalars and lists, so that numbers keep their type."""
     values = {}
     for key, text in pairs.items():

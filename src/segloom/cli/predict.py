@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -289,7 +289,7 @@ def _print_end(done: Sequence[PredictedFile], out: Path, seconds: float) -> None
     print(f"{', '.join(parts)} in {seconds:.1f} s; results in {out}")
 
 
-def _summary(done: Sequence[PredictedFile], classes: Sequence[str]) -> dict[str, Any]:
+def _summary(done: Sequence[PredictedFile], classes: Sequence[str]) -> dict[str, object]:
     return {
         "classes": list(classes),
         "failed": sum(result.error is not None for result in done),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from segloom.comparison.cells.plan import Group
 from segloom.comparison.run import PICTURES, Comparison, write_result
@@ -163,7 +162,7 @@ def _check_distinct(counted: Sequence[Counted]) -> None:
             )
 
 
-def _outcome_of(run: Path) -> dict[str, Any]:
+def _outcome_of(run: Path) -> dict[str, object]:
     """Read the cost of a run that was a cell; empty for others."""
     try:
         values = parse_json((run / "cell.json").read_text(encoding="utf-8"))

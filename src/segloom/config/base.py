@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 from tyro.constructors import PrimitiveConstructorSpec
@@ -20,14 +20,16 @@ class Section(BaseModel):
 
     if not TYPE_CHECKING:  # a type checker says it by itself, since the class is frozen
 
-        def __setattr__(self, name: str, value: Any) -> None:
+        def __setattr__(self, name: str, value: object) -> None:
             raise ConfigError(
                 f"options are not changed in place; make a configuration with another '{name}' by "
                 "config.override(data_root=..., epochs=...)."
             )
 
 
-def pairs(read: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec[dict[str, Any]]:
+def pairs(
+    read: Callable[[str], object], metavar: str
+) -> PrimitiveConstructorSpec[dict[str, object]]:
     """Let a mapping be given on the command line as ``name value name value``.
 
     Args:
@@ -38,7 +40,7 @@ def pairs(read: Callable[[str], Any], metavar: str) -> PrimitiveConstructorSpec[
         ValueError: From the parser, when a name has no value.
     """
 
-    def from_words(words: list[str]) -> dict[str, Any]:
+    def from_words(words: list[str]) -> dict[str, object]:
         if len(words) % 2:
             raise ValueError(f"expected name value pairs, got {' '.join(words)}")
         return {name: read(value) for name, value in zip(words[::2], words[1::2], strict=True)}

@@ -85,7 +85,7 @@ class ComparisonPlan(Section):
 
     @field_validator("architectures", "encoders", "seeds", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _split(cls, value: object) -> object:
         return _words(value)
 
     @field_validator("seeds", mode="before")
@@ -114,13 +114,13 @@ class ComparisonPlan(Section):
 
     @field_validator("enhancements", mode="before")
     @classmethod
-    def _read_sets(cls, value: Any) -> Any:
+    def _read_sets(cls, value: object) -> object:
         if isinstance(value, str):
             value = [value]
         if not isinstance(value, list | tuple):
             return value
         # A comma also stands between options, so it divides only what has none.
-        texts: list[Any] = []
+        texts: list[object] = []
         for item in value:
             if isinstance(item, str) and ":" not in item:
                 texts += item.replace(",", " ").split()

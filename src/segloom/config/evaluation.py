@@ -14,7 +14,7 @@ from segloom.types import Blend
 __all__ = ["Blend", "EvalConfig", "InferenceConfig"]
 
 
-def read_options(text: str) -> dict[str, Any]:
+def read_options(text: str) -> dict[str, object]:
     """Read options as the command line gives them, a mapping of YAML.
 
     Raises:

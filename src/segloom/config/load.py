@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -36,7 +35,7 @@ def list_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def load_run_config(recipe: str | Path, **options: Any) -> RunConfig:
+def load_run_config(recipe: str | Path, **options: object) -> RunConfig:
     """Load a packaged recipe by name, or a YAML file by path.
 
     Args:
@@ -61,7 +60,7 @@ def read_config(path: Path) -> RunConfig:
     return read_values(_read_sections(path), path)
 
 
-def read_values(values: dict[str, Any], path: Path) -> RunConfig:
+def read_values(values: dict[str, object], path: Path) -> RunConfig:
     """Make a configuration of the values that stand in a file; see `load_run_config`."""
     base = values.pop("extends", None)
     if base is not None:
@@ -86,7 +85,7 @@ def dump_config(config: RunConfig) -> str:
     return text
 
 
-def dump_data_options(options: Mapping[str, Any]) -> str:
+def dump_data_options(options: Mapping[str, object]) -> str:
     """Write options of `DataConfig` as lines of a configuration file that `read_config` reads.
 
     Args:
@@ -141,7 +140,7 @@ def read_yaml(path: Path) -> object:
         raise ConfigError(f"{path} is not valid YAML: {error}.") from error
 
 
-def _read_sections(path: Path) -> dict[str, Any]:
+def _read_sections(path: Path) -> dict[str, object]:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(
@@ -150,7 +149,7 @@ def _read_sections(path: Path) -> dict[str, Any]:
     return values
 
 
-def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], top: Mapping[str, object]) -> dict[str, object]:
     merged = dict(base)
     for key, value in top.items():
         old = merged.get(key)

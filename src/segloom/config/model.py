@@ -13,7 +13,7 @@ from segloom.files import parse_yaml
 __all__ = ["ModelConfig", "format_enhancement", "parse_enhancement"]
 
 
-def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
+def parse_enhancement(text: str) -> tuple[str, dict[str, object]]:
     """Split ``"afma:level=2,patch=10"`` into its name and its options.
 
     Values are read as YAML scalars, so that numbers and booleans keep their type.
@@ -23,7 +23,7 @@ def parse_enhancement(text: str) -> tuple[str, dict[str, Any]]:
     return name.strip(), {key.strip(): parse_yaml(value) for key, _, value in pairs}
 
 
-def format_enhancement(name: str, options: Mapping[str, Any]) -> str:
+def format_enhancement(name: str, options: Mapping[str, object]) -> str:
     """Join a name and its options into the text that `parse_enhancement` reads."""
     import json
 
@@ -66,19 +66,19 @@ class ModelConfig(Section):
 
     @field_validator("encoder_weights", mode="before")
     @classmethod
-    def _read_none(cls, value: Any) -> Any:
+    def _read_none(cls, value: object) -> object:
         """Take the word none, as typed or as YAML hands it over, for no weights."""
         return None if isinstance(value, str) and value.lower() in ("", "none") else value
 
     @field_validator("enhancements", mode="before")
     @classmethod
-    def _read_mappings(cls, value: Any) -> Any:
+    def _read_mappings(cls, value: object) -> object:
         """Accept ``[celt, {afma: {level: 3}}]`` as YAML users write it."""
         if isinstance(value, str):
             value = [value]
         if not isinstance(value, list | tuple):
             return value
-        texts: list[Any] = []
+        texts: list[object] = []
         for item in value:
             if isinstance(item, Mapping):
                 texts += [format_enhancement(name, options or {}) for name, options in item.items()]

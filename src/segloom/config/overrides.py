@@ -82,7 +82,7 @@ def _is_section(root: type[BaseModel], path: str) -> bool:
     return isinstance(section, type) and issubclass(section, BaseModel)
 
 
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
     merged = {**old}
     for name, value in new.items():
         below = merged.get(name)

@@ -104,7 +104,7 @@ def read_axes(texts: Sequence[str], base: RunConfig) -> tuple[Axis, ...]:
     return axes
 
 
-def with_values(base: RunConfig, values: Mapping[str, Any], source: str) -> RunConfig:
+def with_values(base: RunConfig, values: Mapping[str, object], source: str) -> RunConfig:
     """Set options by their dotted names.
 
     Args:
@@ -147,7 +147,7 @@ def _read_axis(text: str, base: RunConfig) -> Axis:
 
 
 def _read_span(
-    option: str, kinds: Sequence[Any], span: re.Match[str], base: RunConfig, source: str
+    option: str, kinds: Sequence[object], span: re.Match[str], base: RunConfig, source: str
 ) -> Span:
     whole = all(re.fullmatch(r"[+-]?\d+", end) for end in span.group(1, 2))
     if not {int, float, Any} & set(kinds):
@@ -166,7 +166,7 @@ def _read_span(
 
 
 def _read_choices(
-    option: str, kinds: Sequence[Any], rest: str, base: RunConfig, source: str
+    option: str, kinds: Sequence[object], rest: str, base: RunConfig, source: str
 ) -> Choices:
     texts = [text.strip() for text in COMMA.split(rest)]
     if option == "model.enhancements":
@@ -195,7 +195,9 @@ def _join_options(texts: Sequence[str]) -> list[str]:
     return joined
 
 
-def _accepted(option: str, kinds: Sequence[Any], text: str, base: RunConfig, source: str) -> Any:
+def _accepted(
+    option: str, kinds: Sequence[object], text: str, base: RunConfig, source: str
+) -> object:
     """Read a choice as what the option takes: a set, nothing, a number, a list or a text."""
     is_none = text.lower() == "none"
     if option == "model.enhancements":
@@ -208,7 +210,7 @@ def _accepted(option: str, kinds: Sequence[Any], text: str, base: RunConfig, sou
     return value
 
 
-def _scalar(text: str) -> Any:
+def _scalar(text: str) -> object:
     """Read a number, a truth value or a list in brackets; anything else is a text."""
     if re.fullmatch(NUMBER, text):
         return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
@@ -222,7 +224,7 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _kinds(option: str) -> tuple[Any, ...]:
+def _kinds(option: str) -> tuple[object, ...]:
     """Give the types that an option takes.
 
     Raises:
@@ -233,7 +235,7 @@ def _kinds(option: str) -> tuple[Any, ...]:
     for place, part in enumerate(parts):
         if part not in section.model_fields:
             break
-        annotation: Any = section.model_fields[part].annotation
+        annotation: object = section.model_fields[part].annotation
         rest = parts[place + 1 :]
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             if not rest:

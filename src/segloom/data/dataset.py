@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -136,7 +136,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
             f"one labelled pixel, so there is nothing to measure; {mend}."
         )
 
-    def _mask(self, index: int) -> NDArray[Any]:
+    def _mask(self, index: int) -> NDArray[np.integer]:
         """Give the label map alone, without decoding its image where it is a file of its own."""
         path = self.records[index].mask
         if path is not None and isinstance(self.decode, PlainDecoder):
@@ -211,7 +211,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
         return sample
 
 
-def _tensor(array: NDArray[Any]) -> Tensor:
+def _tensor(array: NDArray[np.integer]) -> Tensor:
     """Wrap an array, copying it if it belongs to the cache."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 

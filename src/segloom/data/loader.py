@@ -6,7 +6,6 @@ Axes: B batch, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -164,7 +163,7 @@ def _quiet_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def collate(samples: Sequence[EdgeSample]) -> dict[str, Any]:
+def collate(samples: Sequence[EdgeSample]) -> dict[str, object]:
     """Stack samples, padding on the right and below to the largest.
 
     Returns:
@@ -182,7 +181,7 @@ def collate(samples: Sequence[EdgeSample]) -> dict[str, Any]:
         place[:rows, :columns] = sample["image"].permute(1, 2, 0)
         place[rows:] = fill
         place[:rows, columns:] = fill
-    batch: dict[str, Any] = {
+    batch: dict[str, object] = {
         "image": image.permute(0, 3, 1, 2),
         "mask": _stack([sample["mask"] for sample in samples], (height, width), IGNORE_INDEX),
         "meta": [sample["meta"] for sample in samples],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ class Transform(Protocol):
     """A random change of a training sample that has its final size."""
 
     def __call__(
-        self, image: NDArray[np.uint8], mask: NDArray[Any], generator: np.random.Generator, /
-    ) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+        self, image: NDArray[np.uint8], mask: NDArray[np.integer], generator: np.random.Generator, /
+    ) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
         """Change ``image`` uint8 ``(H, W, C)`` and ``mask`` ``(H, W)``; draw from ``generator``."""
 
 
@@ -51,7 +51,7 @@ def _built(name: str, options: str) -> Transform:
     return transform
 
 
-def _build(name: str, options: dict[str, Any]) -> Transform:
+def _build(name: str, options: dict[str, object]) -> Transform:
     return _built(name, json.dumps(options, sort_keys=True))
 
 

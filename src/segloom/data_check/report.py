@@ -85,7 +85,7 @@ class DataReport:
             return ""
         return dump_data_options(self.options)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The report as JSON values."""
         values = asdict(self)
         return {**values, "directory": str(self.directory), "fine": self.is_fine, "yaml": self.yaml}

@@ -15,7 +15,7 @@ patches, Q pixels of a patch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -151,7 +151,7 @@ class Afma(Enhancement):
         self.reduce = nn.Linear(2 * inner, inner, bias=False)
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
+        self, image: Tensor, features: list[Tensor], signal: object
     ) -> tuple[list[Tensor], AfmaSignal]:
         """Relate the image with the encoder map; the features pass unchanged.
 

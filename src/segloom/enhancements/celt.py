@@ -149,7 +149,7 @@ class Celt(Enhancement):
             nn.init.normal_(self.project.weight, std=1e-3)
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
+        self, image: Tensor, features: list[Tensor], signal: object
     ) -> tuple[list[Tensor], Tensor]:
         """Compute the attention map ``(B, 1, H_s, W_s)``; the features pass unchanged.
 

@@ -18,7 +18,6 @@ Site: enrich. Axes: B batch, C channels, h w size of the map.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -74,8 +73,8 @@ class Control(Enhancement):
         nn.init.zeros_(self.widen.weight)
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
-    ) -> tuple[list[Tensor], Any]:
+        self, image: Tensor, features: list[Tensor], signal: object
+    ) -> tuple[list[Tensor], object]:
         """Add the pair's result to one map ``(B, C, h, w)``."""
         feature = features[self.feature_index]
         features[self.feature_index] = feature + self.widen(F.relu(self.narrow(feature)))

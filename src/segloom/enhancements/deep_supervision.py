@@ -15,7 +15,7 @@ Axes: B batch, C channels of a map, N classes, h w size of the map.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -99,7 +99,7 @@ class DeepSupervision(Enhancement):
         )
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
+        self, image: Tensor, features: list[Tensor], signal: object
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Classify the encoder's maps; they pass unchanged."""
         return features, self._classify([features[index] for index in self.indices])

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -77,8 +76,8 @@ class Dlinknet(Enhancement):
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]  # every one has a bias
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
-    ) -> tuple[list[Tensor], Any]:
+        self, image: Tensor, features: list[Tensor], signal: object
+    ) -> tuple[list[Tensor], object]:
         """Replace one map ``(B, C, h, w)`` by the sum."""
         total = part = features[self.feature_index]
         for convolution in self.convolutions:

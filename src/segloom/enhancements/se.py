@@ -127,8 +127,8 @@ class Se(Enhancement):
         self.gates = nn.ModuleDict({key: self._gate(count) for key, count in channels.items()})
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
-    ) -> tuple[list[Tensor], Any]:
+        self, image: Tensor, features: list[Tensor], signal: object
+    ) -> tuple[list[Tensor], object]:
         """Gate the encoder's maps, if that is the place."""
         if self.config.place == "skips":
             features = [
@@ -137,7 +137,7 @@ class Se(Enhancement):
             ]
         return features, signal
 
-    def refine(self, decoded: Tensor, signal: Any) -> Tensor:
+    def refine(self, decoded: Tensor, signal: object) -> Tensor:
         """Gate the decoder's output ``(B, D, h, w)``, if that is the place."""
         return self.gates["decoder"](decoded) if self.config.place == "decoder" else decoded
 

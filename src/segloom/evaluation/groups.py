@@ -65,7 +65,7 @@ def _number(value: SupportsFloat) -> float | None:
     return None if np.isnan(number) else number
 
 
-def describe_groups(images: Sequence[ImageCounts]) -> dict[str, Any] | None:
+def describe_groups(images: Sequence[ImageCounts]) -> dict[str, object] | None:
     """Say what was drawn again and what the groups score, for metrics.json; None without groups."""
     rows = group_scores(images)
     if not rows:

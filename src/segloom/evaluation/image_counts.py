@@ -23,8 +23,8 @@ __all__ = ["ImageCounts", "count_image", "counts_from_json", "counts_to_json"]
 
 def count_image(
     name: str,
-    prediction: NDArray[Any],
-    truth: NDArray[Any],
+    prediction: NDArray[np.integer],
+    truth: NDArray[np.integer],
     num_classes: int,
     config: EvalConfig,
     *,
@@ -50,7 +50,7 @@ def count_image(
     return ImageCounts(name, counts)
 
 
-def counts_to_json(image: ImageCounts) -> dict[str, Any]:
+def counts_to_json(image: ImageCounts) -> dict[str, object]:
     """Return values for JSON."""
     arrays = image.counts.items()
     return {

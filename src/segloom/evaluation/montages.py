@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,7 @@ def choose_extremes(
 
 def draw_montages(
     folder: Path, images: Sequence[ImageCounts], labels: LabelSet, number: int, look: Look
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[dict[str, object]]]:
     """Draw image, truth, prediction and error side by side.
 
     The files wait in a folder of their own until `publish_montages`, so that those of an earlier
@@ -53,7 +52,7 @@ def draw_montages(
         The part ``montages`` of metrics.json: for best and worst, id, file and mIoU.
     """
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    drawn: dict[str, list[dict[str, Any]]] = {}
+    drawn: dict[str, list[dict[str, object]]] = {}
     for kind, chosen in zip(("best", "worst"), choose_extremes(images, number), strict=True):
         drawn[kind] = []
         for rank, (index, value) in enumerate(chosen, start=1):

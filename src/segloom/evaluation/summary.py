@@ -58,7 +58,7 @@ def summarize(
     measures = configured_measures(config)
     groups = [group for measure in measures for group in measure.scores(counted)]
     drawn = resampling_of(images)
-    metrics = {
+    metrics: dict[str, object] = {
         "version": VERSION,
         "split": config.split,
         "num_images": len(images),

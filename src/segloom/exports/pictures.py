@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Example:
     name: str
     pixels: NDArray[np.uint8]
     """``(H, W, C)``, what the network takes."""
-    truth: NDArray[Any] | None
+    truth: NDArray[np.integer] | None
     """``(H, W)``, class ids or bits, and void; None where nobody labelled it."""
 
 

@@ -23,7 +23,7 @@ def is_tensor(value: object) -> bool:
 
 
 def pixels_of(
-    image: Any, *, channels: int | None = 3, name: str = "the image"
+    image: object, *, channels: int | None = 3, name: str = "the image"
 ) -> NDArray[np.uint8]:
     """Give the pixels of one image, of the values 0 to 255.
 
@@ -67,7 +67,7 @@ def pixels_of(
     return pixels  # who takes it names the channels that it needs
 
 
-def label_map_of(mask: Any, *, name: str = "the label map") -> NDArray[Any]:
+def label_map_of(mask: object, *, name: str = "the label map") -> NDArray[np.integer]:
     """Give a label map as it stands: whole numbers ``(H, W)``.
 
     Args:

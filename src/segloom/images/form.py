@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +17,9 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[..., :3] if image.shape[2] > 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
-def check_image(image: NDArray[Any], num_channels: int, *, takes_edges: bool = False) -> None:
+def check_image(
+    image: NDArray[np.generic], num_channels: int, *, takes_edges: bool = False
+) -> None:
     """Refuse what is no image of a network.
 
     Args:

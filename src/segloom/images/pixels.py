@@ -69,7 +69,7 @@ class PixelFormat:
         """
         return self.scale_file(read_pixels(Path(path), self.bands), Path(path))
 
-    def scale_file(self, pixels: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+    def scale_file(self, pixels: NDArray[np.number], path: Path) -> NDArray[np.uint8]:
         """Scale stored values ``(H, W, bands)`` of a file.
 
         Raises:
@@ -82,7 +82,7 @@ class PixelFormat:
             )
         return self.scale(pixels)
 
-    def scale(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    def scale(self, pixels: NDArray[np.number]) -> NDArray[np.uint8]:
         """Bring stored values ``(H, W, bands)`` to uint8; what is not finite becomes 0."""
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
@@ -110,7 +110,7 @@ class PixelFormat:
         """Show what `read` gives as RGB ``(H, W, 3)``."""
         return as_rgb(image[..., list(self.shown)] if self.shown else image)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Give JSON values."""
         return asdict(self)
 
@@ -175,7 +175,7 @@ def has_plain_pixels(path: Path) -> bool:
         return True
 
 
-def read_pixels(path: Path, bands: Sequence[str] = ()) -> NDArray[Any]:
+def read_pixels(path: Path, bands: Sequence[str] = ()) -> NDArray[np.number]:
     """Read all bands of an image as they are stored.
 
     Args:
@@ -254,7 +254,7 @@ def _is_plain_tiff(path: Path) -> bool:
         return page.dtype in (np.uint8, np.bool_) and bands in (1, 3)
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
+def _read_tiff(path: Path) -> NDArray[np.number]:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
@@ -274,7 +274,7 @@ def _is_deep_png(path: Path) -> bool:
     return head.startswith(PNG_HEAD) and head[PNG_DEPTH] == 16 and head[PNG_COLOR] in PNG_RGB
 
 
-def _read_deep(path: Path) -> NDArray[Any]:
+def _read_deep(path: Path) -> NDArray[np.number]:
     if _is_deep_png(path):
         import cv2
 

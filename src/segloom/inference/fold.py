@@ -59,7 +59,7 @@ class _Watch(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[Any] = []
+        self.held: list[object] = []
         self.uses: Counter[int] = Counter()
         self.runs: Counter[int] = Counter()
         self.made_by: dict[int, int] = {}

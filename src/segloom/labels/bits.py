@@ -74,20 +74,20 @@ def in_class(labels: Labels, class_id: int, num_classes: int) -> Labels:
     return present
 
 
-def class_map(labels: NDArray[Any], class_id: int, num_classes: int) -> NDArray[np.uint8]:
+def class_map(labels: NDArray[np.integer], class_id: int, num_classes: int) -> NDArray[np.uint8]:
     """Give the label map of one class against the rest: 1, 0 and 255 for void."""
     alone: NDArray[np.uint8] = in_class(labels, class_id, num_classes).astype(np.uint8)
     alone[labels == IGNORE_INDEX] = IGNORE_INDEX
     return alone
 
 
-def present_classes(labels: NDArray[Any], num_classes: int) -> NDArray[np.bool_]:
+def present_classes(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.bool_]:
     """Unfold bits of any shape ``(...)`` to bool ``(K, ...)``; void is in no class."""
     known = labels != IGNORE_INDEX
     return np.stack([(in_class(labels, k, num_classes) > 0) & known for k in range(num_classes)])
 
 
-def pack(present: NDArray[np.bool_]) -> NDArray[Any]:
+def pack(present: NDArray[np.bool_]) -> NDArray[np.integer]:
     """Join the maps ``(K, H, W)`` of all classes into one of bits ``(H, W)``, of `label_type`."""
     num_classes = len(present)
     bits = np.zeros(present.shape[1:], label_type(num_classes))
@@ -96,7 +96,7 @@ def pack(present: NDArray[np.bool_]) -> NDArray[Any]:
     return bits
 
 
-def stray_bits(labels: NDArray[Any], num_classes: int) -> NDArray[np.bool_]:
+def stray_bits(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.bool_]:
     """Tell where a map holds what is no set of classes; void is such a value too."""
     known = sum(1 << class_bit(k, num_classes) for k in range(num_classes))
     beside = labels.dtype.type(~known & _all_bits(labels))
@@ -104,5 +104,5 @@ def stray_bits(labels: NDArray[Any], num_classes: int) -> NDArray[np.bool_]:
     return stray
 
 
-def _all_bits(labels: NDArray[Any]) -> int:
+def _all_bits(labels: NDArray[np.integer]) -> int:
     return int(np.iinfo(labels.dtype).max)

@@ -40,7 +40,7 @@ def void_of(label_set: LabelSet) -> tuple[int, int, int]:
     return void_color([*label_set.palette, *space_of(label_set).extra_colors])
 
 
-def paint(labels: NDArray[Any], label_set: LabelSet) -> Picture:
+def paint(labels: NDArray[np.integer], label_set: LabelSet) -> Picture:
     """Paint a label map ``(H, W)`` of a data set in the colours of its classes and of void.
 
     Raises:
@@ -70,7 +70,7 @@ def tint(image: Picture, labels: NDArray[Any], label_set: LabelSet, alpha: float
     return blend(image, space.paint(labels, label_set.palette), bare, alpha)
 
 
-def draw_outlines(image: Picture, labels: NDArray[Any], label_set: LabelSet) -> Picture:
+def draw_outlines(image: Picture, labels: NDArray[np.integer], label_set: LabelSet) -> Picture:
     """Draw a line in the colour of its class along the inside of every object.
 
     Args:
@@ -101,8 +101,8 @@ def draw_outlines(image: Picture, labels: NDArray[Any], label_set: LabelSet) -> 
 
 def comparison(
     image: Picture,
-    truth: NDArray[Any],
-    prediction: NDArray[Any],
+    truth: NDArray[np.integer],
+    prediction: NDArray[np.integer],
     labels: LabelSet,
 ) -> Picture:
     """Put an image, its truth, a prediction and its errors side by side, with all their colours.
@@ -125,7 +125,7 @@ def comparison(
     return montage(panels, legend=[*legend_of(labels, truth, prediction), *ERROR_LEGEND])
 
 
-def legend_of(labels: LabelSet, *shown: NDArray[Any]) -> list[LegendEntry]:
+def legend_of(labels: LabelSet, *shown: NDArray[np.integer]) -> list[LegendEntry]:
     """Pair every class, and no class where that is possible, with their colours.
 
     Args:

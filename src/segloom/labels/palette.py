@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def class_palette(classes: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
     return (*colors[:background], (0, 0, 0), *colors[background:])
 
 
-def void_color(palette: Sequence[Color] | NDArray[Any]) -> tuple[int, int, int]:
+def void_color(palette: Sequence[Color] | NDArray[np.integer]) -> tuple[int, int, int]:
     """Choose a colour for void: black, or another one where a class is as dark.
 
     Args:

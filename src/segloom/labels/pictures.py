@@ -59,7 +59,7 @@ PAPER, INK = (255, 255, 255), (32, 36, 40)
 GAP = 10  # pixels between panels and around them
 
 
-def colorize(labels: NDArray[Any], palette: Sequence[Color]) -> Picture:
+def colorize(labels: NDArray[np.integer], palette: Sequence[Color]) -> Picture:
     """Paint a label map ``(H, W)`` in the colours of its classes; void has `void_color`.
 
     Raises:
@@ -72,7 +72,7 @@ def colorize(labels: NDArray[Any], palette: Sequence[Color]) -> Picture:
 
 def overlay(
     image: Picture,
-    labels: NDArray[Any],
+    labels: NDArray[np.integer],
     palette: Sequence[Color],
     alpha: float = 0.5,
     *,
@@ -111,7 +111,10 @@ def blend(image: Picture, colors: Picture, bare: NDArray[np.bool_], alpha: float
 
 
 def error_map(
-    truth: NDArray[Any], prediction: NDArray[Any], *, void: tuple[int, int, int] = BLACK
+    truth: NDArray[np.integer],
+    prediction: NDArray[np.integer],
+    *,
+    void: tuple[int, int, int] = BLACK,
 ) -> Picture:
     """Show where a prediction is wrong: slate right, orange wrong, ``void`` without truth.
 
@@ -127,9 +130,9 @@ def error_map(
 
 
 def flip_map(
-    truth: NDArray[Any],
-    before: NDArray[Any],
-    after: NDArray[Any],
+    truth: NDArray[np.integer],
+    before: NDArray[np.integer],
+    after: NDArray[np.integer],
     *,
     void: tuple[int, int, int] = BLACK,
 ) -> Picture:
@@ -289,7 +292,7 @@ def write_image(path: Path, rgb: Picture) -> None:
         Image.fromarray(np.ascontiguousarray(rgb)).save(temporary, **options)
 
 
-def write_label_png(path: Path, labels: NDArray[Any]) -> None:
+def write_label_png(path: Path, labels: NDArray[np.integer]) -> None:
     """Write a label map ``(H, W)`` as 8-bit grey PNG whose values are the class ids.
 
     Raises:
@@ -298,7 +301,7 @@ def write_label_png(path: Path, labels: NDArray[Any]) -> None:
     _write_png(path, Image.fromarray(checked_ids(labels, IGNORE_INDEX)))
 
 
-def write_palette_png(path: Path, labels: NDArray[Any], palette: Sequence[Color]) -> None:
+def write_palette_png(path: Path, labels: NDArray[np.integer], palette: Sequence[Color]) -> None:
     """Write a label map ``(H, W)`` as palette PNG: ids for programs, colours for the eye.
 
     Raises:
@@ -340,7 +343,7 @@ def check_alpha(alpha: float) -> None:
         raise DataError(f"overlay: alpha is a share from 0 to 1, not {alpha}.")
 
 
-def check_picture(picture: NDArray[Any], name: str) -> None:
+def check_picture(picture: NDArray[np.integer], name: str) -> None:
     picture = np.asarray(picture)
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
         raise DataError(
@@ -349,7 +352,9 @@ def check_picture(picture: NDArray[Any], name: str) -> None:
         )
 
 
-def check_same_size(first: NDArray[Any], second: NDArray[Any], names: tuple[str, str]) -> None:
+def check_same_size(
+    first: NDArray[np.integer], second: NDArray[np.integer], names: tuple[str, str]
+) -> None:
     if first.shape[:2] != second.shape[:2]:
         raise DataError(
             f"{names[0]} and {names[1]} differ in size: {first.shape[0]}x{first.shape[1]} and "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -81,7 +80,7 @@ def sigmoid_focal(gamma: float = 2.0, mode: Mode = "multiclass") -> nn.Module:
     return FORMS[mode].sigmoid_focal(gamma)
 
 
-def _region(name: str, mode: Mode, **options: Any) -> nn.Module:
+def _region(name: str, mode: Mode, **options: object) -> nn.Module:
     from segmentation_models_pytorch import losses
 
     form = FORMS[mode]
@@ -153,7 +152,7 @@ def list_losses() -> list[str]:
     return [*LOSSES, *sorted(plugin_places("losses").keys() - LOSSES.keys())]
 
 
-def build_loss(name: str, *, mode: Mode = "multiclass", **options: Any) -> nn.Module:
+def build_loss(name: str, *, mode: Mode = "multiclass", **options: object) -> nn.Module:
     """Build a loss that obeys the void rule: ``loss(logits, target) -> scalar``.
 
     Args:
@@ -170,7 +169,7 @@ def build_loss(name: str, *, mode: Mode = "multiclass", **options: Any) -> nn.Mo
 
 
 def build_term(
-    name: str, class_weights: Sequence[float] | None, options: dict[str, Any], mode: Mode
+    name: str, class_weights: Sequence[float] | None, options: dict[str, object], mode: Mode
 ) -> nn.Module:
     """Build a loss that expects masked logits; class weights go to those that take them."""
     parameters = _parameters(name)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,7 @@ def count_boundary(
     return counts
 
 
-def boundary_scores(counts: NDArray[Any]) -> BoundaryScores:
+def boundary_scores(counts: NDArray[np.integer]) -> BoundaryScores:
     """Score counts ``(..., T, K, 7)`` of one image or summed over many."""
     both, true, predicted = (counts[..., index] for index in range(3))
     iou = ratio(both, true + predicted - both)
@@ -194,7 +194,7 @@ def _count_contours(
     row[:, _MET_PREDICTED] = np.bincount(predicted.classes[met_predicted], minlength=length)
 
 
-def bit_table(first: int, last: int) -> NDArray[Any]:
+def bit_table(first: int, last: int) -> NDArray[np.integer]:
     """Give each of the classes ``first..last - 1`` a bit of the smallest fitting integer."""
     kind = next(size for size in (8, 16, 32, 64) if size >= last - first)
     table = np.zeros(256, f"u{kind // 8}")
@@ -205,7 +205,11 @@ def bit_table(first: int, last: int) -> NDArray[Any]:
 
 
 def _met(
-    outline: Outline, other: Outline, bit: NDArray[Any], shape: tuple[int, ...], distance: int
+    outline: Outline,
+    other: Outline,
+    bit: NDArray[np.integer],
+    shape: tuple[int, ...],
+    distance: int,
 ) -> Mask:
     """Say which contour pixels have one of their class near by in the other map.
 
@@ -218,7 +222,7 @@ def _met(
     return found
 
 
-def spread(bits: NDArray[Any], radius: int) -> NDArray[Any]:
+def spread(bits: NDArray[np.integer], radius: int) -> NDArray[np.integer]:
     """Dilate every bit of ``(H, W)`` by a Euclidean disc: ``dx^2 + dy^2 <= radius^2``."""
     spread = np.zeros_like(bits)
     row, reach = bits.copy(), 0  # `row` is `bits` spread sideways by `reach`

@@ -86,7 +86,7 @@ def count_confusion(
 
 
 def histogram(
-    values: NDArray[Any], bins: int, mask: NDArray[np.bool_] | None = None
+    values: NDArray[np.integer], bins: int, mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.int64]:
     """Count the values ``0..bins - 1`` of a uint8 or uint16 array, exactly.
 

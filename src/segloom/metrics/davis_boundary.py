@@ -15,7 +15,6 @@ Axes: H height, W width, K classes.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +98,7 @@ def davis_boundary_f(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.stack([f, precision, recall], axis=-1)
 
 
-def _boundaries(labels: NDArray[np.uint8], table: NDArray[Any]) -> NDArray[Any]:
+def _boundaries(labels: NDArray[np.uint8], table: NDArray[np.integer]) -> NDArray[np.integer]:
     """Mark at every pixel, one bit per class, the classes whose boundary it is ``(H, W)``."""
     own = table[labels]
     marks = np.zeros_like(own)

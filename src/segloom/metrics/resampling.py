@@ -151,7 +151,7 @@ def plan_resampling(places: Sequence[Place], series: NDArray[Any]) -> Resampling
 
 
 def _ordered(
-    name: str, group: Sequence[int], places: Sequence[Place], series: NDArray[Any]
+    name: str, group: Sequence[int], places: Sequence[Place], series: NDArray[np.integer]
 ) -> Stratum:
     order = sorted(group, key=lambda index: (places[index].order or 0, index))
     own = np.atleast_2d(np.asarray(series, np.float64))[:, order]  # (M, n)

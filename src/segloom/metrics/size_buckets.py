@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +126,7 @@ def count_sizes(
     return counts
 
 
-def size_scores(counts: NDArray[Any]) -> SizeScores:
+def size_scores(counts: NDArray[np.integer]) -> SizeScores:
     """Score counts ``(..., K, S, 5)`` of one image or summed over many."""
     counts = np.swapaxes(counts, -2, -3)  # (..., S, K, 5)
     objects, found = counts[..., _OBJECTS], counts[..., _FOUND]

@@ -64,7 +64,7 @@ def bootstrap_interval(
 
 
 def bootstrap_values(
-    per_image: NDArray[Any],
+    per_image: NDArray[np.integer],
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,
     resamples: int = 2000,

@@ -68,7 +68,7 @@ def merged_state(model: SegmentationModel) -> dict[str, Tensor]:
     """Return a state dict without adapters, whose weights hold what those add."""
     state = dict(model.state_dict())
     for name, module in model.named_modules():
-        layer: Any = module
+        layer: object = module
         if hasattr(layer, "get_delta_weight") and hasattr(layer, "base_layer"):
             key = f"{name}.base_layer.weight"
             state[key] = state[key] + layer.get_delta_weight(ADAPTER)

@@ -155,7 +155,7 @@ def _freezes_encoder(network: Network) -> bool:
     return bool(getattr(network.decoder, "freezes_encoder", False))
 
 
-def _saved(parts: Mapping[str, EnhancementConfig | Enhancement]) -> list[dict[str, Any]]:
+def _saved(parts: Mapping[str, EnhancementConfig | Enhancement]) -> list[dict[str, object]]:
     """Give what a saved network says of its enhancements."""
     return [
         {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
@@ -169,7 +169,7 @@ def _assemble(
     parts: tuple[Mapping[str, EnhancementConfig | Enhancement], Mapping[str, Enhancement]],
     shape: ModelShape,
     normalization: Normalization,
-    spec: dict[str, Any],
+    spec: dict[str, object],
     edge_channels: int,
 ) -> SegmentationModel:
     """Put network and enhancements, as asked for and as built, into one model."""

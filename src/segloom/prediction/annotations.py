@@ -258,7 +258,7 @@ class _GeoJson(Annotator):
         write_json(self.out / self.single.replace("NAME", outlined.name), content)
 
 
-def feature_collection(objects: Iterable[tuple[str, Polygon]]) -> dict[str, Any]:
+def feature_collection(objects: Iterable[tuple[str, Polygon]]) -> dict[str, object]:
     """Give the GeoJSON of objects, each a class and an outline, in pixels: y runs down."""
     features = [
         {

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,8 +254,8 @@ def _write(
     predictor: Predicts,
     targets: dict[str, Path],
     image: NDArray[np.uint8],
-    labels: NDArray[Any],
-    truth: NDArray[Any] | None,
+    labels: NDArray[np.integer],
+    truth: NDArray[np.integer] | None,
     values: NDArray[np.float32] | None,
     options: PredictionOptions,
 ) -> None:

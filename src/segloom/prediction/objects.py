@@ -18,7 +18,9 @@ COLUMNS = ("image", "class", "pixels", "share", "objects", "mean_size", "mean_co
 its pixels, empty where no probabilities were written."""
 
 
-def class_masks(written: Mapping[str, Path], classes: tuple[str, ...]) -> dict[str, Any]:
+def class_masks(
+    written: Mapping[str, Path], classes: tuple[str, ...]
+) -> dict[str, NDArray[np.bool_]]:
     """Read the masks, bool ``(H, W)`` by class, of a predicted image from its label files.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +110,7 @@ def label_files(folder: Path, labels: LabelSet, name: str, ending: str) -> dict[
     return {"label": folder / f"{name}{ending}.png"}
 
 
-def write_labels(files: Sequence[Path], values: NDArray[Any], labels: LabelSet) -> None:
+def write_labels(files: Sequence[Path], values: NDArray[np.integer], labels: LabelSet) -> None:
     """Write a label map to `label_files`."""
     for path, pixels in zip(files, space_of(labels).pixels_of_files(values), strict=True):
         write_label_png(path, pixels)

@@ -81,7 +81,7 @@ def render_comparison(
     )
 
 
-def _pair_values(comparison: ComparisonResult, pairs: Sequence[Compared]) -> dict[str, Any]:
+def _pair_values(comparison: ComparisonResult, pairs: Sequence[Compared]) -> dict[str, object]:
     """Say what is compared, and which pairs have a verdict."""
     return {
         "variants": list(dict.fromkeys(item.pair.variant for item in pairs)),
@@ -95,7 +95,7 @@ def _pair_values(comparison: ComparisonResult, pairs: Sequence[Compared]) -> dic
     }
 
 
-def _published_values(comparison: ComparisonResult) -> dict[str, Any]:
+def _published_values(comparison: ComparisonResult) -> dict[str, object]:
     """Set published figures beside the groups that are like them."""
     parts = [_published(comparison, group) for group in comparison.groups]
     return {
@@ -135,7 +135,7 @@ def _heading(comparison: ComparisonResult) -> str:
     return f"{what or 'Nothing'} against {comparison.baseline}"
 
 
-def _group(group: ComparedGroup, pairs: Sequence[Compared]) -> dict[str, Any]:
+def _group(group: ComparedGroup, pairs: Sequence[Compared]) -> dict[str, object]:
     """Give a group's rows with their pairs, and its classes."""
     own = {item.pair.variant: item for item in pairs if item.group is group}
     scores = list(dict.fromkeys(name for row in group.rows for name in row.scores))
@@ -157,7 +157,9 @@ def _missing(group: ComparedGroup) -> list[tuple[str, str, list[str]]]:
     return [(state, cause, names) for (state, cause), names in causes.items()]
 
 
-def _changes(comparison: ComparisonResult, changes: Sequence[ChangedPair]) -> list[dict[str, Any]]:
+def _changes(
+    comparison: ComparisonResult, changes: Sequence[ChangedPair]
+) -> list[dict[str, object]]:
     """Give the pictures pair by pair, the improved and the worsened images apart."""
     shown = []
     for pair, figures in embed_changed(changes):
@@ -176,7 +178,7 @@ def _changes(comparison: ComparisonResult, changes: Sequence[ChangedPair]) -> li
     return shown
 
 
-def _published(comparison: ComparisonResult, group: ComparedGroup) -> dict[str, Any]:
+def _published(comparison: ComparisonResult, group: ComparedGroup) -> dict[str, object]:
     protocol = comparison.conditions.get("protocols", {}).get(group.recipe, {})
     ours = [
         (words.network(group, row.variant), row.scores["mIoU"])

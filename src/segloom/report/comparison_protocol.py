@@ -12,7 +12,7 @@ from segloom.report.published import our_facts
 __all__ = ["environment", "protocols"]
 
 
-def protocols(comparison: ComparisonResult) -> list[dict[str, Any]]:
+def protocols(comparison: ComparisonResult) -> list[dict[str, object]]:
     """Say how each recipe trained and tested: pairs of a word and a phrase, and every option."""
     import yaml
 

@@ -244,7 +244,7 @@ class ComparisonResult:
     """Of interest, named before the cells ran."""
     general: list[GeneralGain] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         return asdict(self)
 

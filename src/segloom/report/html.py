@@ -11,7 +11,6 @@ import hashlib
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -73,7 +72,7 @@ def render(record: Record) -> str:
     )
 
 
-def render_page(template: str, **values: Any) -> str:
+def render_page(template: str, **values: object) -> str:
     """Fill a template of this folder, with the style sheet and the script; all text is escaped."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),

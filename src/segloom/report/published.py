@@ -47,7 +47,7 @@ class Published:
         return ". ".join(parts) or "the stated facts agree"
 
 
-def published_beside(protocol: Mapping[str, Any], group: ComparedGroup) -> list[Published]:
+def published_beside(protocol: Mapping[str, object], group: ComparedGroup) -> list[Published]:
     """Find the figures of the same data set and architecture.
 
     Args:
@@ -63,7 +63,7 @@ def published_beside(protocol: Mapping[str, Any], group: ComparedGroup) -> list[
 
 
 def published_elsewhere(
-    protocol: Mapping[str, Any], architectures: Iterable[str]
+    protocol: Mapping[str, object], architectures: Iterable[str]
 ) -> list[Published]:
     """Find the figures of the same data set and architectures other than the named ones."""
     known, data = set(architectures), _data_name(protocol)
@@ -116,7 +116,7 @@ def _compare(figure: Mapping[str, Any], ours: Mapping[str, str]) -> Published:
     )
 
 
-def _figures() -> list[dict[str, Any]]:
+def _figures() -> list[dict[str, object]]:
     """Read the figures, each with the facts of its protocol."""
     content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return [_resolve(figure, content["protocols"]) for figure in content["figures"]]
@@ -147,7 +147,7 @@ def _weights(weights: str | None) -> str:
     return {"imagenet": "ImageNet", "pypi": "ImageNet (pypi)"}.get(weights, f"file {weights}")
 
 
-def _sampling(data: Mapping[str, Any]) -> str | None:
+def _sampling(data: Mapping[str, object]) -> str | None:
     if "class_uniform" not in data:
         return None
     return "class-uniform" if data["class_uniform"] else "at random"
@@ -164,7 +164,7 @@ def _duration(train: Mapping[str, Any]) -> str | None:
     return f"{epochs} epochs" if steps is None else f"{epochs * steps:,} steps"
 
 
-def _optimiser(optim: Mapping[str, Any]) -> str | None:
+def _optimiser(optim: Mapping[str, object]) -> str | None:
     if "name" not in optim:
         return None
     schedule = f", {optim['schedule']}" if optim.get("schedule") not in (None, "constant") else ""

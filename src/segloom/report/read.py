@@ -281,7 +281,7 @@ class Record:
     command: str | None = None
     """The command line that made the run."""
 
-    def option(self, section: str, name: str) -> Any:
+    def option(self, section: str, name: str) -> object:
         """Look up one value of the configuration; None where it is not told."""
         group = self.config.get(section)
         return group.get(name) if isinstance(group, dict) else None

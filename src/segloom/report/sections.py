@@ -190,7 +190,7 @@ def _count(value: int | None) -> str | None:
     return f"{value / 1e6:.2f} million" if value >= 1e5 else f"{value:,}"
 
 
-def _describe(options: Mapping[str, Any] | None) -> str:
+def _describe(options: Mapping[str, object] | None) -> str:
     """Write options as a phrase, ``scales 1.0, 1.5; flip yes``, without what is off or unset."""
     parts = []
     for name, value in (options or {}).items():

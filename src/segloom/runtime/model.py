@@ -149,7 +149,7 @@ class ExportedModel:
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
         return image
 
-    def _check(self, image: NDArray[Any]) -> None:
+    def _check(self, image: NDArray[np.number]) -> None:
         check_image(image, self.num_channels, takes_edges=self.takes_edges)
 
     def _window(self, image: NDArray[np.uint8]) -> tuple[int, int] | None:
@@ -192,7 +192,7 @@ class ExportedModel:
     def _activate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         return self.space.activate(logits)
 
-    def _decide(self, scores: NDArray[np.float32]) -> NDArray[Any]:
+    def _decide(self, scores: NDArray[np.float32]) -> NDArray[np.integer]:
         """Label what `_score` gives, ``(K, H, W)``."""
         if self.options.scores_are_probabilities:
             return self.space.decide(scores)

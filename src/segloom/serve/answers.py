@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +93,9 @@ def _picture(labels: LabelSet, image: NDArray[np.uint8], answer: Answer, wish: W
             return _png(painting.tint(image, answer.label_map, labels, wish.opacity))
 
 
-def _facts(model: Model, answer: Answer, wish: Wish) -> dict[str, Any]:
+def _facts(model: Model, answer: Answer, wish: Wish) -> dict[str, object]:
     labels = model.labels
-    extra: dict[str, Any] = {}
+    extra: dict[str, object] = {}
     for name in wish.include:  # confidence first needs the probabilities, labels follow from them
         if name == "confidence":
             extra[name] = _text(_confidence(labels, answer), wish.encoding)
@@ -120,7 +120,7 @@ def _facts(model: Model, answer: Answer, wish: Wish) -> dict[str, Any]:
     return {**facts, "overlaps": labels.is_multilabel, "classes": classes, **extra}
 
 
-def _ids(labels: LabelSet, label_map: NDArray[Any]) -> NDArray[np.uint8]:
+def _ids(labels: LabelSet, label_map: NDArray[np.integer]) -> NDArray[np.uint8]:
     if space_of(labels).no_single:
         raise ConfigError(
             "the classes of this model may overlap, so one label map cannot show them; ask for "
@@ -130,7 +130,7 @@ def _ids(labels: LabelSet, label_map: NDArray[Any]) -> NDArray[np.uint8]:
     return ids
 
 
-def _mask(labels: LabelSet, label_map: NDArray[Any], name: str | None) -> NDArray[np.uint8]:
+def _mask(labels: LabelSet, label_map: NDArray[np.integer], name: str | None) -> NDArray[np.uint8]:
     if name is None:
         raise ConfigError("output=mask needs a class: add class=NAME.")
     if name not in labels.classes:
@@ -146,7 +146,7 @@ def _confidence(labels: LabelSet, answer: Answer) -> NDArray[np.uint8]:
     return scaled
 
 
-def _polygons(labels: LabelSet, label_map: NDArray[Any], wish: Wish) -> dict[str, Any]:
+def _polygons(labels: LabelSet, label_map: NDArray[np.integer], wish: Wish) -> dict[str, object]:
     return feature_collection(
         (name, polygon)
         for class_id, name in enumerate(labels.classes)

@@ -109,7 +109,7 @@ ROUTES = (
 )
 
 
-def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, Any]:
+def _tensor(name: str, datatype: str, shape: list[int]) -> dict[str, object]:
     return {"name": name, "datatype": datatype, "shape": shape}
 
 
@@ -139,7 +139,7 @@ def _work(
     return _written(head, model, tensors)
 
 
-def _divide(body: bytes, head_length: str | None) -> tuple[dict[str, Any], bytes]:
+def _divide(body: bytes, head_length: str | None) -> tuple[dict[str, object], bytes]:
     """Split a body into its JSON head and the bytes behind it."""
     if head_length is None:
         text, rest = body, b""
@@ -164,7 +164,9 @@ def _divide(body: bytes, head_length: str | None) -> tuple[dict[str, Any], bytes
     return head, rest
 
 
-def _images(head: dict[str, Any], rest: bytes, model: Model, max_pixels: int) -> NDArray[np.uint8]:
+def _images(
+    head: dict[str, object], rest: bytes, model: Model, max_pixels: int
+) -> NDArray[np.uint8]:
     """Read the one input: uint8 ``(B, H, W, C)``."""
     match head.get("inputs"):
         case [{"name": "image", "datatype": "UINT8", "shape": [*shape], **tensor}]:
@@ -190,7 +192,7 @@ def _images(head: dict[str, Any], rest: bytes, model: Model, max_pixels: int) ->
     return values.reshape(shape)
 
 
-def _values(tensor: Mapping[Any, Any], rest: bytes) -> NDArray[np.uint8]:
+def _values(tensor: Mapping[object, object], rest: bytes) -> NDArray[np.uint8]:
     parameters = tensor.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if size is not None:

@@ -48,7 +48,7 @@ class TooLateError(Exception):
 
 @dataclass
 class _Job:
-    work: Callable[[], Any]
+    work: Callable[[], object]
     done: asyncio.Future[Any]
     was_started: bool = field(default=False)
 

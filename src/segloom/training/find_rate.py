@@ -188,7 +188,7 @@ class _Ramp(Hook):
         self.was_stopped = True
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Note the rate of this step; afterwards the optimiser holds that of the next."""
         self.rate = float(trainer.optimizers[0].param_groups[-1]["lr"])

@@ -38,9 +38,9 @@ class TrainingBatches(Batches):
 
     def __init__(self, loader: DataLoader[Any], num_batches: int) -> None:
         super().__init__(loader, num_batches)
-        self.sampler: Sampler[Any] | Any = loader.sampler
+        self.sampler: Sampler[Any] | object = loader.sampler
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return nothing: the sampler is told where to start when the loader is built."""
         return {}
 

@@ -48,7 +48,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         self.counts = metric_of(space)
         self.validation_losses: list[Tensor] = []
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: dict[str, object], batch_idx: int) -> dict[str, Tensor]:
         """Return the losses by name; ``loss`` is what Lightning descends."""
         values: dict[str, Tensor] = self.step(self.step.pixels(batch), batch["mask"])
         return {**{name: value.detach() for name, value in values.items()}, "loss": values["total"]}
@@ -67,7 +67,7 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         self.counts.reset()
         return self.measures.scores(counts)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> dict[str, object]:
         """Build the optimiser and the schedule, which moves with every optimiser step."""
         optimizer = build_optimizer(self.step.model, self.config, fused=self.fused)
         schedule = LambdaLR(optimizer, self.factor)

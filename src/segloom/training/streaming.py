@@ -7,8 +7,6 @@ Axes: B batch, H height, W width, K classes.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,7 +38,7 @@ class ConfusionMatrix(Metric):
     is_differentiable = False
     matrix: Tensor
 
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         if not 1 <= num_classes <= IGNORE_INDEX:
             raise ConfigError(f"a confusion matrix has 1 to 255 classes, not {num_classes}.")
@@ -80,10 +78,10 @@ def to_uint8(labels: Tensor) -> NDArray[np.uint8]:
     return array
 
 
-def _to_bits(labels: Tensor, dtype: str) -> NDArray[Any]:
+def _to_bits(labels: Tensor, dtype: str) -> NDArray[np.integer]:
     if dtype == "uint8":
         return to_uint8(labels)
-    array: NDArray[Any] = labels.detach().cpu().numpy().astype(dtype, copy=False)
+    array: NDArray[np.integer] = labels.detach().cpu().numpy().astype(dtype, copy=False)
     return array
 
 
@@ -102,7 +100,7 @@ class MultilabelTables(Metric):
     is_differentiable = False
     tables: Tensor
 
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
         check_number(num_classes)
         self.num_classes = num_classes

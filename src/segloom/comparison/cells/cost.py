@@ -6,7 +6,6 @@ import contextlib
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 from segloom.config.run import RunConfig
 
@@ -44,7 +43,7 @@ class PeakMemory:
         return next((round(int(words[1]) / 2**20, 3) for words in lines), None)
 
 
-def measure_cost(run: Path, config: RunConfig) -> dict[str, Any]:
+def measure_cost(run: Path, config: RunConfig) -> dict[str, object]:
     """Measure a trained network on images of its own test split.
 
     Returns:

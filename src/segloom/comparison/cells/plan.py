@@ -199,7 +199,7 @@ def _names(plan: ComparisonPlan, config: RunConfig, variant: str) -> tuple[str, 
     return (f"{CONTROL}:parameters={extra}",)
 
 
-_PARAMETERS: dict[tuple[Any, ...], int] = {}
+_PARAMETERS: dict[tuple[object, ...], int] = {}
 """Parameters of networks that were built already to count them."""
 
 
@@ -230,7 +230,7 @@ def _extra_parameters(config: RunConfig, variant: str) -> int:
     return counts[0] - counts[1]
 
 
-def _conditions(plan: ComparisonPlan) -> dict[str, Any]:
+def _conditions(plan: ComparisonPlan) -> dict[str, object]:
     """Give what every cell of a folder has in common, flat: option to value."""
     values: dict[str, Any] = {"epochs": plan.epochs, "steps": plan.steps, "minutes": plan.minutes}
     for name, recipe in plan.recipes.items():
@@ -245,7 +245,7 @@ def _without_place(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "model.encoder_weights": Path(weights).name if weights else None}
 
 
-def plan_conditions(plan: ComparisonPlan) -> dict[str, Any]:
+def plan_conditions(plan: ComparisonPlan) -> dict[str, object]:
     """Give everything that a plan fixes before its first cell, flat: option to value."""
     unsaid = set() if plan.tuning else {"tuning"}
     values = plan.model_dump(mode="json", exclude={"recipes", "seeds", *unsaid})
@@ -254,7 +254,7 @@ def plan_conditions(plan: ComparisonPlan) -> dict[str, Any]:
     }
 
 
-def flat_options(recipe: RunConfig) -> dict[str, Any]:
+def flat_options(recipe: RunConfig) -> dict[str, object]:
     """Give the options of a recipe as plain values by their dotted names, two words each."""
     return {
         f"{section}.{key}": value
@@ -268,7 +268,7 @@ FREE = ("data.root", "data.workers", "data.cache", "data.cache_dir", "train.thre
 """Options that do not change what a cell comes to."""
 
 
-def _differences(earlier: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _differences(earlier: dict[str, object], now: dict[str, object]) -> list[str]:
     return [
         f"{name} was {earlier[name]!r}, is {now[name]!r}"
         for name in earlier

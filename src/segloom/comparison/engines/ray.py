@@ -99,7 +99,7 @@ class _Tasks:
             max_retries=MAX_ATTEMPTS - 1,  # of a process that was lost; errors are outcomes
             max_calls=1,  # a process each, so that nothing of one cell stays for the next
         )(do_cell)
-        self._cells: dict[Any, Cell] = {}
+        self._cells: dict[object, Cell] = {}
         self._locks: dict[str, ExitStack] = {}
         self._lost: dict[str, int] = {}
 
@@ -123,7 +123,7 @@ class _Tasks:
             self._receive(cell, task)
             self._locks.pop(cell.id).close()
 
-    def _receive(self, cell: Cell, task: Any) -> None:
+    def _receive(self, cell: Cell, task: object) -> None:
         errors = self._ray.exceptions
         try:
             report: Report = self._ray.get(task)

@@ -116,7 +116,7 @@ def do_cell(cell: Cell, place: Place) -> Report:
     return Report(found, node, here.path.parent, _files(here, found))
 
 
-def _files(cell: Cell, found: dict[str, Any]) -> tuple[tuple[str, int], ...]:
+def _files(cell: Cell, found: dict[str, object]) -> tuple[tuple[str, int], ...]:
     """List the log and, of a cell that is done, its run directory without the trainer's state."""
     paths = [log_file(cell), attempts_file(cell)]
     if found["state"] == "done":

@@ -42,7 +42,7 @@ class CellJob:
         cell = next(c for c in budgeted_cells(read_plan(self.folder), self.folder) if c.id == name)
         _do(cell)
 
-    def checkpoint(self, name: str) -> Any:
+    def checkpoint(self, name: str) -> object:
         """Say what to run when the job is queued again: the same."""
         from submitit.helpers import DelayedSubmission
 
@@ -131,7 +131,7 @@ def run_jobs(
             _end(list(jobs.values()), cancel=not all(map(outcome, cells)))
 
 
-def _executor(folder: Path, options: EngineOptions, workers: int | None) -> Any:
+def _executor(folder: Path, options: EngineOptions, workers: int | None) -> object:
     try:
         import submitit
     except ImportError as error:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import yaml
@@ -157,7 +157,7 @@ def sampler(plan: TuningPlan, number: int) -> BaseSampler:
     return drawing
 
 
-def ask(trial: Trial, axis: Axis) -> Any:
+def ask(trial: Trial, axis: Axis) -> object:
     """Draw a value of an axis, or give the one that the trial has already."""
     if isinstance(axis, Span):
         if axis.is_integer:

@@ -138,7 +138,7 @@ def markdown(tuning: Tuning) -> str:
     return "\n".join([*lines, *causes, "", tuning.verdict, ""])
 
 
-def _row(trial: TrialResult) -> tuple[Any, ...]:
+def _row(trial: TrialResult) -> tuple[object, ...]:
     return (trial.number, trial.state, trial.miou, trial.epochs, trial.seconds)
 
 

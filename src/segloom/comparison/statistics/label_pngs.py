@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ __all__ = ["read_prediction"]
 
 def read_prediction(
     folder: Path, name: str, labels: LabelSet, shape: tuple[int, ...]
-) -> NDArray[Any]:
+) -> NDArray[np.integer]:
     """Read what was predicted for one image.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from segloom.config.load import read_config
 from segloom.run_directory import RunDirectory
@@ -43,8 +42,8 @@ def name_by_difference(named: Sequence[tuple[str, Path]]) -> list[tuple[str, Pat
     ]
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for name, value in values.items():
         if isinstance(value, dict) and name != "terms":
             flat |= _flat(value, f"{prefix}{name}.")
@@ -53,7 +52,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if isinstance(value, dict):
         return "+".join(f"{name}:{number:g}" for name, number in value.items())
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

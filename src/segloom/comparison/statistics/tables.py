@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from segloom.files import write_csv, write_json, write_text
 from segloom.report.comparison_result import ComparedPair, ComparisonResult
@@ -124,7 +123,7 @@ TEX = str.maketrans(
 """What has a meaning in LaTeX."""
 
 
-def _csv_rows(comparison: ComparisonResult) -> Iterator[dict[str, Any]]:
+def _csv_rows(comparison: ComparisonResult) -> Iterator[dict[str, object]]:
     """One row per run, the lost ones too."""
     for group in comparison.groups:
         place = {key: getattr(group, key) for key in ("recipe", "architecture", "encoder")}
@@ -153,7 +152,7 @@ DIFFERENCE_COLUMNS = (
 )
 
 
-def difference_rows(comparison: ComparisonResult) -> Iterator[dict[str, Any]]:
+def difference_rows(comparison: ComparisonResult) -> Iterator[dict[str, object]]:
     """Give one row per comparison and score, of plain values."""
     for group in comparison.groups:
         place = {key: getattr(group, key) for key in ("recipe", "architecture", "encoder")}

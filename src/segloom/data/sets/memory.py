@@ -34,7 +34,7 @@ class Samples(Protocol):
     def __len__(self) -> int:
         """Count the samples."""
 
-    def __getitem__(self, index: int, /) -> Any:
+    def __getitem__(self, index: int, /) -> object:
         """Give a pair of image and mask, or a mapping with these keys."""
 
 
@@ -66,7 +66,7 @@ class _Pairs:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
+    def __getitem__(self, index: int) -> tuple[object, object]:
         return self.images[index], self.masks[index]
 
 
@@ -99,13 +99,13 @@ class _MemoryDecoder:
 
 def in_memory(
     *,
-    train: Samples | tuple[Sequence[Any], Sequence[Any]],
-    val: Samples | tuple[Sequence[Any], Sequence[Any]],
+    train: Samples | tuple[Sequence[object], Sequence[object]],
+    val: Samples | tuple[Sequence[object], Sequence[object]],
     classes: Sequence[str],
-    test: Samples | tuple[Sequence[Any], Sequence[Any]] | None = None,
+    test: Samples | tuple[Sequence[object], Sequence[object]] | None = None,
     palette: Sequence[tuple[int, int, int]] | None = None,
     name: str = "memory",
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Hold images and masks for a training in this process.
 
     Each split is a tuple ``(images, masks)`` of arrays or lists, or a data set with ``len`` whose
@@ -164,7 +164,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     return DatasetSource(records, held.labels, "index", decode=decode)
 
 
-def _samples(split: str, given: Samples | tuple[Sequence[Any], Sequence[Any]]) -> Samples:
+def _samples(split: str, given: Samples | tuple[Sequence[object], Sequence[object]]) -> Samples:
     if isinstance(given, tuple):
         if len(given) != 2 or len(given[0]) != len(given[1]):
             counts = " and ".join(str(len(part)) for part in given)
@@ -182,7 +182,7 @@ def _samples(split: str, given: Samples | tuple[Sequence[Any], Sequence[Any]]) -
     return given
 
 
-def _divided(sample: Any, name: str) -> tuple[Any, Any]:
+def _divided(sample: object, name: str) -> tuple[object, object]:
     if isinstance(sample, Mapping) and {"image", "mask"} <= set(sample):
         return sample["image"], sample["mask"]
     if isinstance(sample, tuple | list) and len(sample) >= 2:

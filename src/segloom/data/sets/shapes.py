@@ -153,7 +153,7 @@ def load_json(path: Path, tool: str) -> Any:
 
 
 @lru_cache(maxsize=64)  # the time of change makes an edited file a new one
-def _load_json(path: Path, _changed: int) -> Any:
+def _load_json(path: Path, _changed: int) -> object:
     return parse_json(path.read_bytes())
 
 

@@ -121,7 +121,7 @@ def _table(source: DatasetSource, by_name: dict[str, list[Path]] | None, edges: 
     return text.getvalue()
 
 
-def _common_options(config: DataConfig, sources: dict[str, DatasetSource]) -> dict[str, Any]:
+def _common_options(config: DataConfig, sources: dict[str, DatasetSource]) -> dict[str, object]:
     """Say what label maps mean, which the reader ``list`` must be told once for all splits."""
     if not sources:
         raise DataError(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -87,7 +87,7 @@ class HedConfig(EnhancementConfig):
         network = load_hed(path, self.geometry, for_training=self.trainable)
         return Hed(network, trainable=self.trainable)
 
-    def saved_options(self) -> dict[str, Any]:
+    def saved_options(self) -> dict[str, object]:
         """Give the options without the file, since a saved model holds the weights itself."""
         return {**asdict(self), "weights": "random" if self.source == "network" else ""}
 

@@ -210,7 +210,7 @@ class Measure(ABC):
         return {}
 
     @abstractmethod
-    def summarize(self, counted: SplitCounts) -> dict[str, Any]:
+    def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Make keys of metrics.json; a measure of another package has an object of its own."""
 
     def scores(self, counted: SplitCounts) -> Sequence[ScoreGroup]:
@@ -218,12 +218,12 @@ class Measure(ABC):
         return ()
 
     @classmethod
-    def tables(cls, metrics: Mapping[str, Any]) -> dict[str, Table]:
+    def tables(cls, metrics: Mapping[str, object]) -> dict[str, Table]:
         """Make CSV files by name from what `summarize` gave."""
         return {}
 
     @classmethod
-    def section(cls, metrics: Mapping[str, Any]) -> Shown | None:
+    def section(cls, metrics: Mapping[str, object]) -> Shown | None:
         """Show what `summarize` gave; None if nothing was measured."""
         return None
 

@@ -61,7 +61,7 @@ class BoundaryMeasure(Measure):
             "distances": np.array(pixels, np.int64),
         }
 
-    def summarize(self, counted: SplitCounts) -> dict[str, Any]:
+    def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Give both scores at every tolerance, of all classes and of each."""
         if not self.tolerances:
             return {"boundary": None}

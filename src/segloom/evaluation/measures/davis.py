@@ -67,7 +67,7 @@ class DavisMeasure(Measure):
             "davis_distances": np.array(slacks, np.int64),
         }
 
-    def summarize(self, counted: SplitCounts) -> dict[str, Any]:
+    def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Average F, precision and recall over the images."""
         if not self.tolerances:
             return {"davis_boundary": None}

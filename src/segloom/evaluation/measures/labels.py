@@ -49,7 +49,7 @@ class LabelMeasure(Measure):
         measures = pair.measures
         return {measures.key: measures.count(pair.prediction, pair.truth, pair.num_classes)}
 
-    def summarize(self, counted: SplitCounts) -> dict[str, Any]:
+    def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Give scores of the split and of every class, the counts, and how classes are averaged."""
         measures = counted.images[0].measures
         matrix = counted.sum(measures.key)

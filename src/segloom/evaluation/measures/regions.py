@@ -46,7 +46,7 @@ class RegionMeasure(Measure):
         """Make it."""
         return cls()
 
-    def summarize(self, counted: SplitCounts) -> dict[str, Any]:
+    def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Score regions per unit and over the whole data set."""
         regions = _regions(counted)
         if not regions:

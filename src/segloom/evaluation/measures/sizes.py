@@ -56,7 +56,7 @@ class SizeMeasure(Measure):
         maps = pair.prediction, pair.truth
         return {"size": pair.measures.sizes(*maps, pair.num_classes, self.limits)}
 
-    def summarize(self, counted: SplitCounts) -> dict[str, Any]:
+    def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Give IoU and recall of every bucket, of all classes and of each."""
         if not self.limits:
             return {"size": None}
@@ -119,7 +119,7 @@ class SizeMeasure(Measure):
 
 def _by_class(
     counts: Array, result: SizeScores, bucket: int, classes: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     return [
         {
             "name": label,

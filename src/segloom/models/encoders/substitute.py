@@ -32,7 +32,7 @@ def needs_substitute(encoder_name: str) -> bool:
 
 @contextmanager
 def substituted(
-    encoder_name: str, *, in_channels: int, has_half: bool, arguments: dict[str, Any]
+    encoder_name: str, *, in_channels: int, has_half: bool, arguments: dict[str, object]
 ) -> Iterator[str]:
     """Let SMP's ``get_encoder`` build one of our encoders inside the block.
 
@@ -106,8 +106,8 @@ def _build(
     output_stride: int,
     in_channels: int,
     has_half: bool,
-    arguments: dict[str, Any],
-) -> Any:
+    arguments: dict[str, object],
+) -> object:
     facts = encoder_facts(name)
     encoder: Any
     if facts.is_plain:
@@ -135,5 +135,5 @@ def _build(
     return encoder
 
 
-def _nothing(*_: Any, **__: Any) -> None:
+def _nothing(*_: object, **__: object) -> None:
     """Stand in for a step that is already done."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -47,7 +46,7 @@ def checkpoint_activations(model: SegmentationModel, encoder_name: str) -> None:
         )
 
 
-def _divided_by_timm(network: Any) -> bool:  # mypy does not read timm
+def _divided_by_timm(network: object) -> bool:  # mypy does not read timm
     """Switch timm's own checkpoints on, and say whether it has them for this network."""
     while not hasattr(network, "set_grad_checkpointing"):
         network = getattr(network, "model", None)  # a transformer stands in a getter of features

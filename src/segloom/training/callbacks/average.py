@@ -50,7 +50,12 @@ class WeightAverage(Hook):
 
     @torch.no_grad()
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Update after every optimiser step."""
         if trainer.global_step == self.steps:
@@ -83,7 +88,7 @@ class WeightAverage(Hook):
         finally:
             self._swap_out()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Return the average and its age."""
         return {"average": self.average, "updates": self.updates, "steps": self.steps}
 

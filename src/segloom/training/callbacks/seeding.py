@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -27,7 +25,7 @@ class StepSeed(Hook):
         self.seed = seed
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Seed all of torch's generators."""
         place = (self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)

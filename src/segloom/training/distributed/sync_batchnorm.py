@@ -10,8 +10,6 @@ Axes: B batch, C channels.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -86,11 +84,11 @@ class _Sum(torch.autograd.Function):
     """The sum over the processes; every process's loss depends on it, so gradients add up too."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
+    def forward(ctx: object, values: Tensor) -> Tensor:
         return sum_over_processes(values.clone())
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
         return sum_over_processes(gradients[0].clone())
 
 
