@@ -30,7 +30,7 @@ from measure import interleave, median_ratio, write_result
 from segloom import export
 from segloom.config import InferenceConfig
 from segloom.config.load import read_config
-from segloom.exports.pictures import choose_images, spread
+from segloom.exports.pictures import choose_images, spread_evenly
 from segloom.inference import Predictor, bfloat16_is_fast
 from segloom.metrics.confusion import count_confusion
 from segloom.metrics.scores import scores
@@ -129,7 +129,7 @@ def count(
     same = dict.fromkeys(ways, 0)
     matrices = {name: np.zeros((num_classes, num_classes), np.int64) for name in ways}
     total = 0
-    for index in spread(len(images), num_images):
+    for index in spread_evenly(len(images), num_images):
         example = images[index]
         found = {name: way.label_map(example.pixels) for name, way in ways.items()}
         total += example.truth.size

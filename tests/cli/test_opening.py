@@ -18,7 +18,7 @@ from segloom.config.load import load_run_config
 from segloom.errors import ConfigError, DataError
 from segloom.training.callbacks.progress import ProgressDisplay
 from segloom.training.opening import describe_data, settle_layout
-from segloom.training.stages import divide
+from segloom.training.stages import divide_stages
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_the_next_command_names_a_split_that_exists(
 def test_a_resumed_run_shows_the_best_score_of_all_its_epochs(
     squares: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = divide(configured(squares))[0]
+    stage = divide_stages(configured(squares))[0]
     text = io.StringIO()
     display = ProgressDisplay(stage, Console(file=text, force_terminal=True, width=140))
     shown: dict[str, str] = {}

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from segloom.data.locate import core, locate, plain_name, resolve, shared_stem, with_ending
+from segloom.data.locate import core, locate, plain_name, resolve_place, shared_stem, with_ending
 
 
 @pytest.fixture
@@ -39,20 +39,20 @@ def test_names_are_compared_composed_and_without_capitals():
     ],
 )
 def test_a_path_is_found_whatever_its_capitals_and_accents(folder, written, found):
-    assert resolve(folder, written).name == found
+    assert resolve_place(folder, written).name == found
 
 
 @pytest.mark.parametrize("written", ["Images/Left/c.png", "Images/Right/a.png", "Images/a.png/x"])
 def test_what_is_not_there_is_none(folder, written):
-    assert resolve(folder, written) is None
+    assert resolve_place(folder, written) is None
 
 
 def test_a_name_as_it_is_wins_and_one_that_fits_twice_is_none(folder):
     if not has_both(folder):
         pytest.skip("this file system does not tell capitals apart")
-    assert resolve(folder, "Images/Left/A.png").name == "A.png"
-    assert resolve(folder, "images/left/a.png").name == "a.png"
-    assert resolve(folder, "Images/Left/a.PNG") is None
+    assert resolve_place(folder, "Images/Left/A.png").name == "A.png"
+    assert resolve_place(folder, "images/left/a.png").name == "a.png"
+    assert resolve_place(folder, "Images/Left/a.PNG") is None
 
 
 def test_backslashes_divide_and_only_files_count(folder):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segloom.config.training import LossConfig
-from segloom.enhancements.edge_supervision import balanced_edge_loss, inner_boundaries
+from segloom.enhancements.edge_supervision import edge_map_loss, inner_boundaries
 from segloom.errors import ConfigError
 from segloom.losses import build_losses
 from segloom.models import create_model
@@ -110,4 +110,4 @@ def test_edges_and_the_rest_weigh_alike_in_every_image() -> None:
     for share in (0.1, 0.5):
         hit, miss = torch.tensor(0.3).log(), torch.tensor(0.7).log()
         expected -= (share * (1 - share) * hit + (1 - share) * share * miss) / 2
-    torch.testing.assert_close(balanced_edge_loss(probability, edges), expected)
+    torch.testing.assert_close(edge_map_loss(probability, edges), expected)

@@ -11,7 +11,7 @@ from support.formulas import fill, resize_corners
 
 from segloom.enhancements.edge_supervision import (
     EdgeSupervisionConfig,
-    balanced_edge_loss,
+    edge_map_loss,
     inner_boundaries,
 )
 from segloom.errors import ConfigError
@@ -96,7 +96,7 @@ def test_the_loss_balances_edges_image_by_image():
     rng = np.random.default_rng(3)
     probability = rng.uniform(0.05, 0.95, (2, 1, 4, 6))
     edges = (rng.uniform(size=(2, 1, 4, 6)) < np.array([0.2, 0.7])[:, None, None, None]) * 1.0
-    found = balanced_edge_loss(torch.from_numpy(probability), torch.from_numpy(edges)).item()
+    found = edge_map_loss(torch.from_numpy(probability), torch.from_numpy(edges)).item()
     assert found == pytest.approx(balanced(probability, edges), rel=1e-12)
 
 

@@ -15,7 +15,7 @@ from support.exports import Photographs
 from segloom.cli.main import main
 from segloom.errors import CheckpointError, ConfigError, ExportRefusedError
 from segloom.exports import Export, export
-from segloom.exports.gate import Limits, ScoreCheck, judge_scores
+from segloom.exports.gate import GateLimits, ScoreCheck, judge_scores
 from segloom.exports.int8 import quantize
 from segloom.exports.making import set_aside
 from segloom.exports.openvino_file import convert_to_openvino
@@ -165,24 +165,24 @@ def scores(exported: float, **per_class: tuple[float, float]) -> ScoreCheck:
 
 
 def test_below_fp32_the_loss_counts_and_not_the_labels() -> None:
-    limits = Limits.of_precision("int8", 0.005, 0.05)
+    limits = GateLimits.of_precision("int8", 0.005, 0.05)
     judge_scores(scores(0.696), limits)
     judge_scores(scores(0.75), limits)  # better than the network
     with pytest.raises(ExportRefusedError, match=r"mIoU is 69.00 %, but the network's 70.00 %"):
         judge_scores(scores(0.69), limits)
     with pytest.raises(ExportRefusedError, match=r"only 90.0000 % of"):
-        judge_scores(scores(0.696), Limits.of_precision("fp32", 0.005, 0.05))
+        judge_scores(scores(0.696), GateLimits.of_precision("fp32", 0.005, 0.05))
 
 
 def test_a_small_class_that_dies_is_refused_by_name() -> None:
-    limits = Limits.of_precision("int8", 0.005, 0.05)
+    limits = GateLimits.of_precision("int8", 0.005, 0.05)
     judge_scores(scores(0.698, road=(0.9, 0.91), pole=(0.2, 0.16)), limits)
     with pytest.raises(ExportRefusedError, match=r"IoU of the class 'pole' is 4.00 %, but the net"):
         judge_scores(scores(0.698, road=(0.9, 0.91), pole=(0.2, 0.04)), limits)
 
 
 def test_without_ground_truth_the_labels_count() -> None:
-    limits = Limits.of_precision("int8", 0.005, 0.05)
+    limits = GateLimits.of_precision("int8", 0.005, 0.05)
     judge_scores(ScoreCheck(10, 0.96), limits)
     with pytest.raises(ExportRefusedError, match=r"only 94.0000 % of .* fewer than 95 %"):
         judge_scores(ScoreCheck(10, 0.94), limits)

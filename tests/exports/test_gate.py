@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from support.exports import Photographs
 
 from segloom.errors import ExportRefusedError
-from segloom.exports.gate import Limits, compare_scores, compare_sizes, network_logits
+from segloom.exports.gate import GateLimits, compare_scores, compare_sizes, network_logits
 from segloom.inference import InferenceGraph
 from segloom.models import SegmentationModel
 from segloom.types import LabelSet
@@ -41,7 +41,7 @@ def graph(model: SegmentationModel) -> InferenceGraph:
 
 
 def test_equal_answers_pass_at_every_size(graph: InferenceGraph) -> None:
-    checks = compare_sizes(graph, Altered(graph), Photographs(), Limits())
+    checks = compare_sizes(graph, Altered(graph), Photographs(), GateLimits())
     assert [check.size for check in checks] == [
         *("1 x 1 x 1", "1 x 33 x 65", "1 x 131 x 197", "2 x 96 x 64", "1 x 70 x 90"),
     ]
@@ -60,10 +60,10 @@ def largest_moved(share: float) -> Change:
 
 
 def test_the_error_is_a_share_of_the_largest_logit(graph: InferenceGraph) -> None:
-    checks = compare_sizes(graph, Altered(graph, largest_moved(5e-5)), Photographs(), Limits())
+    checks = compare_sizes(graph, Altered(graph, largest_moved(5e-5)), Photographs(), GateLimits())
     assert [check.error for check in checks] == pytest.approx([5e-5] * 5, rel=0.05)
     with pytest.raises(ExportRefusedError, match=r"at 1 x 1 x 1 pixels .* by 0.0002 of the large"):
-        compare_sizes(graph, Altered(graph, largest_moved(2e-4)), Photographs(), Limits())
+        compare_sizes(graph, Altered(graph, largest_moved(2e-4)), Photographs(), GateLimits())
 
 
 def test_what_is_wrong_at_one_size_alone_is_refused_with_that_size(graph: InferenceGraph) -> None:
@@ -71,19 +71,19 @@ def test_what_is_wrong_at_one_size_alone_is_refused_with_that_size(graph: Infere
         return logits + 0.01 if logits.shape[-2:] == (131, 197) else logits
 
     with pytest.raises(ExportRefusedError, match="at 1 x 131 x 197 pixels"):
-        compare_sizes(graph, Altered(graph, change), Photographs(), Limits())
+        compare_sizes(graph, Altered(graph, change), Photographs(), GateLimits())
 
 
 def test_a_logit_that_is_no_number_is_refused(graph: InferenceGraph) -> None:
     with pytest.raises(ExportRefusedError, match="differ from the network's by nan"):
-        compare_sizes(graph, Altered(graph, lambda x: x * np.nan), Photographs(), Limits())
+        compare_sizes(graph, Altered(graph, lambda x: x * np.nan), Photographs(), GateLimits())
 
 
 def test_another_shape_or_type_is_refused(graph: InferenceGraph) -> None:
     with pytest.raises(ExportRefusedError, match=r"gives float32 of shape \(1, 4, 1, 1\)"):
-        compare_sizes(graph, Altered(graph, lambda x: x[:, :4]), Photographs(), Limits())
+        compare_sizes(graph, Altered(graph, lambda x: x[:, :4]), Photographs(), GateLimits())
     with pytest.raises(ExportRefusedError, match="gives float64 of shape"):
-        compare_sizes(graph, Altered(graph, lambda x: x.astype("f8")), Photographs(), Limits())
+        compare_sizes(graph, Altered(graph, lambda x: x.astype("f8")), Photographs(), GateLimits())
 
 
 def test_labels_count_even_where_logits_hardly_differ(graph: InferenceGraph) -> None:
@@ -94,7 +94,7 @@ def test_labels_count_even_where_logits_hardly_differ(graph: InferenceGraph) -> 
             return labels
 
     with pytest.raises(ExportRefusedError, match=r"only 0.0000 % of the .* labels"):
-        compare_sizes(graph, Shifted(graph), Photographs(), Limits())
+        compare_sizes(graph, Shifted(graph), Photographs(), GateLimits())
 
 
 def test_scores_are_those_of_the_label_maps(graph: InferenceGraph, labels: LabelSet) -> None:
@@ -104,7 +104,7 @@ def test_scores_are_those_of_the_label_maps(graph: InferenceGraph, labels: Label
         Altered(graph),
         Photographs(7),
         labels,
-        Limits(),
+        GateLimits(),
         max_images=3,
         on_progress=lambda done, total: seen.append((done, total)),
     )
@@ -132,7 +132,9 @@ def test_a_lower_score_is_refused_with_both_figures(
         return np.roll(logits, 1, axis=3)
 
     with pytest.raises(ExportRefusedError, match=r"over 2 images only \d\d\.\d{4} % of"):
-        compare_scores(graph, Altered(graph, change), Truthful(), labels, Limits(), max_images=0)
-    lax = Limits(agreement=0)
+        compare_scores(
+            graph, Altered(graph, change), Truthful(), labels, GateLimits(), max_images=0
+        )
+    lax = GateLimits(agreement=0)
     with pytest.raises(ExportRefusedError, match=r"mIoU is \d\d.\d\d %, but the network's 100.00"):
         compare_scores(graph, Altered(graph, change), Truthful(), labels, lax, max_images=0)

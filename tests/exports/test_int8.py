@@ -18,7 +18,7 @@ from support.exports import LABELS, Photographs
 from segloom.config import DataConfig
 from segloom.errors import ExportRefusedError
 from segloom.exports import Export, int8
-from segloom.exports.gate import Limits, network_logits
+from segloom.exports.gate import GateLimits, network_logits
 from segloom.exports.int8 import fewest, rank
 from segloom.exports.making import FILES
 from segloom.exports.onnx_int8 import OnnxQuantizer
@@ -153,7 +153,7 @@ def gate_of(model: SegmentationModel, kind: ExportFormat) -> Gate:
     plain = describe(model, LABELS, DataConfig())
     description = replace(plain, format=kind, precision="int8", file=FILES[kind])
     # Nobody trained it, so that many pixels lie between its classes.
-    limits = Limits.of_precision("int8", 0.1, 0.15)
+    limits = GateLimits.of_precision("int8", 0.1, 0.15)
     images = Answered(model, 3)
     return Gate(model, description, images, Answered(model, 2), limits, 0, 60, None)
 

@@ -13,7 +13,7 @@ from segloom.config import DataConfig
 from segloom.enhancements import enhancement_class, list_enhancements
 from segloom.errors import ConfigError, ExportRefusedError
 from segloom.exports.effects import disturbed
-from segloom.exports.gate import Limits, compare_sizes
+from segloom.exports.gate import GateLimits, compare_sizes
 from segloom.exports.making import write_exact
 from segloom.exports.matrix import NOT_EXPORTED
 from segloom.exports.run import describe
@@ -58,8 +58,8 @@ def test_each_cell_passes_the_gate(architecture: str, enhancement: str, tmp_path
     graph = InferenceGraph(model).eval()
     if reason := NOT_EXPORTED.get((architecture, enhancement)):
         with pytest.raises(ExportRefusedError):
-            compare_sizes(graph, write_exact(model, tmp_path, description), images, Limits())
+            compare_sizes(graph, write_exact(model, tmp_path, description), images, GateLimits())
         pytest.skip(reason)
-    checks = compare_sizes(graph, write_exact(model, tmp_path, description), images, Limits())
+    checks = compare_sizes(graph, write_exact(model, tmp_path, description), images, GateLimits())
     assert len({check.size for check in checks}) == 5
     assert max(check.error for check in checks) < 2e-5

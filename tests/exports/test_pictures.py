@@ -13,7 +13,7 @@ from support.squares import write_squares
 from segloom.config import DataConfig
 from segloom.errors import ConfigError
 from segloom.exports.onnx_file import TRACED_SIZE
-from segloom.exports.pictures import choose_images, patches, spread
+from segloom.exports.pictures import choose_images, patches, spread_evenly
 
 
 def test_patches_are_cut_from_the_images_and_none_has_the_traced_size() -> None:
@@ -33,10 +33,10 @@ def test_patches_are_cut_from_the_images_and_none_has_the_traced_size() -> None:
 
 
 def test_indices_are_spread_over_all() -> None:
-    assert list(spread(5, 0)) == [0, 1, 2, 3, 4]
-    assert list(spread(5, 9)) == [0, 1, 2, 3, 4]
-    assert list(spread(101, 5)) == [0, 25, 50, 75, 100]
-    assert list(spread(9, 1)) == [0]
+    assert list(spread_evenly(5, 0)) == [0, 1, 2, 3, 4]
+    assert list(spread_evenly(5, 9)) == [0, 1, 2, 3, 4]
+    assert list(spread_evenly(101, 5)) == [0, 25, 50, 75, 100]
+    assert list(spread_evenly(9, 1)) == [0]
 
 
 def test_a_split_gives_images_and_truth(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(browser: Any, exported: Path, ort_web: Path) -> Iterator[Any]:
     """The page, opened as a file, without a network."""
-    path = web.write_page(exported, Description.read(exported), ort_web)
+    path = web.write_web_page(exported, Description.read(exported), ort_web)
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -105,7 +105,7 @@ def test_the_page_allows_no_connection(exported: Path, tmp_path: Path) -> None:
     runtime.mkdir()
     for name in (web.BUNDLE, web.WASM):
         (runtime / name).write_bytes(b"1")
-    path = web.write_page(exported, Description.read(exported), web.find_runtime(tmp_path))
+    path = web.write_web_page(exported, Description.read(exported), web.find_runtime(tmp_path))
     text = path.read_text()
     assert "default-src 'none'" in text
     assert "connect-src" not in text
@@ -116,7 +116,7 @@ def test_the_page_allows_no_connection(exported: Path, tmp_path: Path) -> None:
 def test_a_network_of_other_channels_is_refused(exported: Path, tmp_path: Path) -> None:
     described = SimpleNamespace(num_channels=4)
     with pytest.raises(SegloomError, match="this network takes 4"):
-        web.write_page(exported, described, tmp_path)  # type: ignore[arg-type]
+        web.write_web_page(exported, described, tmp_path)  # type: ignore[arg-type]
 
 
 def test_a_folder_without_the_runtime_is_told(tmp_path: Path) -> None:

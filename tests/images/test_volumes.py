@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segloom.errors import ConfigError, DataError
-from segloom.images.volumes import MAX_VOXELS, count_slices, read_volume, window, write_labels
+from segloom.images.volumes import MAX_VOXELS, count_slices, read_volume, window, write_label_volume
 
 nibabel = pytest.importorskip("nibabel", reason="the extra segloom[medical] is not installed")
 
@@ -51,7 +51,7 @@ def test_slices_are_axial_whichever_way_they_are_stored(tmp_path, codes):
     row, column = np.indices((4, 5))
     np.testing.assert_array_equal(volume.values(2), 100 * column + 10 * row + 2)
     labels = (volume.voxels % 3).astype(np.uint8)
-    write_labels(tmp_path / "out.nii.gz", labels, volume)
+    write_label_volume(tmp_path / "out.nii.gz", labels, volume)
     written = nibabel.load(tmp_path / "out.nii.gz")
     np.testing.assert_array_equal(np.asarray(written.dataobj), stored % 3)
     np.testing.assert_allclose(written.affine, affine, rtol=1e-6)

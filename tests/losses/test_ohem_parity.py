@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segloom.enhancements.edge_supervision import balanced_edge_loss
+from segloom.enhancements.edge_supervision import edge_map_loss
 from segloom.errors import ConfigError
 from segloom.losses import build_loss
 from segloom.ops.resize import resize
@@ -36,7 +36,7 @@ def test_the_criterion_of_fenet_is_a_sum_of_ours(recorded) -> None:
     total = main + settings["aux_weight"] * auxiliary
     data.compare(total, "out.main_aux", 1e-5)
     probability = resize(data["in.edge_prob"], target.shape[-2:])
-    edge = balanced_edge_loss(probability, data["in.edge_gt"]).item()
+    edge = edge_map_loss(probability, data["in.edge_gt"]).item()
     data.compare(edge, "out.edge_only", 1e-5)
     data.compare(total + edge, "out.main_aux_edge", 1e-5)
 

@@ -13,14 +13,14 @@ from segloom.cli.main import main
 from segloom.exports import matrix as exports
 from segloom.exports.matrix import export_matrix
 from segloom.models import matrix
-from segloom.models.matrix import Cell, markdown_table
+from segloom.models.matrix import Fit, markdown_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "enhancements" / "README.md"
 
 
 def test_the_table_marks_refusals_and_says_why():
-    cells = [Cell("unet", "a", ""), Cell("unet", "b", "b: no."), Cell("fpn", "a", "b: no.")]
-    cells.append(Cell("fpn", "b", ""))
+    cells = [Fit("unet", "a", ""), Fit("unet", "b", "b: no."), Fit("fpn", "a", "b: no.")]
+    cells.append(Fit("fpn", "b", ""))
     assert markdown_table(cells).splitlines() == [
         "| | a | b |",
         "|---|---|---|",
@@ -32,7 +32,7 @@ def test_the_table_marks_refusals_and_says_why():
 
 
 def test_the_table_tells_what_fits_but_does_not_export():
-    cells = [Cell("unet", "a", "", "wrong at 33 x 65."), Cell("unet", "b", "a: no.")]
+    cells = [Fit("unet", "a", "", "wrong at 33 x 65."), Fit("unet", "b", "a: no.")]
     lines = markdown_table(cells).splitlines()
     assert lines[2:] == ["| unet | yes, no export (1) | no (2) |", "", *lines[4:]]
     assert lines[4:] == ["1. wrong at 33 x 65.", "2. a: no."]

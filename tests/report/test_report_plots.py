@@ -18,7 +18,7 @@ from segloom.report.plots import (
     RIGHT,
     TOP,
     bar_chart,
-    histogram,
+    histogram_chart,
     line_chart,
     nice_ticks,
     short_number,
@@ -98,7 +98,7 @@ def test_charts_without_values_are_none() -> None:
     assert line_chart({"loss": []}) is None
     assert bar_chart(["small"], {"IoU": [None]}, x_title="size") is None
     assert bar_chart([], {"IoU": []}, x_title="size") is None
-    assert histogram([], x_title="mIoU") is None
+    assert histogram_chart([], x_title="mIoU") is None
 
 
 def test_bars_leave_out_what_is_missing() -> None:
@@ -115,7 +115,7 @@ def test_bars_leave_out_what_is_missing() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200))
 def test_histogram_counts_every_image_once(values: list[float]) -> None:
-    chart = histogram(values, x_title="mIoU")
+    chart = histogram_chart(values, x_title="mIoU")
     assert chart is not None
     counts = [int(re.findall(r": (\d+) image", bar.title)[0]) for bar in chart.bars]
     assert sum(counts) == len(values)
@@ -123,7 +123,7 @@ def test_histogram_counts_every_image_once(values: list[float]) -> None:
 
 
 def test_histogram_marks_the_median() -> None:
-    chart = histogram([0.1, 0.2, 0.6, 0.8], x_title="mIoU")
+    chart = histogram_chart([0.1, 0.2, 0.6, 0.8], x_title="mIoU")
     assert chart is not None
     assert chart.mark is not None
     assert chart.mark.label == "median 40.0 %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segloom.scenes.noise import TILE, cloud_tile, cut, grain_tile
+from segloom.scenes.noise import TILE, cloud_tile, cut_noise, grain_tile
 
 
 @pytest.mark.parametrize("make", [cloud_tile, grain_tile])
@@ -47,14 +47,14 @@ def find(tile, window):
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (30, 40), (256, 256), (300, 10)])
 def test_a_window_is_a_part_of_the_tile(height, width):
     rng = np.random.default_rng(0)
-    window = cut(grain_tile(), rng, height, width)
+    window = cut_noise(grain_tile(), rng, height, width)
     assert window.shape == (height, width)
     assert find(grain_tile(), window[:256])
 
 
 def test_windows_differ_and_follow_their_generator():
     def draw(seed):
-        return cut(cloud_tile(), np.random.default_rng(seed), 20, 20)
+        return cut_noise(cloud_tile(), np.random.default_rng(seed), 20, 20)
 
     assert (draw(1) == draw(1)).all()
     assert (draw(1) != draw(2)).any()
@@ -63,8 +63,8 @@ def test_windows_differ_and_follow_their_generator():
 @pytest.mark.parametrize("zoom", [0.25, 3.0])
 def test_a_zoom_is_of_cells_to_a_pixel(zoom):
     rng = np.random.default_rng(0)
-    window = cut(cloud_tile(), rng, 40, 60, zoom)
-    plain = cut(cloud_tile(), rng, 40, 60)
+    window = cut_noise(cloud_tile(), rng, 40, 60, zoom)
+    plain = cut_noise(cloud_tile(), rng, 40, 60)
     assert window.shape == (40, 60)
     steps = [np.abs(np.diff(part, axis=1)).mean() for part in (window, plain)]
     assert (steps[0] < steps[1]) == (zoom < 1)

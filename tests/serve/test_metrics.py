@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from segloom.serve.metrics import Metrics
+from segloom.serve.metrics import RequestMetrics
 
 
 def values(metrics):
@@ -19,7 +19,7 @@ def values(metrics):
 
 def test_gauges_follow_the_server():
     scheduler, reader = SimpleNamespace(waiting=3, size=16, running=2), SimpleNamespace(held=700)
-    metrics = Metrics(scheduler, reader)
+    metrics = RequestMetrics(scheduler, reader)
     found = values(metrics)
     names = ("segloom_queue_length", "segloom_queue_size", "segloom_running", "segloom_held_bytes")
     assert [found[(name,)] for name in names] == [3, 16, 2, 700]
@@ -29,7 +29,7 @@ def test_gauges_follow_the_server():
 
 def test_counters_are_of_one_server_alone():
     parts = SimpleNamespace(waiting=0, size=1, running=0), SimpleNamespace(held=0)
-    one, other = Metrics(*parts), Metrics(*parts)
+    one, other = RequestMetrics(*parts), RequestMetrics(*parts)
     one.requests.labels("/predict", "200").inc()
     one.pixels.labels("street").inc(480)
     one.request_seconds.labels("/predict").observe(0.3)

@@ -18,7 +18,7 @@ from segloom.config import RunConfig
 from segloom.config.load import dump_config
 from segloom.errors import ConfigError, TrainingError
 from segloom.training import find_rate as room
-from segloom.training.find_rate import RateTest, find_rate, running_mean, smooth, suggest
+from segloom.training.find_rate import RateTest, find_rate, running_mean, smooth, suggest_rate
 from segloom.training.module import SegmentationTask
 
 Tiny = Callable[..., RunConfig]
@@ -87,7 +87,7 @@ def test_a_fall_is_found_where_it_is_steepest() -> None:
     curve = 0.5 + 1.5 / (1 + np.exp(4 * (decades + 3))) + np.maximum(0, decades + 1) ** 2
     losses = (curve + rng.normal(0, 0.05, 100)).tolist()
     rates = (10**decades).tolist()
-    found = suggest(rates, losses, smooth(losses, 5), 5)
+    found = suggest_rate(rates, losses, smooth(losses, 5), 5)
     assert found is not None
     assert abs(math.log10(found) + 3) < 0.35
 
@@ -102,7 +102,7 @@ def test_where_the_loss_only_scatters_or_rises_nothing_is_suggested(
     for seed in range(100):
         noise = np.random.default_rng(seed).normal(0, 0.1, steps)
         losses = (1 + slope * np.linspace(0, 1, steps) + noise).tolist()
-        found.append(suggest(rates, losses, smooth(losses, span), span))
+        found.append(suggest_rate(rates, losses, smooth(losses, span), span))
     assert sum(rate is not None for rate in found) <= 1
 
 

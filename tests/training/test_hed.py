@@ -16,7 +16,7 @@ from segloom.config.data import AugmentConfig, DataConfig
 from segloom.config.edges import EdgeTrainingConfig
 from segloom.enhancements.hed.network import HedNetwork
 from segloom.errors import ConfigError, TrainingError
-from segloom.training.hed import label_boundaries, parameter_groups, train_edges
+from segloom.training.hed import hed_parameter_groups, label_boundaries, train_edges
 
 SIZE = 24
 
@@ -101,7 +101,7 @@ def test_rates_and_decay_are_the_authors(squares: Path, tmp_path: Path) -> None:
     network = HedNetwork()
     config = configure(squares, tmp_path)
     found = {}
-    for group in parameter_groups(network, config):
+    for group in hed_parameter_groups(network, config):
         for parameter in group["params"]:
             found[parameter] = (group["factor"], group["weight_decay"])
     expected = {"conv1_1": 1, "conv4_3": 1, "conv5_1": 100, "conv5_3": 100}

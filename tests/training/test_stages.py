@@ -19,7 +19,7 @@ from segloom.config import RunConfig, TrainConfig
 from segloom.config.load import dump_config, load_run_config, read_config
 from segloom.errors import ConfigError
 from segloom.training import TrainingStep, TrainingStopped, train
-from segloom.training.stages import divide, rate_function
+from segloom.training.stages import divide_stages, rate_function
 
 STAGED: dict[str, Any] = {
     "train__epochs": 4,
@@ -151,7 +151,7 @@ def test_the_schedule_and_the_moments_begin_anew_with_every_stage(
     tiny: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny(**STAGED, optim__schedule="poly", optim__power=1.0)
-    factor = rate_function(divide(config), num_samples=9)
+    factor = rate_function(divide_stages(config), num_samples=9)
     expected = [1, 0.75, 0.5, 0.25, *(1 - step / 8 for step in range(8)), 0]
     assert [factor(step) for step in range(13)] == pytest.approx(expected)
     ages: list[float] = []
@@ -201,6 +201,6 @@ def test_stages_of_a_recipe_can_be_changed_on_the_command_line() -> None:
     changed = parse(RunConfig, words, verb="train dlse", default=recipe)
     assert changed.train.stages[0].crop == (64, 96)
     assert changed.train.stage_lengths() == (3, 3, 3)
-    assert divide(changed)[2].config.data.augment.scale == (0.5, 0.5)
+    assert divide_stages(changed)[2].config.data.augment.scale == (0.5, 0.5)
     with pytest.raises(ConfigError, match="epochs is 2, but the 3 stages take at least 3"):
         parse(RunConfig, ["--train.epochs", "2"], verb="train dlse", default=recipe)

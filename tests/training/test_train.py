@@ -26,7 +26,7 @@ from segloom.errors import ConfigError, DataError, TrainingError
 from segloom.models.weights.checkpoint import from_pretrained
 from segloom.training import TrainingStep, train
 from segloom.training.distributed.processes import run_processes
-from segloom.training.fit import explain
+from segloom.training.fit import explain_failure
 from segloom.types import LabelSet
 
 
@@ -261,10 +261,10 @@ def test_validation_without_a_labelled_pixel_is_refused(
 def test_operations_without_a_repeatable_form_are_explained() -> None:
     error = RuntimeError("adaptive_avg_pool2d does not have a deterministic implementation. But")
     with pytest.raises(TrainingError, match=r"no repeatable form .* train\.deterministic False"):
-        explain(error)
+        explain_failure(error)
     with pytest.raises(TrainingError, match=r"raise train\.accumulate"):
-        explain(torch.cuda.OutOfMemoryError("CUDA out of memory"))
-    explain(RuntimeError("a bug keeps its traceback"))
+        explain_failure(torch.cuda.OutOfMemoryError("CUDA out of memory"))
+    explain_failure(RuntimeError("a bug keeps its traceback"))
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from segloom.plugins import KINDS, find_plugin, plugin_places
 from segloom.terminal import progress_bar
 
 if TYPE_CHECKING:
-    from segloom.models.matrix import Cell, EncoderCell
+    from segloom.models.matrix import EncoderCell, Fit
 
 __all__ = ["ListOptions", "run"]
 
@@ -122,7 +122,7 @@ def _print_matrix(kind: Kind | None, *, as_json: bool) -> None:
         from segloom.exports.matrix import export_matrix  # loads torch
         from segloom.models.matrix import encoder_matrix, markdown_table
 
-        cells: Sequence[Cell | EncoderCell] = (
+        cells: Sequence[Fit | EncoderCell] = (
             export_matrix(bar) if kind == "enhancements" else encoder_matrix(bar)
         )
     if as_json:

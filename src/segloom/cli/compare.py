@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import ValidationError
 from tyro.conf import arg
 
-from segloom.cli.options import divide, parse
+from segloom.cli.options import divide_words, parse
 from segloom.cli.train import check_names
 from segloom.comparison.cells.budget import budgeted_cells
 from segloom.comparison.cells.plan import read_plan
@@ -24,7 +24,13 @@ from segloom.config.comparison import SMALLEST_GAIN, ComparisonPlan
 from segloom.config.data import DataConfig
 from segloom.config.engine import Engine, EngineOptions
 from segloom.config.evaluation import EvalConfig
-from segloom.config.load import explain, list_recipes, load_run_config, read_values, read_yaml
+from segloom.config.load import (
+    explain_invalid,
+    list_recipes,
+    load_run_config,
+    read_values,
+    read_yaml,
+)
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
 from segloom.report.comparison_words import network, sentence
@@ -185,7 +191,7 @@ def _read_plan(words: Sequence[str]) -> tuple[ComparisonPlan, CompareOptions]:
     recipes: dict[str, str | RunConfig] = {name: name for name in first.split(",")}
     if first.endswith((".yaml", ".yml")):
         base, recipes = _load_plan(Path(first))
-    own, shared = divide(rest)
+    own, shared = divide_words(rest)
     default = CompareOptions(plan=base)
     options = parse(CompareOptions, own, verb="compare", default=default)
     configs = {}
@@ -221,7 +227,7 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
     try:
         plan = ComparisonPlan.model_validate(values)
     except ValidationError as error:
-        raise explain(error, str(path)) from error
+        raise explain_invalid(error, str(path)) from error
     known = list_recipes()
     return plan, {
         # A recipe of the user's own stands in the plan as a whole.

@@ -33,7 +33,7 @@ from segloom.training.from_data import choose_options, open_options
 if TYPE_CHECKING:
     from segloom.data_check import DataReport
 
-__all__ = ["CheckOptions", "DownloadOptions", "ListOptions", "run"]
+__all__ = ["CheckOptions", "DownloadListOptions", "DownloadOptions", "run"]
 
 USAGE = """usage: segloom data COMMAND ...   (segloom data COMMAND --help tells more)
 
@@ -129,7 +129,7 @@ def _write_config(report: DataReport, out: Path) -> None:
 
 
 def _list(words: Sequence[str]) -> int:
-    options = parse(ListOptions, words, verb="data list")
+    options = parse(DownloadListOptions, words, verb="data list")
     config = options.data.model_copy(update={"name": options.name})
     written = write_lists(config, options.out, options.edges)
     for split, number in written.counts.items():
@@ -228,7 +228,7 @@ class CheckOptions:
 
 
 @dataclass
-class ListOptions:
+class DownloadListOptions:
     """Write lists of image, label map and edge map, per split, and data.yaml, which reads them."""
 
     name: Positional[str]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from segloom.errors import ConfigError
 
-__all__ = ["divide", "flags", "parse"]
+__all__ = ["divide_words", "flags", "parse"]
 
 Options = TypeVar("Options")
 
@@ -54,9 +54,9 @@ def parse(
 
 
 def _explain(error: ValidationError, place: str, *, section: str = "") -> ConfigError:
-    from segloom.config.load import explain  # loads the options of everything
+    from segloom.config.load import explain_invalid  # loads the options of everything
 
-    return explain(error, place, section=section)
+    return explain_invalid(error, place, section=section)
 
 
 def _sentence(box: str, program: str) -> str:
@@ -110,7 +110,7 @@ def flags(words: Sequence[str]) -> list[str]:
     return found
 
 
-def divide(words: Sequence[str]) -> tuple[list[str], list[str]]:
+def divide_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Divide words into a command's own options and those of a recipe, whose names have a dot."""
     own: list[str] = []
     shared: list[str] = []

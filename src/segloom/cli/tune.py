@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from segloom.cli.options import divide, parse
+from segloom.cli.options import divide_words, parse
 from segloom.cli.train import check_names, check_root
 from segloom.comparison.engines.local import ComparisonStopped
-from segloom.comparison.search.trials import markdown
+from segloom.comparison.search.trials import trials_markdown
 from segloom.comparison.search.tune import tune
 from segloom.config.load import list_recipes, load_run_config
 from segloom.config.run import RunConfig
@@ -70,7 +70,7 @@ def run(words: Sequence[str]) -> int:
     except ComparisonStopped:
         print("segloom: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    print(markdown(result))
+    print(trials_markdown(result))
     print(f"written to {folder}: trials.md, trials.csv")
     if result.best is None:
         return 1
@@ -82,7 +82,7 @@ def _read(words: Sequence[str]) -> TuneOptions:
     """Divide the words: the search, its own options, and those of the recipe; check them all."""
     recipe, *rest = words
     search, rest = _take_search(rest)
-    own, shared = divide(rest)
+    own, shared = divide_words(rest)
     options = parse(TuneOptions, own, verb="tune")
     base = parse(RunConfig, shared, verb="tune", default=load_run_config(recipe))
     # Every trial has a folder of its own; what a recipe or a run's config.yaml names is not meant.

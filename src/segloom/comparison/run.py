@@ -34,7 +34,7 @@ from segloom.comparison.statistics.results import (
     read_counted,
     resample,
 )
-from segloom.comparison.statistics.tables import difference_rows, markdown, write_tables
+from segloom.comparison.statistics.tables import difference_rows, markdown, write_comparison_tables
 from segloom.config.comparison import ComparisonPlan
 from segloom.config.engine import Engine, EngineOptions, check_engine
 from segloom.report.comparison import write_comparison
@@ -257,4 +257,4 @@ def write_result(
                 Path(drawings), measured, baseline=result.baseline, number=pictures
             )
         page = write_comparison(folder, result, changes)
-    return Comparison(folder, result, {**write_tables(folder, result), page.name: page})
+    return Comparison(folder, result, {**write_comparison_tables(folder, result), page.name: page})

@@ -20,7 +20,7 @@ from segloom.files import parse_yaml
 __all__ = [
     "dump_config",
     "dump_data_options",
-    "explain",
+    "explain_invalid",
     "list_recipes",
     "load_run_config",
     "read_config",
@@ -76,7 +76,7 @@ def read_values(values: dict[str, object], path: Path) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise explain(error, str(path)) from error
+        raise explain_invalid(error, str(path)) from error
 
 
 def dump_config(config: RunConfig) -> str:
@@ -97,7 +97,7 @@ def dump_data_options(options: Mapping[str, object]) -> str:
     return text
 
 
-def explain(error: ValidationError, source: str, *, section: str = "") -> ConfigError:
+def explain_invalid(error: ValidationError, source: str, *, section: str = "") -> ConfigError:
     """Turn pydantic's errors into one sentence per option; unknown names get the nearest one.
 
     Args:

@@ -36,10 +36,10 @@ class RunConfig(Section):
         Raises:
             ConfigError: An option is unknown or out of range; all such options are named at once.
         """
-        from segloom.config.load import explain  # which reads files into this class
+        from segloom.config.load import explain_invalid  # which reads files into this class
 
         values = apply_overrides(RunConfig, self.model_dump(), options)
         try:
             return RunConfig.model_validate(values)
         except ValidationError as error:
-            raise explain(error, "options") from error
+            raise explain_invalid(error, "options") from error

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tyro.conf import Suppress
 
 from segloom.config.base import Section
-from segloom.config.load import explain
+from segloom.config.load import explain_invalid
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError, UnknownNameError
 from segloom.files import parse_yaml
@@ -125,7 +125,7 @@ def with_values(base: RunConfig, values: Mapping[str, object], source: str) -> R
     try:
         return RunConfig.model_validate(content)
     except ValidationError as error:
-        raise explain(error, source) from error
+        raise explain_invalid(error, source) from error
 
 
 def _read_axis(text: str, base: RunConfig) -> Axis:

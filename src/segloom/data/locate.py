@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
-__all__ = ["core", "locate", "plain_name", "resolve", "shared_stem", "with_ending"]
+__all__ = ["core", "locate", "plain_name", "resolve_place", "shared_stem", "with_ending"]
 
 ROLES = frozenset(
     {"image", "images", "img", "imgs", "im", "photo", "picture", "raw", "rgb", "input", "sat"}
@@ -77,7 +77,7 @@ def locate(name: str, folders: Sequence[Path]) -> Path | None:
     spellings = [name]
     if "\\" in name:
         spellings.append(PureWindowsPath(name).as_posix())
-    for find in (Path.joinpath, resolve):
+    for find in (Path.joinpath, resolve_place):
         for spelling in spellings:
             for folder in folders:
                 if (found := find(folder, spelling)) is not None and found.is_file():
@@ -85,7 +85,7 @@ def locate(name: str, folders: Sequence[Path]) -> Path | None:
     return None
 
 
-def resolve(folder: Path, inside: str) -> Path | None:
+def resolve_place(folder: Path, inside: str) -> Path | None:
     """Find what a relative path names below a folder, whatever capitals and accents it is in.
 
     Returns:

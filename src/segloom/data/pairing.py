@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from segloom.config.data import DataConfig
-from segloom.data.locate import core, plain_name, resolve, shared_stem
+from segloom.data.locate import core, plain_name, resolve_place, shared_stem
 from segloom.data.places import place_of
 from segloom.data.source import SPLITS, check_split, data_root, unique_ids
 from segloom.errors import DataError, NoSplitError
@@ -103,7 +103,7 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
         wanted = root / config.masks.replace("{split}", split)
         return found, require_folder(masks or wanted, "masks"), True
     others = [name for name in SPLITS if split_folder(root, config.images, name) is not None]
-    whole = resolve(root, without_split(config.images)) or root / without_split(config.images)
+    whole = resolve_place(root, without_split(config.images)) or root / without_split(config.images)
     if "{split}" in config.images and (others or not whole.is_dir() or whole == root):
         hint = f"it has {', '.join(others)}" if others else "it has no split at all"
         wanted = root / config.images.replace("{split}", split)
@@ -127,7 +127,7 @@ def split_folder(root: Path, template: str, split: str) -> Path | None:
     if "{split}" not in template:
         return None
     for name in SPLIT_NAMES[split]:
-        found = resolve(root, template.replace("{split}", name))
+        found = resolve_place(root, template.replace("{split}", name))
         if found is not None and found.is_dir():
             return found
     return None
@@ -144,7 +144,7 @@ def require_folder(folder: Path, option: str) -> Path:
     Raises:
         DataError: There is no such folder.
     """
-    found = folder if folder.is_dir() else resolve(folder.parent, folder.name)
+    found = folder if folder.is_dir() else resolve_place(folder.parent, folder.name)
     if found is None or not found.is_dir():
         raise DataError(f"there is no folder {folder}; set data.{option}.")
     return found

@@ -12,7 +12,7 @@ import numpy as np
 from segloom.data.sets.camvid import CAMVID, COLORS
 from segloom.data_check.contents import Contents, rgb, spell
 from segloom.data_check.finding import Finding
-from segloom.data_check.smeared import describe, true_colors, true_values
+from segloom.data_check.smeared import describe_smear, true_colors, true_values
 from segloom.labels.decoder import BRIGHT, DARK
 from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX
@@ -132,7 +132,7 @@ def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
 
 def _smeared(contents: Contents, classes: Sequence[str], drawn: list[int]) -> Meaning:
     """Read smeared grey label maps by the values that were drawn."""
-    note = Finding("note", "smeared", describe(contents, drawn))
+    note = Finding("note", "smeared", describe_smear(contents, drawn))
     if len(classes) in (0, 2) and len(drawn) == 2 and drawn[0] <= DARK and drawn[1] >= BRIGHT:
         meaning = _binary(contents, classes)
         meaning.findings, meaning.names = [note], {}
@@ -311,7 +311,7 @@ def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:
     drawn = true_colors(contents)
     if drawn is not None:
         shown = [spell(rgb(code)) for code in drawn]
-        meaning.findings.append(Finding("note", "smeared", describe(contents, shown)))
+        meaning.findings.append(Finding("note", "smeared", describe_smear(contents, shown)))
         return Counter({code: contents.flat[code] for code in drawn})
     if not (contents.num_lossy or many):
         return codes

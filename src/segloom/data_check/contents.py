@@ -17,7 +17,7 @@ from segloom.images.read import is_turned
 from segloom.labels.smear import flat_pixels
 from segloom.labels.stored import StoredLabels, read_labels
 
-__all__ = ["Contents", "Pair", "ValueCount", "read_contents", "rgb", "spell"]
+__all__ = ["Contents", "FilePair", "ValueCount", "read_contents", "rgb", "spell"]
 
 MAX_VALUES = 4096
 """Different values that are counted; label maps with more are none."""
@@ -28,7 +28,7 @@ MAX_FLAT = 100_000
 
 
 @dataclass(frozen=True)
-class Pair:
+class FilePair:
     """One image with its label map."""
 
     split: str
@@ -104,7 +104,7 @@ def spell(color: tuple[int, int, int]) -> str:
 
 
 def read_contents(
-    pairs: Sequence[Pair], progress: Callable[[int, int], None] | None = None
+    pairs: Sequence[FilePair], progress: Callable[[int, int], None] | None = None
 ) -> Contents:
     """Read pairs, never stopping at one that cannot be read.
 
@@ -120,7 +120,7 @@ def read_contents(
     return contents
 
 
-def _read_pair(contents: Contents, pair: Pair) -> None:
+def _read_pair(contents: Contents, pair: FilePair) -> None:
     shape = None
     try:
         shape = read_pixels(pair.image).shape[:2]

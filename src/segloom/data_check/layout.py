@@ -32,7 +32,7 @@ __all__ = [
     "scan",
     "several_masks",
     "shared_ends",
-    "sides",
+    "side_of",
     "two_values",
 ]
 
@@ -142,7 +142,7 @@ def several_masks(tree: Tree) -> dict[str, list[str]]:
 
 def find_layout(tree: Tree) -> Layout | None:
     """Choose the layout that pairs most images with something that looks like label maps."""
-    found = sides(tree)
+    found = side_of(tree)
     drawn = {side.template for side in found if _is_drawn(tree, side)}
     best: tuple[float, Layout | None] = (0.0, None)
     for images in found:
@@ -156,7 +156,7 @@ def find_layout(tree: Tree) -> Layout | None:
     return best[1]
 
 
-def sides(tree: Tree) -> list[Side]:
+def side_of(tree: Tree) -> list[Side]:
     """List the folders that may hold images or label maps, those with most files first."""
     groups: dict[str, dict[str, str]] = {}
     for folder in tree.stems:

@@ -13,7 +13,7 @@ from segloom.config.load import dump_data_options
 from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
 from segloom.data.sets.camvid import CAMVID, LABELED, NUM_FRAMES, STILLS
 from segloom.data_check.conclude import Meaning, conclude
-from segloom.data_check.contents import Contents, Pair, read_contents
+from segloom.data_check.contents import Contents, FilePair, read_contents
 from segloom.data_check.finding import Finding
 from segloom.data_check.known import find_known, places_in, read_known, simpler
 from segloom.data_check.layout import Layout, Tree, find_layout, scan, several_masks
@@ -248,9 +248,9 @@ def _folders(report: DataReport, layout: Layout) -> Iterable[tuple[str, Path, Pa
         yield "all", root / layout.images, root / layout.masks
 
 
-def _pairs(report: DataReport, layout: Layout) -> list[Pair]:
+def _pairs(report: DataReport, layout: Layout) -> list[FilePair]:
     """Pair by the folder reader's rule, but list what it would refuse."""
-    pairs: list[Pair] = []
+    pairs: list[FilePair] = []
     for split, images, masks in _folders(report, layout):
         try:
             found = find_images(images, layout.image_ending, faults=[])  # `scan` names them
@@ -266,7 +266,7 @@ def _pairs(report: DataReport, layout: Layout) -> list[Pair]:
                 alone.append(found[key])
                 continue
             used.add(same[0])
-            pairs.append(Pair("" if split == "all" else split, found[key], same[0]))
+            pairs.append(FilePair("" if split == "all" else split, found[key], same[0]))
         lonely = [path for path in labels.values() if path not in used]
         report.splits[split] = SplitCount(len(found) - len(alone), len(alone), len(lonely))
         report.findings += _alone(split, alone, lonely)
@@ -346,7 +346,7 @@ def _options(directory: Path, layout: Layout, meaning: Meaning) -> dict[str, Any
     return options
 
 
-def _recognise_camvid(report: DataReport, layout: Layout, pairs: list[Pair]) -> None:
+def _recognise_camvid(report: DataReport, layout: Layout, pairs: list[FilePair]) -> None:
     """Give CamVid its own reader, and say so if it is not the split that papers use."""
     if not pairs or not all(CAMVID_STEM.match(pair.image.stem) for pair in pairs):
         return

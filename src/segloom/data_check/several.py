@@ -10,7 +10,7 @@ from typing import Any
 from segloom.data.class_masks import is_mask
 from segloom.data.locate import shared_stem
 from segloom.data.mask_names import NamedMask, assign_masks, masks_among
-from segloom.data_check.layout import Side, Tree, nested, shared_ends, sides, two_values
+from segloom.data_check.layout import Side, Tree, nested, shared_ends, side_of, two_values
 
 __all__ = ["find_mask_files"]
 
@@ -78,7 +78,7 @@ def find_mask_files(tree: Tree) -> dict[str, Any] | None:
 
 
 def _candidates(tree: Tree) -> Iterator[_Candidate]:
-    folders = sides(tree)[:MAX_FOLDERS]
+    folders = side_of(tree)[:MAX_FOLDERS]
     for images in folders:
         for masks in folders:
             if images is masks or not nested(images.template, masks.template):

@@ -13,7 +13,7 @@ from itertools import pairwise
 from segloom.data_check.contents import Contents
 from segloom.labels.smear import MIN_GAP, find_peaks
 
-__all__ = ["describe", "true_colors", "true_values"]
+__all__ = ["describe_smear", "true_colors", "true_values"]
 
 MIN_SHARE = 0.6
 """Of all pixels; where fewer are flat, the files are pictures or too small to tell."""
@@ -68,7 +68,7 @@ def _gap(one: int, other: int) -> int:
     return max(abs((one >> bits & 255) - (other >> bits & 255)) for bits in (16, 8, 0))
 
 
-def describe(contents: Contents, values: Sequence[object]) -> str:
+def describe_smear(contents: Contents, values: Sequence[object]) -> str:
     """Say that the files were smeared and are read by the nearest value."""
     why = f"{contents.num_smeared} label maps were resized with interpolation"
     if contents.num_lossy:

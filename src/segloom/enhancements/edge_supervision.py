@@ -30,7 +30,7 @@ from segloom.enhancements.base import Enhancement, EnhancementConfig
 from segloom.ops.resize import resize
 from segloom.types import ModelShape
 
-__all__ = ["EdgeSupervision", "EdgeSupervisionConfig", "balanced_edge_loss", "inner_boundaries"]
+__all__ = ["EdgeSupervision", "EdgeSupervisionConfig", "edge_map_loss", "inner_boundaries"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class EdgeSupervision(Enhancement):
         with torch.autocast(signal.device.type, enabled=False):
             edges = inner_boundaries(target, background=self.background).unsqueeze(1)
             probability = resize(torch.sigmoid(signal.float()), target.shape[-2:])
-            return balanced_edge_loss(probability, edges.float())
+            return edge_map_loss(probability, edges.float())
 
 
 def inner_boundaries(target: Tensor, *, background: bool) -> Tensor:
@@ -117,7 +117,7 @@ def inner_boundaries(target: Tensor, *, background: bool) -> Tensor:
     return edges & (target != 0) if background else edges
 
 
-def balanced_edge_loss(probability: Tensor, edges: Tensor) -> Tensor:
+def edge_map_loss(probability: Tensor, edges: Tensor) -> Tensor:
     """Average the binary cross-entropy with edges and non-edges balanced in each image.
 
     Args:

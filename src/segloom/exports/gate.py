@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from segloom.errors import ExportRefusedError
 from segloom.exports.int8 import Floating
-from segloom.exports.pictures import Images, patches, spread
+from segloom.exports.pictures import Images, patches, spread_evenly
 from segloom.inference.graph import InferenceGraph
 from segloom.metrics.by_space import measures_of
 from segloom.metrics.scores import Scores
@@ -29,7 +29,7 @@ from segloom.types import IGNORE_INDEX, LabelSet
 
 __all__ = [
     "Findings",
-    "Limits",
+    "GateLimits",
     "ScoreCheck",
     "SizeCheck",
     "compare_scores",
@@ -40,7 +40,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """What may differ between a network and its export."""
 
     error: float = 1e-4
@@ -53,7 +53,9 @@ class Limits:
     """Largest loss of a class's IoU, 0 to 1."""
 
     @classmethod
-    def of_precision(cls, precision: Precision, tolerance: float, class_tolerance: float) -> Limits:
+    def of_precision(
+        cls, precision: Precision, tolerance: float, class_tolerance: float
+    ) -> GateLimits:
         """Give the limits for a precision.
 
         In fp32 they are exact. Below it logits differ, and labels where two classes are close: what
@@ -110,7 +112,7 @@ class Findings:
     """The images that ranges of values were taken from; None where none were."""
     device: str
     """What the runtime says it ran on."""
-    limits: Limits
+    limits: GateLimits
     sizes: list[SizeCheck]
     """Of the file, or of the one in fp32 that it was made from."""
     reduced_sizes: list[SizeCheck]
@@ -131,7 +133,7 @@ class Findings:
 
 
 def compare_sizes(
-    graph: InferenceGraph, session: Session, images: Images, limits: Limits
+    graph: InferenceGraph, session: Session, images: Images, limits: GateLimits
 ) -> list[SizeCheck]:
     """Compare at five sizes.
 
@@ -173,7 +175,7 @@ def compare_scores(
     session: Session,
     images: Images,
     labels: LabelSet,
-    limits: Limits,
+    limits: GateLimits,
     *,
     max_images: int,
     on_progress: Callable[[int, int], None] | None = None,
@@ -195,7 +197,7 @@ def compare_scores(
     measures, classes = measures_of(labels.is_multilabel), labels.classes
     same, pixels = 0, 0
     totals: list[NDArray[np.int64]] = []
-    chosen = spread(len(images), max_images)
+    chosen = spread_evenly(len(images), max_images)
     for number, index in enumerate(chosen, 1):
         example = images[index]
         logits = torch.from_numpy(network_logits(graph, example.pixels[None]))
@@ -232,7 +234,7 @@ def _check_shape(size: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:
         )
 
 
-def _judge_size(check: SizeCheck, limits: Limits) -> None:
+def _judge_size(check: SizeCheck, limits: GateLimits) -> None:
     if not math.isfinite(check.error) or check.error > limits.error:  # a NaN fails too
         raise ExportRefusedError(
             f"at {check.size} pixels the exported file's logits differ from the network's by "
@@ -246,7 +248,7 @@ def _judge_size(check: SizeCheck, limits: Limits) -> None:
         )
 
 
-def judge_scores(check: ScoreCheck, limits: Limits) -> None:
+def judge_scores(check: ScoreCheck, limits: GateLimits) -> None:
     """Refuse a file that loses more than the limits allow.
 
     Raises:

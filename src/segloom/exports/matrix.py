@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from segloom.models.matrix import Cell, fit_matrix
+from segloom.models.matrix import Fit, fit_matrix
 
 __all__ = ["NOT_EXPORTED", "export_matrix"]
 
@@ -17,7 +17,7 @@ NOT_EXPORTED: Mapping[tuple[str, str], str] = {}
 is named as the command line names it. All pairs pass at present."""
 
 
-def export_matrix(progress: Callable[[int, int], None] | None = None) -> list[Cell]:
+def export_matrix(progress: Callable[[int, int], None] | None = None) -> list[Fit]:
     """Build every architecture with every variant of every enhancement, and say what exports.
 
     Args:

@@ -31,7 +31,7 @@ __all__ = [
     "cut",
     "halves",
     "patches",
-    "spread",
+    "spread_evenly",
 ]
 
 
@@ -177,7 +177,7 @@ def choose_images(
     return SplitImages(dataset, split, takes_edges=takes_edges)
 
 
-def spread(total: int, limit: int) -> Sequence[int]:
+def spread_evenly(total: int, limit: int) -> Sequence[int]:
     """Choose at most ``limit`` of ``total`` indices, evenly spread; 0 chooses all."""
     if limit <= 0 or total <= limit:
         return range(total)

@@ -32,7 +32,7 @@ from segloom.exports.effects import disturbed, silent_enhancements
 from segloom.exports.form import weights_digest
 from segloom.exports.gate import (
     Findings,
-    Limits,
+    GateLimits,
     ScoreCheck,
     SizeCheck,
     compare_scores,
@@ -41,9 +41,9 @@ from segloom.exports.gate import (
 from segloom.exports.int8 import CALIBRATION_IMAGES, Floating, quantize
 from segloom.exports.making import FILES, check_format, set_aside, write_exact
 from segloom.exports.note import note_export
-from segloom.exports.pictures import Images, choose_images, halves, patches, spread
+from segloom.exports.pictures import Images, choose_images, halves, patches, spread_evenly
 from segloom.exports.triton import write_repository
-from segloom.exports.web import find_runtime, write_page
+from segloom.exports.web import find_runtime, write_web_page
 from segloom.files import write_json
 from segloom.inference.graph import InferenceGraph
 from segloom.labels.palette import default_palette
@@ -145,7 +145,7 @@ def export(
         file=FILES[file_format],
         has_probabilities=probabilities,
     )
-    limits = Limits.of_precision(precision, tolerance / 100, class_tolerance / 100)
+    limits = GateLimits.of_precision(precision, tolerance / 100, class_tolerance / 100)
     gate = Gate(model, description, seen, calibration, limits, max_images, minutes, on_progress)
     with _workshop(out) as folder:
         findings = gate.make(folder)
@@ -154,7 +154,7 @@ def export(
         write_json(folder / "gate.json", findings.to_json())
         write_card(folder, description, findings, seen)
         if browser is not None:
-            write_page(folder, description, browser)
+            write_web_page(folder, description, browser)
         elif format == "triton":
             write_repository(folder, description, out.resolve().name)
         write_json(folder / DESCRIPTION, description.to_json())
@@ -171,7 +171,7 @@ class Gate:
     description: Description
     images: Images
     calibration: Images
-    limits: Limits
+    limits: GateLimits
     max_images: int
     minutes: float
     on_progress: Progress | None
@@ -192,7 +192,7 @@ class Gate:
         """
         self._tell("writing", 0, 1)
         session = write_exact(self.model, folder, self.description)
-        sizes = compare_sizes(self._graph, session, self.images, Limits())
+        sizes = compare_sizes(self._graph, session, self.images, GateLimits())
         silent = self._silent()
         disturbed_sizes = []
         if silent:
@@ -258,10 +258,10 @@ class Gate:
         other = disturbed(self.model)
         with tempfile.TemporaryDirectory(dir=folder) as trial:
             session = write_exact(other, Path(trial), self.description)
-            return compare_sizes(InferenceGraph(other).eval(), session, self.images, Limits())
+            return compare_sizes(InferenceGraph(other).eval(), session, self.images, GateLimits())
 
     def _calibration_images(self) -> list[NDArray[np.uint8]]:
-        chosen = spread(len(self.calibration), CALIBRATION_IMAGES)
+        chosen = spread_evenly(len(self.calibration), CALIBRATION_IMAGES)
         return [self.calibration[index].pixels[None] for index in chosen]
 
 

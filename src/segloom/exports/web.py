@@ -20,7 +20,7 @@ from segloom.files import write_text
 from segloom.page import read
 from segloom.runtime.description import Description
 
-__all__ = ["PAGE", "RUNTIME_VERSION", "find_runtime", "write_page"]
+__all__ = ["PAGE", "RUNTIME_VERSION", "find_runtime", "write_web_page"]
 
 PAGE = "page.html"
 RUNTIME_VERSION = "1.30.0"
@@ -94,7 +94,7 @@ def _fetch(place: Path) -> None:
             part.replace(place / file)
 
 
-def write_page(folder: Path, description: Description, runtime: Path) -> Path:
+def write_web_page(folder: Path, description: Description, runtime: Path) -> Path:
     """Write ``page.html`` beside an exported network.
 
     Args:

@@ -28,7 +28,7 @@ from segloom.errors import ConfigError, DataError
 from segloom.files import write_bytes
 from segloom.images.read import check_regular, is_volume
 
-__all__ = ["Volume", "count_slices", "read_volume", "window", "write_labels"]
+__all__ = ["Volume", "count_slices", "read_volume", "window", "write_label_volume"]
 
 MAX_VOXELS = 2**29
 """Largest volume that is read, twice that of LiTS' largest; a small file can claim any size."""
@@ -100,7 +100,7 @@ def read_volume(path: Path) -> Volume:
     return _read(path, changed)
 
 
-def write_labels(path: Path, labels: NDArray[np.uint8], source: Volume) -> None:
+def write_label_volume(path: Path, labels: NDArray[np.uint8], source: Volume) -> None:
     """Write class ids as a compressed volume that lies on its source voxel by voxel.
 
     Args:

@@ -12,7 +12,7 @@ from segloom.models.architectures import list_architectures
 from segloom.models.build import create_model
 from segloom.models.model import SegmentationModel
 
-__all__ = ["Cell", "EncoderCell", "encoder_matrix", "fit_matrix", "markdown_table", "middle_level"]
+__all__ = ["EncoderCell", "Fit", "encoder_matrix", "fit_matrix", "markdown_table", "middle_level"]
 
 ENCODERS = {"dpt": "tu-test_vit", "eomt": "tu-test_vit", "linear": "tu-test_vit"}
 """For architectures that take no ResNet."""
@@ -48,7 +48,7 @@ class EncoderCell(NamedTuple):
     """Why they do not fit; empty where they do."""
 
 
-class Cell(NamedTuple):
+class Fit(NamedTuple):
     """One architecture with one enhancement."""
 
     architecture: str
@@ -60,7 +60,7 @@ class Cell(NamedTuple):
     """Why an export of them is refused; empty where it passes its gate, or they do not fit."""
 
 
-def fit_matrix(progress: Callable[[int, int], None] | None = None) -> list[Cell]:
+def fit_matrix(progress: Callable[[int, int], None] | None = None) -> list[Fit]:
     """Build every architecture with every variant of every enhancement, on a ResNet-18.
 
     Args:
@@ -74,7 +74,7 @@ def fit_matrix(progress: Callable[[int, int], None] | None = None) -> list[Cell]
     pairs = [(a, enhancement) for a in list_architectures() for enhancement in variants]
     cells = []
     for number, (architecture, enhancement) in enumerate(pairs, 1):
-        cells.append(Cell(architecture, enhancement, _refusal(architecture, enhancement)))
+        cells.append(Fit(architecture, enhancement, _refusal(architecture, enhancement)))
         if progress:
             progress(number, len(pairs))
     return cells
@@ -113,7 +113,7 @@ def _encoder_refusal(encoder: str, architecture: str) -> str:
     return ""
 
 
-def markdown_table(cells: Sequence[Cell | EncoderCell]) -> str:
+def markdown_table(cells: Sequence[Fit | EncoderCell]) -> str:
     """Lay cells out as Markdown: their first values down, their second across, refusals below."""
     columns = list(dict.fromkeys(cell[1] for cell in cells))
     words = {cell[:2]: cell.refusal or getattr(cell, "export", "") for cell in cells}

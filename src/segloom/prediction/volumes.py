@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from segloom.errors import DataError
-from segloom.images.volumes import read_volume, window, write_labels
+from segloom.images.volumes import read_volume, window, write_label_volume
 from segloom.prediction.predicts import Predicts
 from segloom.prediction.results import PredictedFile, shares_of
 
@@ -47,7 +47,7 @@ def predict_volume(
             counts += np.bincount(labels[index].ravel(), minlength=len(counts))
     except DataError as error:
         return PredictedFile(file, error=str(error))
-    write_labels(target, labels, volume)
+    write_label_volume(target, labels, volume)
     _, height, width = volume.voxels.shape
     return PredictedFile(
         file,

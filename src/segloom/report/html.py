@@ -20,7 +20,7 @@ from segloom.report import sections
 from segloom.report.comparison_words import signed
 from segloom.report.exported import read_exports
 from segloom.report.plots import short_number
-from segloom.report.read import Record, read_record
+from segloom.report.read import RunRecord, read_record
 
 __all__ = ["render", "render_page", "write_page", "write_report"]
 
@@ -43,7 +43,7 @@ def write_report(run: Path, split: str) -> Path:
     return path
 
 
-def render(record: Record) -> str:
+def render(record: RunRecord) -> str:
     """Make the page; every text from the run is escaped."""
     network, measured_on = sections.titles(record)
     return render_page(

@@ -17,7 +17,7 @@ __all__ = [
     "LineChart",
     "Tick",
     "bar_chart",
-    "histogram",
+    "histogram_chart",
     "line_chart",
     "nice_ticks",
     "scale",
@@ -204,7 +204,9 @@ def bar_chart(
     return BarChart(tuple(bars), tuple(series), tuple(ticks[::step]), y_ticks, x_title)
 
 
-def histogram(values: Sequence[float], *, x_title: str, num_bins: int = 20) -> BarChart | None:
+def histogram_chart(
+    values: Sequence[float], *, x_title: str, num_bins: int = 20
+) -> BarChart | None:
     """Lay out how many of the shares (0 to 1) fall into each of ``num_bins`` equal bins.
 
     The median is marked. Returns None without values.

@@ -25,7 +25,7 @@ __all__ = [
     "DavisBoundary",
     "Metrics",
     "Montage",
-    "Record",
+    "RunRecord",
     "Size",
     "Tolerance",
     "number",
@@ -131,7 +131,7 @@ class DavisBoundary(_Part):
     tolerances: list[DavisTolerance] = Field(default_factory=list)
 
 
-class Region(_Part):
+class RegionPart(_Part):
     """Scores of classes that count as one: the mean over units, and of all pixels together."""
 
     name: str
@@ -151,10 +151,10 @@ class Regions(_Part):
     definition: str = ""
     unit: str = "image"
     num_units: int = 0
-    regions: list[Region] = Field(default_factory=list)
+    regions: list[RegionPart] = Field(default_factory=list)
 
 
-class Shown(_Part):
+class ShownPart(_Part):
     """What a measure of another package shows: a table, and what its numbers mean."""
 
     title: str
@@ -167,7 +167,7 @@ class Shown(_Part):
 class OtherMeasure(_Part):
     """Part of a measure of another package."""
 
-    section: Shown | None = None
+    section: ShownPart | None = None
 
 
 class Montage(_Part):
@@ -185,7 +185,7 @@ class Montages(_Part):
     worst: list[Montage] = Field(default_factory=list)
 
 
-class Model(_Part):
+class ModelFacts(_Part):
     """What was evaluated."""
 
     architecture: str | None = None
@@ -245,7 +245,7 @@ class Metrics(_Part):
     trained_groups: TrainedGroups | None = None
     policy: str | None = None
     inference: dict[str, Any] | None = None
-    model: Model | None = None
+    model: ModelFacts | None = None
     montages: Montages | None = None
 
     @model_validator(mode="after")
@@ -265,7 +265,7 @@ class Metrics(_Part):
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """All that a report is made of."""
 
     run: RunDirectory
@@ -287,7 +287,7 @@ class Record:
         return group.get(name) if isinstance(group, dict) else None
 
 
-def read_record(run: Path, split: str) -> Record:
+def read_record(run: Path, split: str) -> RunRecord:
     """Read the files of one evaluation.
 
     Raises:
@@ -296,7 +296,7 @@ def read_record(run: Path, split: str) -> Record:
     directory = RunDirectory(run)
     folder = directory.evaluation(split)
     config_text = _read_text(directory.config)
-    return Record(
+    return RunRecord(
         run=directory,
         folder=folder,
         metrics=_read_metrics(folder / "metrics.json", directory, split),

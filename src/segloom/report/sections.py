@@ -19,17 +19,17 @@ from segloom.report.plots import (
     BarChart,
     LineChart,
     bar_chart,
-    histogram,
+    histogram_chart,
     line_chart,
     short_number,
 )
-from segloom.report.read import Montage, Record, Size
+from segloom.report.read import Montage, RunRecord, Size
 
 __all__ = [
-    "Cell",
     "ClassRow",
     "ConfusionRow",
     "Figure",
+    "TableCell",
     "class_rows",
     "command_lines",
     "confusion_rows",
@@ -87,7 +87,7 @@ class ClassRow:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell of the confusion matrix: its share of the row, and how it looks."""
 
     column: int
@@ -104,7 +104,7 @@ class ConfusionRow:
     """One class of the truth; a class without truth has no cells."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class OtherTable(NamedTuple):
     rows: list[list[tuple[str, bool]]]
 
 
-def titles(record: Record) -> tuple[str, str]:
+def titles(record: RunRecord) -> tuple[str, str]:
     """Name the network, and what it was measured on."""
     model = record.metrics.model
     parts = [model.architecture, model.encoder_name, *_enhancements(record)] if model else []
@@ -138,16 +138,18 @@ def titles(record: Record) -> tuple[str, str]:
     return network, f"{where}, run {_run_name(record)}"
 
 
-def _run_name(record: Record) -> str:
+def _run_name(record: RunRecord) -> str:
     return record.run.path.resolve().name
 
 
-def _enhancements(record: Record) -> list[str]:
+def _enhancements(record: RunRecord) -> list[str]:
     model = record.metrics.model
     return [str(item) for item in model.enhancements] if model else []
 
 
-def score_list(record: Record) -> list[tuple[str, str, float | None, tuple[float, float] | None]]:
+def score_list(
+    record: RunRecord,
+) -> list[tuple[str, str, float | None, tuple[float, float] | None]]:
     """List key, words, value and interval of the scores of the whole split."""
     scores = record.metrics.scores
     names = SCORES | OTHER_WORDS.get(record.metrics.mode, {})
@@ -158,7 +160,7 @@ def score_list(record: Record) -> list[tuple[str, str, float | None, tuple[float
     ]
 
 
-def facts(record: Record) -> list[tuple[str, str]]:
+def facts(record: RunRecord) -> list[tuple[str, str]]:
     """Say what was measured: pairs of a word and a phrase."""
     metrics, model = record.metrics, record.metrics.model
     images = f"{metrics.num_images:,} image{'' if metrics.num_images == 1 else 's'}"
@@ -202,7 +204,7 @@ def _describe(options: Mapping[str, object] | None) -> str:
     return "; ".join(parts)
 
 
-def class_rows(record: Record) -> list[ClassRow]:
+def class_rows(record: RunRecord) -> list[ClassRow]:
     """List the classes in the order of their ids."""
     metrics = record.metrics
     colors = dict(zip(metrics.classes, metrics.palette, strict=True))
@@ -226,7 +228,7 @@ def css_color(color: Sequence[int]) -> str:
     return "#" + "".join(f"{min(max(value, 0), 255):02x}" for value in color)
 
 
-def confusion_rows(record: Record) -> list[ConfusionRow]:
+def confusion_rows(record: RunRecord) -> list[ConfusionRow]:
     """Share out every row of the confusion matrix over the predicted classes."""
     names, rows = record.metrics.classes, []
     is_small = len(names) <= MAX_NAMED_CELLS
@@ -241,16 +243,18 @@ def confusion_rows(record: Record) -> list[ConfusionRow]:
     return rows
 
 
-def _cell(names: Sequence[str], truth: int, column: int, share: float, has_label: bool) -> Cell:
+def _cell(
+    names: Sequence[str], truth: int, column: int, share: float, has_label: bool
+) -> TableCell:
     is_right = truth == column
     # The square root lifts rare confusions, which are what one looks for.
     strength = share if is_right else share**0.5 if share >= 0.005 else 0.0
     label = f"{share * 100:.0f}" if has_label and share >= 0.005 else ""
     title = f"truth {names[truth]}, predicted {names[column]}: {share * 100:.2f} %"
-    return Cell(column, share, round(strength, 3), is_right, label, title)
+    return TableCell(column, share, round(strength, 3), is_right, label, title)
 
 
-def frequent_confusions(record: Record, *, count: int = 6) -> list[tuple[str, str, float]]:
+def frequent_confusions(record: RunRecord, *, count: int = 6) -> list[tuple[str, str, float]]:
     """Find the largest shares of one class taken for another: truth, predicted, share."""
     names, found = record.metrics.classes, []
     for truth, counts in enumerate(record.metrics.confusion):
@@ -273,7 +277,7 @@ def size_chart(size: Size | None) -> BarChart | None:
     return bar_chart([b.name for b in buckets], columns, x_title="object size")
 
 
-def size_classes(record: Record) -> list[tuple[str, list[float | None]]]:
+def size_classes(record: RunRecord) -> list[tuple[str, list[float | None]]]:
     """Table of IoU by class (rows) and object size (columns), where the evaluation has it."""
     size = record.metrics.size
     if size is None or not size.buckets:
@@ -287,7 +291,7 @@ def size_classes(record: Record) -> list[tuple[str, list[float | None]]]:
     return [(name, values) for name, values in table.items() if any(v is not None for v in values)]
 
 
-def other_tables(record: Record) -> list[OtherTable]:
+def other_tables(record: RunRecord) -> list[OtherTable]:
     """Take the tables of measures of other packages, as they say what is shown of them."""
     tables = []
     for measure in record.metrics.measures.values():
@@ -311,13 +315,13 @@ def _content(value: str | int | float | tuple[float, float] | None) -> str:
     return percent(value)
 
 
-def per_image_chart(record: Record) -> BarChart | None:
+def per_image_chart(record: RunRecord) -> BarChart | None:
     """Draw how the images' mean IoU is spread."""
     values = [value for _, value in record.per_image]
-    return histogram(values, x_title="mean IoU of an image")
+    return histogram_chart(values, x_title="mean IoU of an image")
 
 
-def histories(record: Record) -> list[tuple[str, LineChart]]:
+def histories(record: RunRecord) -> list[tuple[str, LineChart]]:
     """Draw the training: losses, validation scores and learning rate over the epochs."""
     charts = [
         (
@@ -337,7 +341,7 @@ def _axis_percent(value: float) -> str:
     return f"{value * 100:.4g} %" if abs(value) >= 1e-4 else "0 %"
 
 
-def figures(record: Record) -> list[tuple[str, list[Figure]]]:
+def figures(record: RunRecord) -> list[tuple[str, list[Figure]]]:
     """Embed the pictures of the worst and of the best images."""
     montages = record.metrics.montages
     if montages is None:
@@ -362,7 +366,7 @@ def _figure(folder: Path, montage: Montage, limit: int) -> Figure:
     return Figure(montage.id, montage.mean_iou, picture)
 
 
-def command_lines(record: Record) -> list[str]:
+def command_lines(record: RunRecord) -> list[str]:
     """List what one types to make the run and its evaluation again."""
     train = record.command or ""
     if not train and record.config_text:

@@ -203,8 +203,6 @@ def _batch(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(image)[None]
 
 
-
-
 def load(
     folder: Path | str,
     *,

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.scenes.canvas import Colour
-from segloom.scenes.noise import cloud_tile, cut, grain_tile
-from segloom.scenes.style import Style, jitter, pick
+from segloom.scenes.noise import cloud_tile, cut_noise, grain_tile
+from segloom.scenes.style import Style, jitter_colors, pick
 
 __all__ = ["WALLS", "hedge", "house_front", "panel_fence", "railing", "roof_colour"]
 
@@ -26,13 +26,13 @@ _ROOFS: tuple[Colour, ...] = ((86, 84, 88), (110, 96, 90), (132, 84, 66), (70, 6
 
 def roof_colour(rng: np.random.Generator) -> Colour:
     """Slate or tiles."""
-    return jitter(rng, pick(rng, _ROOFS), 12, 5)
+    return jitter_colors(rng, pick(rng, _ROOFS), 12, 5)
 
 
 def _wall(rng: np.random.Generator, rows: int, columns: int, colour: Colour) -> Texture:
     """A bare wall with stains and courses of bricks or blocks."""
-    stains = cut(cloud_tile(), rng, rows, columns, 1.6)
-    grain = cut(grain_tile(), rng, rows, columns)
+    stains = cut_noise(cloud_tile(), rng, rows, columns, 1.6)
+    grain = cut_noise(grain_tile(), rng, rows, columns)
     shade = 1 + 0.06 * stains + 0.05 * grain
     if rng.random() < 0.6:
         course = int(rng.integers(3, 6))
@@ -50,8 +50,8 @@ def _glass(rng: np.random.Generator, style: Style) -> Colour:
     if rng.random() < 0.3:
         share = float(rng.uniform(0.45, 0.9))
         red, green, blue = style.sky
-        return jitter(rng, (share * red, share * green, share * blue), 10, 4)
-    return jitter(rng, (50, 56, 62), 14, 4)
+        return jitter_colors(rng, (share * red, share * green, share * blue), 10, 4)
+    return jitter_colors(rng, (50, 56, 62), 14, 4)
 
 
 def house_front(
@@ -59,8 +59,8 @@ def house_front(
 ) -> Texture:
     """A front of ``length`` metres and ``storeys`` of 3 m, ``density`` pixels to the metre."""
     rows, columns = max(int(storeys * 3 * density), 6), max(int(length * density), 6)
-    front = _wall(rng, rows, columns, jitter(rng, pick(rng, WALLS), 14, 6))
-    frame = jitter(rng, (222, 220, 214) if rng.random() < 0.7 else (60, 52, 46), 14, 4)
+    front = _wall(rng, rows, columns, jitter_colors(rng, pick(rng, WALLS), 14, 6))
+    frame = jitter_colors(rng, (222, 220, 214) if rng.random() < 0.7 else (60, 52, 46), 14, 4)
     storey = rows / storeys
     count = max(1, round(length / float(rng.uniform(1.8, 3.4))))
     wide, tall = float(rng.uniform(0.35, 0.72)), float(rng.uniform(0.4, 0.68))
@@ -82,7 +82,7 @@ def house_front(
             high = int(bottom - (0.24 + tall) * storey)
             pane = panes[choice[floor][column]]
             if low == rows:
-                pane = jitter(rng, (92, 74, 66), 26, 20)
+                pane = jitter_colors(rng, (92, 74, 66), 26, 20)
             if cell > 5:
                 cv2.rectangle(front, (left - 1, high - 1), (right + 1, low + 1), frame, -1)
             cv2.rectangle(front, (left, high), (right, low), pane, -1)
@@ -91,14 +91,14 @@ def house_front(
                 cv2.line(front, (middle, high), (middle, low), frame, 1)
                 cv2.line(front, (left, (high + low) // 2), (right, (high + low) // 2), frame, 1)
     if rng.random() < 0.5:
-        front[: max(1, int(0.25 * density))] = jitter(rng, (200, 196, 186), 30, 5)
+        front[: max(1, int(0.25 * density))] = jitter_colors(rng, (200, 196, 186), 30, 5)
     return front
 
 
 def _shop(front: Texture, rng: np.random.Generator, style: Style, top: int, rows: int) -> None:
     """Shop windows under a coloured board."""
     columns = front.shape[1]
-    board = jitter(rng, (110, 100, 100), 50, 50)
+    board = jitter_colors(rng, (110, 100, 100), 50, 50)
     sill = top + (rows - top) // 4
     cv2.rectangle(front, (0, top), (columns, sill), board, -1)
     left = 1
@@ -108,7 +108,11 @@ def _shop(front: Texture, rng: np.random.Generator, style: Style, top: int, rows
         for _ in range(3 if rows > 40 else 0):  # goods behind the glass
             spot = (int(rng.integers(left, right + 1)), int(rng.integers(sill, rows)))
             cv2.circle(
-                front, spot, int(rng.integers(1, 4)), jitter(rng, (120, 110, 100), 50, 40), -1
+                front,
+                spot,
+                int(rng.integers(1, 4)),
+                jitter_colors(rng, (120, 110, 100), 50, 40),
+                -1,
             )
         left = right + 1
     for _ in range(int(rng.integers(2, 8))):  # letters
@@ -121,9 +125,9 @@ def _shop(front: Texture, rng: np.random.Generator, style: Style, top: int, rows
 def hedge(rng: np.random.Generator, style: Style, length: float, density: float) -> Texture:
     """Leaves; 2 m high."""
     rows, columns = max(int(2 * density), 6), max(int(length * density), 6)
-    colour = jitter(rng, (66, 80, 46) if rng.random() < 0.6 else style.leaf, 12, 8)
-    leaves = cut(cloud_tile(), rng, rows, columns, 2.6)
-    leaves = leaves + 0.8 * cut(grain_tile(), rng, rows, columns)
+    colour = jitter_colors(rng, (66, 80, 46) if rng.random() < 0.6 else style.leaf, 12, 8)
+    leaves = cut_noise(cloud_tile(), rng, rows, columns, 2.6)
+    leaves = leaves + 0.8 * cut_noise(grain_tile(), rng, rows, columns)
     shade = np.clip(1 + 0.3 * leaves, 0.3, 1.8)[..., None]
     leafy: Texture = np.clip(shade * np.asarray(colour, np.float32), 0, 255).astype(np.uint8)
     return leafy
@@ -132,7 +136,7 @@ def hedge(rng: np.random.Generator, style: Style, length: float, density: float)
 def railing(rng: np.random.Generator, length: float, density: float) -> tuple[Texture, Texture]:
     """Upright bars with rails; returns colours and what of it is opaque (255)."""
     rows, columns = max(int(1.3 * density), 8), max(int(length * density), 8)
-    colour = jitter(rng, (60, 62, 64) if rng.random() < 0.6 else (176, 178, 176), 20, 6)
+    colour = jitter_colors(rng, (60, 62, 64) if rng.random() < 0.6 else (176, 178, 176), 20, 6)
     bars = np.zeros((rows, columns), np.uint8)
     bars[:, :: int(rng.integers(3, 6))] = 255
     bars[:2] = bars[-3:-1] = bars[rows // 3] = 255
@@ -145,8 +149,8 @@ def panel_fence(rng: np.random.Generator, length: float, density: float) -> Text
     """Boards or sheets between posts; 1.6 m high."""
     rows, columns = max(int(1.6 * density), 6), max(int(length * density), 6)
     tone = ((130, 98, 70), (110, 104, 98), (150, 132, 108), (92, 104, 112))
-    colour = jitter(rng, pick(rng, tone), 16, 8)
-    shade = 1 + 0.08 * cut(grain_tile(), rng, rows, columns)
+    colour = jitter_colors(rng, pick(rng, tone), 16, 8)
+    shade = 1 + 0.08 * cut_noise(grain_tile(), rng, rows, columns)
     board = int(rng.integers(3, 8))
     shade[:, ::board] *= 0.7
     shade[:, :: board * 8] *= 0.6

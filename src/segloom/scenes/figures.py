@@ -6,7 +6,7 @@ import numpy as np
 
 from segloom.scenes.camera import Camera
 from segloom.scenes.canvas import BICYCLIST, PEDESTRIAN, Canvas, Colour
-from segloom.scenes.style import jitter, pick
+from segloom.scenes.style import jitter_colors, pick
 
 __all__ = ["paint_bicyclist", "paint_pedestrian"]
 
@@ -49,8 +49,11 @@ def paint_pedestrian(
     """One person on foot, 1.2 to 1.9 m tall, standing or walking."""
     figure = _Figure(canvas, camera, x, z, PEDESTRIAN)
     tall = float(rng.uniform(1.55, 1.9)) if rng.random() < 0.88 else float(rng.uniform(1.1, 1.4))
-    coat, trousers = (jitter(rng, pick(rng, _CLOTHES), 12, 8) for _ in range(2))
-    skin, hair = jitter(rng, pick(rng, _SKIN), 8, 4), jitter(rng, pick(rng, _HAIR), 8, 4)
+    coat, trousers = (jitter_colors(rng, pick(rng, _CLOTHES), 12, 8) for _ in range(2))
+    skin, hair = (
+        jitter_colors(rng, pick(rng, _SKIN), 8, 4),
+        jitter_colors(rng, pick(rng, _HAIR), 8, 4),
+    )
     step = float(rng.uniform(0.02, 0.32))
     hip, chest = 0.5 * tall, 0.82 * tall
     wide = float(rng.uniform(0.19, 0.26))
@@ -67,7 +70,7 @@ def paint_pedestrian(
     figure.blob(0, 0.925 * tall, 0.095, 0.125, skin)
     figure.blob(0, 0.955 * tall, 0.1, 0.085, hair)
     if rng.random() < 0.35:
-        bag = jitter(rng, pick(rng, _CLOTHES), 20, 15)
+        bag = jitter_colors(rng, pick(rng, _CLOTHES), 20, 15)
         figure.blob(float(rng.choice([-1, 1])) * (wide + 0.1), hip - 0.1, 0.12, 0.18, bag)
 
 
@@ -76,8 +79,11 @@ def paint_bicyclist(
 ) -> None:
     """One person on a bicycle, seen from the side or from behind; the bicycle belongs to it."""
     figure = _Figure(canvas, camera, x, z, BICYCLIST)
-    coat, trousers = (jitter(rng, pick(rng, _CLOTHES), 12, 8) for _ in range(2))
-    skin, frame = jitter(rng, pick(rng, _SKIN), 8, 4), jitter(rng, pick(rng, _CLOTHES), 20, 15)
+    coat, trousers = (jitter_colors(rng, pick(rng, _CLOTHES), 12, 8) for _ in range(2))
+    skin, frame = (
+        jitter_colors(rng, pick(rng, _SKIN), 8, 4),
+        jitter_colors(rng, pick(rng, _CLOTHES), 20, 15),
+    )
     canvas.ellipse(figure.place(0, 0), (0.7 * figure.scale, 0.1 * figure.scale), (38, 38, 40), z)
     if rng.random() < 0.55:
         _from_behind(figure, coat, trousers, skin)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.scenes.canvas import VOID
-from segloom.scenes.noise import cloud_tile, cut
+from segloom.scenes.noise import cloud_tile, cut_noise
 from segloom.scenes.style import Style
 
 __all__ = ["expose", "mark_void"]
@@ -32,7 +32,7 @@ def expose(image: NDArray[np.uint8], style: Style, rng: np.random.Generator) -> 
     saturation = float(rng.uniform(0.45, 1.05))
     mix = np.eye(3) * saturation + (1 - saturation) / 3
     photo = np.maximum(cv2.transform(photo, mix.astype(np.float32)), 0)
-    stains = 1 + 0.035 * cut(cloud_tile(), rng, height, width, 0.6 * 320 / width)
+    stains = 1 + 0.035 * cut_noise(cloud_tile(), rng, height, width, 0.6 * 320 / width)
     rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     columns = np.linspace(-1, 1, width, dtype=np.float32)[None]
     stains *= 1 - float(rng.uniform(0.02, 0.2)) * (rows**2 + columns**2) / 2
@@ -55,7 +55,7 @@ def mark_void(labels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     square = np.ones((3, 3), np.uint8)
     outline = cv2.dilate(labels, square) != cv2.erode(labels, square)
     height, width = labels.shape
-    ragged = cut(cloud_tile(), rng, height, width, 1.5) > float(rng.uniform(0.7, 1.4))
+    ragged = cut_noise(cloud_tile(), rng, height, width, 1.5) > float(rng.uniform(0.7, 1.4))
     chance = rng.random((height, width), np.float32)
     near = cv2.dilate(outline.view(np.uint8), np.ones((5, 5), np.uint8)) > 0
     marked = labels.copy()

@@ -6,8 +6,8 @@ import numpy as np
 
 from segloom.scenes.camera import Camera
 from segloom.scenes.canvas import POLE, SIGN, TREE, VOID, Canvas, Colour
-from segloom.scenes.noise import cloud_tile, cut, grain_tile
-from segloom.scenes.style import Style, jitter, pick
+from segloom.scenes.noise import cloud_tile, cut_noise, grain_tile
+from segloom.scenes.style import Style, jitter_colors, pick
 
 __all__ = [
     "paint_bin",
@@ -37,7 +37,7 @@ def paint_lamp_post(
 ) -> None:
     """A tall thin post, mostly with an arm over the road."""
     tall, scale = float(rng.uniform(5.0, 9.0)), camera.scale(z)
-    colour = jitter(rng, pick(rng, _POSTS), 12, 4)
+    colour = jitter_colors(rng, pick(rng, _POSTS), 12, 4)
     width = float(rng.uniform(0.12, 0.22)) * scale
     foot, middle, top = camera.project([x] * 3, [0, tall * 0.4, tall], [z] * 3)
     canvas.line([foot, middle], width, colour, z, POLE)
@@ -56,7 +56,7 @@ def paint_bollard(
 ) -> None:
     """A short post at the kerb."""
     foot, top = camera.project([x, x], [0, float(rng.uniform(0.8, 1.1))], [z, z])
-    colour = jitter(rng, pick(rng, _POSTS), 12, 4)
+    colour = jitter_colors(rng, pick(rng, _POSTS), 12, 4)
     canvas.line([foot, top], 0.18 * camera.scale(z), colour, z, POLE)
 
 
@@ -66,7 +66,7 @@ def paint_sign(
     """A disc, a triangle or a board on a post."""
     scale, high = camera.scale(z), float(rng.uniform(2.0, 3.2))
     foot, top = camera.project([x, x], [0, high], [z, z])
-    canvas.line([foot, top], 0.1 * scale, jitter(rng, pick(rng, _POSTS), 12, 4), z, POLE)
+    canvas.line([foot, top], 0.1 * scale, jitter_colors(rng, pick(rng, _POSTS), 12, 4), z, POLE)
     edge, field = _PLATES[int(rng.integers(len(_PLATES)))]
     size = float(rng.uniform(0.3, 0.5)) * scale
     kind = rng.random()
@@ -93,7 +93,7 @@ def paint_traffic_light(
     """A dark box with one lamp lit, on a post."""
     scale, high = camera.scale(z), float(rng.uniform(2.6, 3.4))
     foot, top = camera.project([x, x], [0, high], [z, z])
-    canvas.line([foot, top], 0.12 * scale, jitter(rng, pick(rng, _POSTS), 12, 4), z, POLE)
+    canvas.line([foot, top], 0.12 * scale, jitter_colors(rng, pick(rng, _POSTS), 12, 4), z, POLE)
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     canvas.polygon(top + corners * (0.24 * scale, 0.55 * scale), (26, 26, 28), z, SIGN)
     lamps: tuple[Colour, ...] = ((220, 50, 44), (224, 160, 50), (70, 210, 130))
@@ -108,7 +108,7 @@ def paint_bin(canvas: Canvas, camera: Camera, rng: np.random.Generator, x: float
     """A bin or a box, which has no class: void."""
     wide, high = float(rng.uniform(0.25, 0.6)), float(rng.uniform(0.8, 1.7))
     corners = camera.project([x - wide, x + wide, x + wide, x - wide], [high, high, 0, 0], [z] * 4)
-    colour = jitter(rng, (70, 80, 72) if rng.random() < 0.6 else (130, 50, 44), 20, 12)
+    colour = jitter_colors(rng, (70, 80, 72) if rng.random() < 0.6 else (130, 50, 44), 20, 12)
     canvas.polygon(corners, colour, z, VOID)
 
 
@@ -120,7 +120,7 @@ def paint_tree(
     trunk, radius = float(rng.uniform(1.6, 3.4)), float(rng.uniform(1.3, 3.2))
     tall = trunk + radius * float(rng.uniform(1.0, 1.6))
     foot, fork, crown = camera.project([x] * 3, [0, trunk, tall], [z] * 3)
-    bark = jitter(rng, (78, 68, 58) if rng.random() < 0.7 else (120, 114, 104), 12, 5)
+    bark = jitter_colors(rng, (78, 68, 58) if rng.random() < 0.7 else (120, 114, 104), 12, 5)
     canvas.line([foot, fork], float(rng.uniform(0.2, 0.45)) * scale, bark, z, TREE)
     canvas.line([fork, crown], 0.16 * scale, bark, z, TREE)
     wide, high = radius * scale, (tall - trunk * 0.8) * scale
@@ -134,18 +134,18 @@ def paint_tree(
     horizontal = (np.arange(left, left + columns, dtype=np.float32)[None] - crown[0]) / wide
     reach = (1 - vertical**2 - horizontal**2).astype(np.float32)
     zoom = max(35 / max(wide, 1), 0.25)
-    clumps = cut(cloud_tile(), rng, rows, columns, zoom)
+    clumps = cut_noise(cloud_tile(), rng, rows, columns, zoom)
     crown_area = reach + 0.32 * clumps > 0.18
-    fine = cut(grain_tile(), rng, rows, columns, max(zoom * 0.6, 0.3))
+    fine = cut_noise(grain_tile(), rng, rows, columns, max(zoom * 0.6, 0.3))
     light = 1 + 0.22 * clumps + 0.16 * fine - 0.2 * vertical
     if style.bare:
-        branches = np.abs(cut(cloud_tile(), rng, rows, columns, zoom * 1.5)) < 0.32
+        branches = np.abs(cut_noise(cloud_tile(), rng, rows, columns, zoom * 1.5)) < 0.32
         alpha = (crown_area & branches).astype(np.float32) * 0.85 + crown_area * 0.12
     else:
         holes = (clumps + 0.7 * fine) < -1.75
         crown_area = crown_area & ~holes
         alpha = crown_area.astype(np.float32)
-    colour = np.asarray(canvas.faded(jitter(rng, style.leaf, 9, 5), z), np.float32)
+    colour = np.asarray(canvas.faded(jitter_colors(rng, style.leaf, 9, 5), z), np.float32)
     colours = np.clip(light, 0.25, 1.9)[..., None] * colour
     canvas.blend(top, left, colours, alpha)
     canvas.stamp(top, left, crown_area, TREE)

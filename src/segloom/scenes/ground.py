@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segloom.scenes.camera import Camera
 from segloom.scenes.canvas import PAVEMENT, ROAD, SKY, TREE, Canvas
-from segloom.scenes.noise import TILE, cloud_tile, cut, grain_tile
+from segloom.scenes.noise import TILE, cloud_tile, cut_noise, grain_tile
 from segloom.scenes.style import Style
 
 __all__ = ["Junction", "paint_ground", "paint_sky"]
@@ -34,7 +34,7 @@ def paint_sky(canvas: Canvas, camera: Camera, style: Style, rng: np.random.Gener
     height, width = canvas.labels.shape
     rows = np.arange(height, dtype=np.float32)[:, None]
     climb = np.clip(1 - rows / max(camera.horizon, 1.0), 0, 1)
-    clouds = cut(cloud_tile(), rng, height, width, 0.45 * 320 / width)
+    clouds = cut_noise(cloud_tile(), rng, height, width, 0.45 * 320 / width)
     strength = {"overcast": 9.0, "sunny": 16.0, "dusk": 18.0, "haze": 4.0}[style.weather]
     if style.weather == "sunny":
         clouds = np.maximum(clouds - 0.4, 0) * 2.2

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TILE", "cloud_tile", "cut", "grain_tile"]
+__all__ = ["TILE", "cloud_tile", "cut_noise", "grain_tile"]
 
 TILE = 256
 """Rows and columns of a noise tile; it repeats without a seam."""
@@ -50,7 +50,7 @@ def grain_tile() -> NDArray[np.float32]:
     return _octaves(12, 6, 8, 0.9)
 
 
-def cut(
+def cut_noise(
     tile: NDArray[np.float32], rng: np.random.Generator, height: int, width: int, zoom: float = 1.0
 ) -> NDArray[np.float32]:
     """Cut a random window out of a tile, ``zoom`` of its cells to the pixel.

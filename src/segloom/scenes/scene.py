@@ -10,7 +10,7 @@ from segloom.scenes.canvas import VOID, Canvas
 from segloom.scenes.finish import expose, mark_void
 from segloom.scenes.ground import paint_ground, paint_sky
 from segloom.scenes.street import Street
-from segloom.scenes.style import SPLITS, Style, draw_style, jitter
+from segloom.scenes.style import SPLITS, Style, draw_style, jitter_colors
 
 __all__ = ["make_scene"]
 
@@ -32,7 +32,7 @@ def make_scene(
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     style = draw_style(rng, split)
     camera = _draw_camera(rng, style, *size)
-    haze = jitter(rng, style.sky, 4, 3)
+    haze = jitter_colors(rng, style.sky, 4, 3)
     canvas = Canvas(np.empty((*size, 3), np.uint8), np.empty(size, np.uint8), haze, style.sight)
     paint_sky(canvas, camera, style, rng)
     street = Street(canvas, camera, style, rng)
@@ -67,4 +67,4 @@ def _paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
     v = height - rise * np.sqrt(np.clip(1 - ((u / width - 0.5) / 0.62) ** 2, 0, 1))
     points = np.concatenate([np.stack([u, v], -1), [[width, height + 2], [0, height + 2]]])
     tone = float(rng.uniform(30, 190))
-    canvas.polygon(points, jitter(rng, (tone, tone, tone), 10, 8), 1.0, VOID)
+    canvas.polygon(points, jitter_colors(rng, (tone, tone, tone), 10, 8), 1.0, VOID)

@@ -15,7 +15,7 @@ from segloom.scenes import facades, figures, furniture, vehicles
 from segloom.scenes.camera import NEAR, Camera
 from segloom.scenes.canvas import BUILDING, FENCE, SIGN, TREE, Canvas
 from segloom.scenes.ground import Junction
-from segloom.scenes.style import Style, jitter, pick
+from segloom.scenes.style import Style, jitter_colors, pick
 
 __all__ = ["Street"]
 
@@ -91,7 +91,7 @@ class Street:
         density = float(np.clip(1.3 * camera.focal / start, 3, 14))
         texture = facades.house_front(rng, self.style, end - start, storeys, density)
         front = (texture * self._light(side)).astype(np.uint8)
-        gable = jitter(rng, pick(rng, facades.WALLS), 12, 5)
+        gable = jitter_colors(rng, pick(rng, facades.WALLS), 12, 5)
         roof, pitch = facades.roof_colour(rng), float(rng.choice([0.0, 2.0, 3.0]))
         depth, place, back = (start + end) / 2, x * side, (x + 9) * side
         chimney = float(rng.uniform(start, end)) if rng.random() < 0.5 else None
@@ -128,7 +128,7 @@ class Street:
         corners = self.camera.project(
             np.array([x, reach, reach, x]) * side, [low + high, low + high, low, low], z
         )
-        colour = jitter(rng, (130, 110, 100), 50, 45)
+        colour = jitter_colors(rng, (130, 110, 100), 50, 45)
         self._add(z, lambda: self.canvas.polygon(corners, colour, z, SIGN))
 
     def _border(self, side: int, x: float, start: float, end: float) -> None:

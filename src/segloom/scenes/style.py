@@ -12,7 +12,7 @@ import numpy as np
 
 from segloom.scenes.canvas import Colour
 
-__all__ = ["SPLITS", "Style", "draw_style", "jitter", "pick"]
+__all__ = ["SPLITS", "Style", "draw_style", "jitter_colors", "pick"]
 
 SPLITS = ("train", "val", "test")
 
@@ -95,7 +95,9 @@ def pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
     return colours[int(rng.integers(len(colours)))]
 
 
-def jitter(rng: np.random.Generator, colour: Colour, grey: float = 18, hue: float = 8) -> Colour:
+def jitter_colors(
+    rng: np.random.Generator, colour: Colour, grey: float = 18, hue: float = 8
+) -> Colour:
     """Move a colour in brightness (std ``grey``) and per channel (std ``hue``), 8 to 250."""
     all_channels, *own = rng.standard_normal(4).tolist()
     red, green, blue = (
@@ -111,18 +113,18 @@ def draw_style(rng: np.random.Generator, split: str) -> Style:
     weather = tuple(_SKIES)[int(rng.choice(4, p=drive.weathers))]
     bare = bool(rng.random() < drive.bare)
     grey = rng.uniform(66, 128)
-    road = jitter(rng, (grey, grey, grey + rng.uniform(-4, 8)), 4, 4)
+    road = jitter_colors(rng, (grey, grey, grey + rng.uniform(-4, 8)), 4, 4)
     # Half of the pavements are as grey as the road: place and kerb tell them apart, not colour.
     bricks = rng.random() < 0.25
     base: Colour = (146, 112, 98) if bricks else (grey + 12, grey + 10, grey + 6)
     return Style(
         weather=weather,
-        sky=jitter(rng, pick(rng, _SKIES[weather]), 10, 5),
+        sky=jitter_colors(rng, pick(rng, _SKIES[weather]), 10, 5),
         bare=bare,
-        leaf=jitter(rng, pick(rng, _TWIGS if bare else _LEAVES), 10, 6),
+        leaf=jitter_colors(rng, pick(rng, _TWIGS if bare else _LEAVES), 10, 6),
         road=road,
-        kerb=jitter(rng, (150, 148, 142), 16, 4),
-        pavement_colour=jitter(rng, base, 14, 5),
+        kerb=jitter_colors(rng, (150, 148, 142), 16, 4),
+        pavement_colour=jitter_colors(rng, base, 14, 5),
         pavement=float(rng.uniform(*drive.pavement)),
         half_road=float(rng.uniform(3.2, 5.6)),
         storeys=drive.storeys,

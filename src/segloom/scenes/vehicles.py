@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segloom.scenes.camera import NEAR, Camera
 from segloom.scenes.canvas import CAR, Canvas, Colour
-from segloom.scenes.style import Style, jitter, pick
+from segloom.scenes.style import Style, jitter_colors, pick
 
 __all__ = ["Vehicle", "paint_vehicle", "random_vehicle"]
 
@@ -45,7 +45,7 @@ def random_vehicle(
 ) -> Vehicle:
     """Draw a saloon, an estate, a van or, rarely, a bus."""
     kind = rng.random()
-    colour = jitter(rng, pick(rng, _PAINTS), 10, 6)
+    colour = jitter_colors(rng, pick(rng, _PAINTS), 10, 6)
     if kind < 0.5:
         return Vehicle(x, z, yaw, 4.2, 1.75, 0.95, 1.45, (-0.4, 0.22), colour, oncoming)
     if kind < 0.78:

@@ -14,12 +14,12 @@ from prometheus_client import (
 from segloom.serve.body import Reader
 from segloom.serve.scheduler import Scheduler
 
-__all__ = ["Metrics"]
+__all__ = ["RequestMetrics"]
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class Metrics:
+class RequestMetrics:
     """Counters of one server, in a registry of its own: a program can hold several servers."""
 
     def __init__(self, scheduler: Scheduler, reader: Reader) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from segloom.errors import UnknownNameError
 from segloom.serve.body import Reader, Refusal
 from segloom.serve.limits import Limits
-from segloom.serve.metrics import Metrics
+from segloom.serve.metrics import RequestMetrics
 from segloom.serve.models import Answer, Model
 from segloom.serve.scheduler import QueueFullError, Scheduler, TooLateError
 
@@ -40,7 +40,7 @@ class Service:
         self.limits = limits
         self.scheduler = Scheduler(queue=limits.queue, workers=limits.workers)
         self.reader = Reader(limits)
-        self.metrics = Metrics(self.scheduler, self.reader)
+        self.metrics = RequestMetrics(self.scheduler, self.reader)
         self.is_draining = False
         self._one_network = threading.Lock()
 

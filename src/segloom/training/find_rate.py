@@ -22,7 +22,7 @@ import numpy as np
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from pydantic import ValidationError
 
-from segloom.config.load import explain as explain_options
+from segloom.config.load import explain_invalid as explain_options
 from segloom.config.run import RunConfig
 from segloom.config.training import RateTestConfig
 from segloom.errors import ConfigError, TrainingError
@@ -33,9 +33,9 @@ from segloom.training.callbacks.hook import Hook
 from segloom.training.callbacks.seeding import StepSeed
 from segloom.training.distributed.group import torchrun_size
 from segloom.training.distributed.processes import stop_signals
-from segloom.training.fit import check_device, explain
+from segloom.training.fit import check_device, explain_failure
 from segloom.training.module import SegmentationTask
-from segloom.training.stages import divide
+from segloom.training.stages import divide_stages
 from segloom.training.trainer import build_trainer, training_settings
 
 __all__ = ["RateTest", "find_rate"]
@@ -109,14 +109,14 @@ def find_rate(
         raise explain_options(error, "find_rate") from error
     if torchrun_size() is not None:
         raise ConfigError("a learning-rate test runs in one process; start it without torchrun.")
-    config = _in_one_process(divide(config)[0].config)
+    config = _in_one_process(divide_stages(config)[0].config)
     check_device(config)
     with training_settings(config.train):
         seed_everything(config.train.seed, verbose=False)
         try:
             ramp = _train(config, options, show_progress=show_progress)
         except RuntimeError as error:
-            explain(error)
+            explain_failure(error)
             raise
     if ramp.was_stopped:
         raise KeyboardInterrupt
@@ -128,7 +128,11 @@ def find_rate(
     rates, losses = tuple(ramp.rates), tuple(ramp.losses)
     smoothed = smooth(losses, ramp.span)
     return RateTest(
-        rates, losses, tuple(smoothed), suggest(rates, losses, smoothed, ramp.span), ramp.ran_away
+        rates,
+        losses,
+        tuple(smoothed),
+        suggest_rate(rates, losses, smoothed, ramp.span),
+        ramp.ran_away,
     )
 
 
@@ -250,7 +254,7 @@ def smooth(losses: Sequence[float], span: float) -> list[float]:
     return [(left * a + right * b) / (a + b) for left, a, right, b in parts]
 
 
-def suggest(
+def suggest_rate(
     rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], span: float
 ) -> float | None:
     """Find the steepest fall by the rule of `find_rate`; None if there is none."""

@@ -42,13 +42,13 @@ from segloom.training.distributed.processes import run_processes
 from segloom.training.environment import resume_command
 from segloom.training.from_data import choose_options
 from segloom.training.module import SegmentationTask
-from segloom.training.stages import divide, rate_function
+from segloom.training.stages import divide_stages, rate_function
 from segloom.training.trainer import build_trainer, training_settings
 
 if TYPE_CHECKING:
     from segloom.training.stages import Stage
 
-__all__ = ["RunResult", "TrainingStopped", "check_device", "explain", "fit", "train"]
+__all__ = ["RunResult", "TrainingStopped", "check_device", "explain_failure", "fit", "train"]
 
 
 class TrainingStopped(KeyboardInterrupt):
@@ -127,7 +127,7 @@ def fit(config: RunConfig, run: RunDirectory, *, show_progress: bool = False) ->
         except StopRequested:
             raise TrainingStopped(run.path) from None
         except RuntimeError as error:
-            explain(error)
+            explain_failure(error)
             raise
 
 
@@ -159,7 +159,7 @@ def _prepare(config: RunConfig, run: RunDirectory, held: ExitStack) -> bool:
 
 
 def _fit(config: RunConfig, run: RunDirectory, *, show_progress: bool) -> None:
-    stages, stop = divide(config), Event()
+    stages, stop = divide_stages(config), Event()
     for stage in stages:
         saved = read_state(run).get("callbacks", {}).get("Saver", {})
         # A stage before the saved position is done; an early stop is the end of all.
@@ -218,7 +218,7 @@ def check_device(config: RunConfig) -> None:
         )
 
 
-def explain(error: RuntimeError) -> None:
+def explain_failure(error: RuntimeError) -> None:
     """Raise what torch says in a user's words, where there is a fix."""
     text = str(error)
     if "deterministic" in text:

@@ -29,7 +29,7 @@ from segloom.files import atomic_path, hold_lock, remove_temporary_files, write_
 from segloom.losses.cross_entropy import BoundaryCrossEntropy
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["EdgeTrainingResult", "label_boundaries", "parameter_groups", "train_edges"]
+__all__ = ["EdgeTrainingResult", "hed_parameter_groups", "label_boundaries", "train_edges"]
 
 RATES = {"conv5": 100.0, "conv": 1.0, "score_dsn": 0.01, "score_final": 0.001}
 """Beginning of a layer's name to what its learning rate is multiplied with; the first counts."""
@@ -87,7 +87,7 @@ def _train(
         raise ConfigError("device is cuda, but torch finds no GPU; use --device cpu.")
     device = torch.device("cuda" if has_gpu and config.device != "cpu" else "cpu")
     network = load_hed(config.weights, config.geometry, for_training=True).to(device)
-    optimizer = torch.optim.SGD(parameter_groups(network, config), momentum=config.momentum)
+    optimizer = torch.optim.SGD(hed_parameter_groups(network, config), momentum=config.momentum)
     rows: list[dict[str, float]] = []
     state = _read_state(config)
     if state:
@@ -119,7 +119,7 @@ def _train(
     return result
 
 
-def parameter_groups(network: HedNetwork, config: EdgeTrainingConfig) -> list[dict[str, Any]]:
+def hed_parameter_groups(network: HedNetwork, config: EdgeTrainingConfig) -> list[dict[str, Any]]:
     """Give every parameter its rate and decay: biases learn twice as fast and do not decay."""
     groups: dict[float, dict[str, Any]] = {}
     for name, parameter in network.named_parameters():

@@ -18,7 +18,7 @@ from segloom.training.batches import plan_batches
 from segloom.training.callbacks.hook import Hook
 from segloom.training.schedule import rate_factor
 
-__all__ = ["FreshOptimizer", "Stage", "divide", "rate_function"]
+__all__ = ["FreshOptimizer", "Stage", "divide_stages", "rate_function"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Stage:
         return f"stage {self.number}/{self.count}, " if self.count > 1 else ""
 
 
-def divide(config: RunConfig) -> list[Stage]:
+def divide_stages(config: RunConfig) -> list[Stage]:
     """Divide a training into its stages; without ``train.stages`` the whole is one."""
     ends = list(accumulate(config.train.stage_lengths()))
     stages = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from segloom.comparison.cells.plan import Cell, Group
-from segloom.comparison.engines.ray_node import Place, place_cell
+from segloom.comparison.engines.ray_node import NodePlace, place_cell
 from segloom.config import DataConfig, RunConfig
 from segloom.errors import ConfigError
 
@@ -24,7 +24,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def placed(scratch: Path | None = None) -> Path:
     config = RunConfig(data=DataConfig(name="folder", root=Path("data")))
     cell = Cell("none-0", Group("squares", "unet", "resnet18"), "none", 0, config)
-    return place_cell(cell, Place("lab", scratch, Path(), hides_gpus=False)).path
+    return place_cell(cell, NodePlace("lab", scratch, Path(), hides_gpus=False)).path
 
 
 def test_the_default_folder_is_private(node: Path) -> None:

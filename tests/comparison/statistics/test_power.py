@@ -14,7 +14,7 @@ from segloom.comparison.statistics.power import (
     read_spread,
     smallest_found,
 )
-from segloom.comparison.statistics.tables import write_tables
+from segloom.comparison.statistics.tables import write_comparison_tables
 from segloom.errors import DataError
 
 
@@ -48,7 +48,7 @@ def test_images_limit_what_seeds_can_find():
 
 def test_spread_of_a_study_is_that_of_its_pairs(tmp_path):
     result = analyse(study(seeds=4), baseline="none")
-    write_tables(tmp_path, result)
+    write_comparison_tables(tmp_path, result)
     found = read_spread(tmp_path)
     score = result.groups[0].pairs[0].scores["mIoU"]
     assert found.seed_variance == pytest.approx(np.var(score.per_seed, ddof=1))
@@ -58,7 +58,7 @@ def test_spread_of_a_study_is_that_of_its_pairs(tmp_path):
 
 
 def test_a_study_of_one_seed_has_no_spread(tmp_path):
-    write_tables(tmp_path, analyse(study(seeds=1), baseline="none"))
+    write_comparison_tables(tmp_path, analyse(study(seeds=1), baseline="none"))
     with pytest.raises(DataError, match="has no comparison with two seeds or more"):
         read_spread(tmp_path)
 
@@ -71,7 +71,7 @@ def test_dry_run_names_the_seeds_that_the_smallest_gain_takes(tmp_path, capsys, 
 
     found = Probe(1.0, 0.0, 0.0, 0.5, steps_per_epoch=10, num_validation=0, num_test=0)
     monkeypatch.setattr("segloom.comparison.cells.budget.probe", lambda config: found)
-    write_tables(tmp_path, analyse(study(seeds=4), baseline="none"))
+    write_comparison_tables(tmp_path, analyse(study(seeds=4), baseline="none"))
     plan = ComparisonPlan(
         enhancements=("none", "se"), seeds=(0, 1), recipes={"mine": RunConfig()}, smallest_gain=5.0
     )

@@ -20,7 +20,7 @@ from segloom.scenes import make_scene
 from segloom.scenes.camera import NEAR, Camera
 from segloom.scenes.canvas import CAR, VOID, Canvas
 from segloom.scenes.finish import mark_void
-from segloom.scenes.noise import TILE, cloud_tile, cut, grain_tile
+from segloom.scenes.noise import TILE, cloud_tile, cut_noise, grain_tile
 
 SMALL = (64, 96)
 DIGEST = (
@@ -232,7 +232,7 @@ def test_noise_tiles_repeat_without_a_seam():
 
 @pytest.mark.parametrize("zoom", [0.3, 1.0, 2.7])
 def test_a_cut_has_the_size_that_was_asked_for(zoom):
-    assert cut(cloud_tile(), np.random.default_rng(0), 300, 17, zoom).shape == (300, 17)
+    assert cut_noise(cloud_tile(), np.random.default_rng(0), 300, 17, zoom).shape == (300, 17)
     assert TILE == 256
 
 

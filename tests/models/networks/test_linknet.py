@@ -20,11 +20,11 @@ from segloom.errors import CheckpointError, ConfigError
 from segloom.models import create_model
 from segloom.models.networks.linknet import DecoderBlock
 from segloom.models.networks.linknet_blog import (
-    DecoderBlock as BlogDecoderBlock,
+    BlogDecoderBlock as BlogDecoderBlock,
 )
 from segloom.models.networks.linknet_blog import (
     ResidualBlock,
-    conv_norm_relu,
+    blog_conv,
     crop_to,
     double,
     encoder_block,
@@ -62,7 +62,7 @@ def blog(recorded: Callable[[str], Recording]) -> Blog:
 
 def test_blog_blocks_equal_the_recorded_ones(recorded: Callable[[str], Recording]) -> None:
     data = recorded("ln_conv_block")
-    block = fill(conv_norm_relu(3, 6, 7, stride=2), data, "_mconv_1.", "encoder.stem.")
+    block = fill(blog_conv(3, 6, 7, stride=2), data, "_mconv_1.", "encoder.stem.")
     data.compare(block(data["in.x"]), "out.y")
 
     data = recorded("ln_deconv_block")

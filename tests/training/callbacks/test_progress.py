@@ -11,7 +11,7 @@ from rich.console import Console
 from segloom.config import RunConfig
 from segloom.training.callbacks import progress
 from segloom.training.callbacks.progress import TRIED, ProgressDisplay
-from segloom.training.stages import divide
+from segloom.training.stages import divide_stages
 
 
 @pytest.mark.parametrize(("seconds_per_step", "said"), [(2.0, True), (0.1, False)])
@@ -21,7 +21,7 @@ def test_the_length_is_said_once_and_only_of_long_trainings(
     clock = [0.0]
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     output = io.StringIO()
-    (stage,) = divide(RunConfig().override(epochs=3))
+    (stage,) = divide_stages(RunConfig().override(epochs=3))
     display = ProgressDisplay(stage, Console(file=output))
     trainer = SimpleNamespace(current_epoch=0, num_training_batches=20, is_global_zero=True)
     display.on_train_start(trainer, None)

@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from segloom.config.comparison import NONE, ComparisonPlan
-from segloom.config.load import explain
+from segloom.config.load import explain_invalid
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError
 from segloom.files import parse_yaml, write_text
@@ -123,7 +123,7 @@ def read_plan(folder: Path) -> ComparisonPlan:
             "`segloom compare RECIPE --out DIR`."
         ) from error
     except ValidationError as error:
-        raise explain(error, str(path)) from error
+        raise explain_invalid(error, str(path)) from error
     except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}.") from error
 

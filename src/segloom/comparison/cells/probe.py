@@ -97,11 +97,13 @@ def _measure(config: RunConfig) -> Probe:
     from segloom.training.batches import plan_batches
     from segloom.training.network import build_training_network
     from segloom.training.optimizer import build_optimizer
-    from segloom.training.stages import divide
+    from segloom.training.stages import divide_stages
     from segloom.training.step import TrainingStep
     from segloom.training.trainer import training_settings
 
-    config = divide(config)[-1].config  # of several stages the last, which has the largest images
+    config = divide_stages(config)[
+        -1
+    ].config  # of several stages the last, which has the largest images
     with training_settings(config.train):
         training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
         plan = plan_batches(config, len(training))

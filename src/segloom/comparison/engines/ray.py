@@ -26,7 +26,7 @@ from segloom.comparison.engines.local import (
     ComparisonStopped,
     stop_requests,
 )
-from segloom.comparison.engines.ray_node import Place, Report, do_cell
+from segloom.comparison.engines.ray_node import NodePlace, Report, do_cell
 from segloom.config.engine import EngineOptions
 from segloom.config.load import dump_config, read_config
 from segloom.errors import ConfigError, TrainingError
@@ -90,7 +90,7 @@ class _Tasks:
     def __init__(self, ray: ModuleType, folder: Path, options: EngineOptions) -> None:
         self._ray = ray
         resources = _resources(ray, options)
-        self._place = Place(_identity(folder), options.scratch, Path.cwd(), not resources[1])
+        self._place = NodePlace(_identity(folder), options.scratch, Path.cwd(), not resources[1])
         num_cpus, num_gpus, memory = resources
         self._task = ray.remote(
             num_cpus=num_cpus,

@@ -18,11 +18,11 @@ from segloom.comparison.cells.plan import Cell
 from segloom.errors import ConfigError
 from segloom.run_directory import RunDirectory
 
-__all__ = ["Place", "Report", "do_cell", "place_cell"]
+__all__ = ["NodePlace", "Report", "do_cell", "place_cell"]
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePlace:
     """Where the nodes do the cells of one comparison."""
 
     comparison: str
@@ -70,7 +70,7 @@ def _own_scratch() -> Path:
     return path
 
 
-def place_cell(cell: Cell, place: Place) -> Cell:
+def place_cell(cell: Cell, place: NodePlace) -> Cell:
     """Move a cell into the scratch folder of this node.
 
     Raises:
@@ -81,7 +81,7 @@ def place_cell(cell: Cell, place: Place) -> Cell:
     return replace(cell, config=cell.config.model_copy(update={"train": train}))
 
 
-def do_cell(cell: Cell, place: Place) -> Report:
+def do_cell(cell: Cell, place: NodePlace) -> Report:
     """The task: do a cell on this node, from the state that an earlier attempt left here.
 
     Whatever goes wrong is the outcome; only a signal ends it without one.

@@ -20,7 +20,7 @@ import yaml
 from pydantic import ValidationError
 
 from segloom.comparison.cells.plan import FREE, flat_options
-from segloom.config.load import explain
+from segloom.config.load import explain_invalid
 from segloom.config.tuning import Axis, Span, TuningPlan
 from segloom.errors import ConfigError
 from segloom.files import hold_lock, parse_yaml, write_text
@@ -108,7 +108,7 @@ def _read_plan(path: Path) -> TuningPlan:
     try:
         return TuningPlan.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise explain(error, str(path)) from error
+        raise explain_invalid(error, str(path)) from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read ({error}); choose another folder.") from error
 

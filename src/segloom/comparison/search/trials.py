@@ -15,7 +15,7 @@ from segloom.text import markdown_cell
 if TYPE_CHECKING:
     from optuna import Study
 
-__all__ = ["TrialResult", "Tuning", "markdown", "read_trials", "write_results"]
+__all__ = ["TrialResult", "Tuning", "read_trials", "trials_markdown", "write_results"]
 
 STATES = {"COMPLETE": "done", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
 
@@ -95,7 +95,7 @@ def read_trials(plan: TuningPlan, axes: Sequence[Axis], folder: Path, study: Stu
 
 def write_results(tuning: Tuning) -> None:
     """Write trials.md, trials.csv and, if a trial is done, best.yaml."""
-    write_text(tuning.folder / "trials.md", markdown(tuning))
+    write_text(tuning.folder / "trials.md", trials_markdown(tuning))
     columns = ["trial", "state", "validation_mIoU", "epochs", "seconds"]
     options = [axis.option for axis in tuning.axes]
     rows = [
@@ -115,7 +115,7 @@ def write_results(tuning: Tuning) -> None:
         write_text(tuning.folder / "best.yaml", best)
 
 
-def markdown(tuning: Tuning) -> str:
+def trials_markdown(tuning: Tuning) -> str:
     """Lay out the trials as a table, the best first, and the verdict below it."""
     options = [axis.option for axis in tuning.axes]
     lines = [

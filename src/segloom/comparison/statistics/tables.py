@@ -22,10 +22,10 @@ from segloom.report.comparison_words import (
 )
 from segloom.text import markdown_cell
 
-__all__ = ["difference_rows", "latex", "markdown", "write_tables"]
+__all__ = ["difference_rows", "latex", "markdown", "write_comparison_tables"]
 
 
-def write_tables(folder: Path, comparison: ComparisonResult) -> dict[str, Path]:
+def write_comparison_tables(folder: Path, comparison: ComparisonResult) -> dict[str, Path]:
     """Write comparison.json, table.md, table.csv, differences.csv and table.tex."""
     paths = {name: folder / name for name in ("table.md", "table.tex", "table.csv")}
     write_text(paths["table.md"], markdown(comparison))

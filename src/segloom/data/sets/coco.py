@@ -31,8 +31,8 @@ from segloom.data.planes import FileDecoder, Planes
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.coco_files import (
     annotation_file,
+    coco_images,
     has_annotations,
-    image_files,
     inner_path,
 )
 from segloom.data.sets.outlines import draw_outline
@@ -81,7 +81,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     annotations = _load(path, path.stat().st_mtime_ns)
     classes = _classes(config, root, path, annotations)
     names = [image.file for image in annotations.images]
-    files = image_files(root, path, names)
+    files = coco_images(root, path, names)
     keys = [Path(name).with_suffix("") for name in names]
     places = _places(config, path, annotations)
     chosen = set(files)

@@ -19,7 +19,7 @@ from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
 from segloom.files import parse_json
 
-__all__ = ["AnnotationFile", "annotation_file", "has_annotations", "image_files", "inner_path"]
+__all__ = ["AnnotationFile", "annotation_file", "coco_images", "has_annotations", "inner_path"]
 
 MAX_PARSED = 2**24
 """Bytes up to which a file is parsed to recognise its form; a larger one shows it at its start."""
@@ -69,7 +69,7 @@ def has_annotations(root: Path) -> bool:
     return bool(_split_files(root, "train") or (not _is_divided(root) and _whole_files(root)))
 
 
-def image_files(root: Path, path: Path, names: Sequence[str]) -> list[Path]:
+def coco_images(root: Path, path: Path, names: Sequence[str]) -> list[Path]:
     """Find the folder of the images by the first; reading tells if a later one is missing.
 
     Args:

@@ -23,7 +23,7 @@ from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
     ShapeDecoder,
-    check_size,
+    check_drawn_size,
     class_names,
     ellipse,
     rectangle,
@@ -95,7 +95,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     path = record.mask
     assert path is not None  # noqa: S101 - `read` sets it
     image = _entry_of(_load(path, _changed(path)), record.image, path)
-    check_size(record, (image.height, image.width), height, width)
+    check_drawn_size(record, (image.height, image.width), height, width)
     try:
         return [_shape(path, tag, facts, height, width) for tag, facts in image.shapes]
     except (KeyError, ValueError) as error:

@@ -25,7 +25,7 @@ from segloom.data.sets.shapes import (
     Shape,
     ShapeDecoder,
     begins_with,
-    check_size,
+    check_drawn_size,
     class_names,
     damaged,
     ellipse,
@@ -229,7 +229,7 @@ def _shape(region: dict[str, Any], record: Record, height: int, width: int) -> S
             "it."
         )
     size = (region.get("original_height", height), region.get("original_width", width))
-    check_size(record, size, height, width)
+    check_drawn_size(record, size, height, width)
     if region.get("image_rotation"):
         raise DataError(
             f"{record.mask} has regions drawn on {record.image.name} turned by "

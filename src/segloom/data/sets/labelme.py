@@ -25,7 +25,7 @@ from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
     ShapeDecoder,
-    check_size,
+    check_drawn_size,
     class_names,
     damaged,
     ellipse,
@@ -82,7 +82,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     assert path is not None  # noqa: S101 - `read` sets it
     content = _load(path)
     size = (content.get("imageHeight") or height, content.get("imageWidth") or width)
-    check_size(record, size, height, width)
+    check_drawn_size(record, size, height, width)
     try:
         return [_shape(entry, path, height, width) for entry in content["shapes"]]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

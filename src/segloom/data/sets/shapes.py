@@ -37,7 +37,7 @@ __all__ = [
     "Shape",
     "ShapeDecoder",
     "begins_with",
-    "check_size",
+    "check_drawn_size",
     "class_names",
     "damaged",
     "ellipse",
@@ -171,7 +171,7 @@ def damaged(path: Path, tool: str, error: Exception) -> DataError:
     return DataError(f"{path} is no file of {tool} or is damaged ({error}); save it again there.")
 
 
-def check_size(record: Record, size: tuple[int, int], height: int, width: int) -> None:
+def check_drawn_size(record: Record, size: tuple[int, int], height: int, width: int) -> None:
     """Compare the height and width that a file gives with those of the image.
 
     Raises:

@@ -27,7 +27,7 @@ from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
     ShapeDecoder,
-    check_size,
+    check_drawn_size,
     class_names,
     damaged,
     load_json,
@@ -88,7 +88,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     content = load_json(path, TOOL)
     try:
         size = content["size"]["height"], content["size"]["width"]
-        check_size(record, size, height, width)
+        check_drawn_size(record, size, height, width)
         return [_shape(entry, path, height, width) for entry in content["objects"]]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise damaged(path, TOOL, error) from error

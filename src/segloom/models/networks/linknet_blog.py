@@ -48,7 +48,7 @@ class BlogEncoder(nn.Module):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.out_channels = [in_channels, CHANNELS[0], *CHANNELS]
-        self.stem = conv_norm_relu(in_channels, CHANNELS[0], 7, stride=2)
+        self.stem = blog_conv(in_channels, CHANNELS[0], 7, stride=2)
         self.stages = nn.ModuleList(
             encoder_block(CHANNELS[max(0, k - 1)], CHANNELS[k]) for k in range(1, 5)
         )
@@ -68,10 +68,10 @@ class BlogDecoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            DecoderBlock(CHANNELS[k], CHANNELS[k - 1]) for k in range(4, 0, -1)
+            BlogDecoderBlock(CHANNELS[k], CHANNELS[k - 1]) for k in range(4, 0, -1)
         )
         self.upsample = double(CHANNELS[0], WIDTH)
-        self.smooth = conv_norm_relu(WIDTH, WIDTH, 3)
+        self.smooth = blog_conv(WIDTH, WIDTH, 3)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Map the encoder's maps to ``(B, 32, H / 2, W / 2)``."""
@@ -92,24 +92,24 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = conv_norm_relu(in_channels, out_channels, 3, stride=stride)
-        self.conv2 = conv_norm_relu(out_channels, out_channels, 3)[:2]
-        self.shortcut = conv_norm_relu(in_channels, out_channels, 1, stride=stride)[:2]
+        self.conv1 = blog_conv(in_channels, out_channels, 3, stride=stride)
+        self.conv2 = blog_conv(out_channels, out_channels, 3)[:2]
+        self.shortcut = blog_conv(in_channels, out_channels, 1, stride=stride)[:2]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, h, w)`` to ``(B, C', h / stride, w / stride)``, sizes rounded up."""
         return F.relu(self.conv2(self.conv1(x)) + self.shortcut(x))
 
 
-class DecoderBlock(nn.Module):
+class BlogDecoderBlock(nn.Module):
     """1x1 to a quarter, transposed 3x3 without batch norm or ReLU, 1x1."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         inner = in_channels // 4
-        self.squeeze = conv_norm_relu(in_channels, inner, 1)
+        self.squeeze = blog_conv(in_channels, inner, 1)
         self.upsample = double(inner, inner)
-        self.widen = conv_norm_relu(inner, out_channels, 1)
+        self.widen = blog_conv(inner, out_channels, 1)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         """Up-sample to the height and width of ``like``."""
@@ -117,7 +117,7 @@ class DecoderBlock(nn.Module):
         return widened
 
 
-def conv_norm_relu(
+def blog_conv(
     in_channels: int, out_channels: int, kernel: int, *, stride: int = 1
 ) -> nn.Sequential:
     """Make a convolution with bias that keeps the size, divided by ``stride`` and rounded up."""
