@@ -60,7 +60,7 @@ def read_config(path: Path) -> RunConfig:
     return read_values(_read_sections(path), path)
 
 
-def read_values(values: dict[str, object], path: Path) -> RunConfig:
+def read_values(values: Mapping[str, object], path: Path) -> RunConfig:
     """Make a configuration of the values that stand in a file; see `load_run_config`."""
     base = values.pop("extends", None)
     if base is not None:

@@ -261,7 +261,7 @@ def test_saving_over_a_model_never_leaves_half(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    monkeypatch.setattr("segloom.models.weights.checkpoint.save_file", fail)
     with pytest.raises(CheckpointError, match="disk full"):
         checkpoint.save_pretrained(build("fpn"), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
