@@ -62,6 +62,7 @@ def read_config(path: Path) -> RunConfig:
 
 def read_values(values: Mapping[str, object], path: Path) -> RunConfig:
     """Make a configuration of the values that stand in a file; see `load_run_config`."""
+    values = dict(values)
     base = values.pop("extends", None)
     if base is not None:
         base_path = list_recipes().get(str(base), path.parent / str(base))
