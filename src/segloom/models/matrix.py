@@ -119,7 +119,7 @@ def markdown_table(cells: Sequence[Fit | EncoderCell]) -> str:
     words = {cell[:2]: cell.refusal or getattr(cell, "export", "") for cell in cells}
     reasons = [reason for reason in dict.fromkeys(words.values()) if reason]
 
-    def mark(cell: Cell | EncoderCell) -> str:
+    def mark(cell: Fit | EncoderCell) -> str:
         if not (reason := words[cell[:2]]):
             return "yes"
         return f"{'no' if cell.refusal else 'yes, no export'} ({reasons.index(reason) + 1})"
