@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.config import DataConfig
+from segloom.data.readers import read_labelled_source
 from segloom.data_check import check
 from segloom.data_check.training import check_training
-from segloom.data.readers import read_labelled_source
 from segloom.errors import DataError
 
 Labels = NDArray[np.uint8]
