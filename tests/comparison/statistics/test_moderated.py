@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 from scipy.special import digamma, polygamma
 
+from segloom.comparison.statistics import moderated
 from segloom.comparison.statistics.moderated import moderate
 
 STUDY = Path(__file__).parents[3] / "benchmarks/studies/camvid/comparison.json"
@@ -52,6 +53,66 @@ def _inverse_trigamma(value: float) -> float:
 @pytest.mark.parametrize("value", [1e-4, 0.01, 0.5, 3.0, 100.0, 1e6])
 def test_trigamma_is_inverted(value):
     assert polygamma(1, _inverse_trigamma(value)) == pytest.approx(value, rel=1e-6)
+
+
+def test_inverse_of_trigamma_is_limmas():
+    """The values that limma prints in its own tests, see `LIMMA`."""
+    found = [_inverse_trigamma(value) for value in (1e-6, 5.0, 1e6)]
+    np.testing.assert_allclose(found, [1e6, 4.961687e-1, 1.000001e-3], rtol=1e-6)
+
+
+LIMMA = {
+    "sigma": np.array([1.3425032, 0.4647155, 1.1993444, 0.9428569, 0.9421509]),
+    "df.residual": np.array([6.0, 6, 6, 6, 4]),
+    "df.prior": 9.306153,
+    "s2.prior": 0.923179,
+    "s2.post": np.array([1.2677996, 0.6459499, 1.1251558, 0.9097727, 0.9124980]),
+    "df.total": np.array([15.30615, 15.30615, 15.30615, 15.30615, 13.30615]),
+}
+"""What limma's `eBayes` (R 3.5.0) prints for five genes on nine arrays, two values missing: the
+block "Similar to Mette Langaas 19 May 2004" of its reference output, tests/limma-Tests.Rout.save of
+the package at Bioconductor."""
+
+
+def test_moment_estimates_are_those_of_limma():
+    degrees, prior = fit_prior(LIMMA["sigma"] ** 2, LIMMA["df.residual"])
+    assert degrees == pytest.approx(LIMMA["df.prior"], rel=1e-5)
+    assert prior == pytest.approx(LIMMA["s2.prior"], rel=1e-5)
+
+
+def test_with_the_prior_of_limma_the_variances_and_degrees_are_those_of_limma(monkeypatch):
+    prior = (np.array([LIMMA["df.prior"]]), np.array([LIMMA["s2.prior"]]))
+    monkeypatch.setattr(moderated, "_grid", lambda variances, degrees: prior)
+    found = moderate(LIMMA["sigma"] ** 2, LIMMA["df.residual"])
+    np.testing.assert_allclose(found.variance, LIMMA["s2.post"], rtol=1e-6)
+    np.testing.assert_allclose(found.degrees, LIMMA["df.total"], rtol=1e-6)
+
+
+def test_averages_over_priors_are_those_of_numerical_integration():
+    """The same model without a closed form: sums over sigma^2 itself, with scipy's densities."""
+    seen, degrees = np.array([0.3, 0.8, 1.1, 2.5]), np.array([2.0, 2, 4, 2])
+    found = moderate(seen, degrees)
+    steps = np.linspace(-14, 14, 8001)  # log sigma^2
+    sigma = np.exp(steps)
+    logs = np.log(seen)
+    total, precision, square = [], [], []
+    for prior_degrees in moderated.PRIOR_DEGREES:
+        for prior in np.exp(np.linspace(logs.min() - 1, logs.max() + 1, moderated.PRIOR_STEPS)):
+            half = prior_degrees / 2
+            density = stats.invgamma.pdf(sigma, half, scale=half * prior) * sigma
+            scaled = seen[:, None] * degrees[:, None] / sigma
+            likelihood = stats.chi2.pdf(scaled, degrees[:, None]) * degrees[:, None] / sigma
+            joint = likelihood * density  # (C, steps)
+            evidence = joint.sum(1)
+            total.append(np.log(evidence).sum())
+            precision.append((joint / sigma).sum(1) / evidence)
+            square.append((joint / sigma**2).sum(1) / evidence)
+    weights = np.exp(np.array(total) - max(total))
+    weights /= weights.sum()
+    mean, second = weights @ np.array(precision), weights @ np.array(square)
+    np.testing.assert_allclose(found.variance, 1 / mean, rtol=1e-4)
+    expected = np.minimum(2 / (second / mean**2 - 1), degrees.sum())
+    np.testing.assert_allclose(found.degrees, expected, rtol=1e-3)
 
 
 def test_prior_of_nine_pairs_worked_out_by_hand():
