@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from segloom.enhancements.afma import Afma, AfmaConfig
 from segloom.models import create_model
+from segloom.training.callbacks.activations import checkpoint_activations
 from segloom.types import ModelShape
 
 CLASSES, HEIGHT, WIDTH, PATCH = 12, 480, 640, 10
@@ -74,16 +75,26 @@ class DenseAfma(Afma):
 
 
 def make_step(kind: str, level: int, batch: int) -> Callable[[], tuple[Tensor, Tensor]]:
-    """Build a network and return its training step, which returns the logits and the loss."""
+    """Build a network and return its training step, which returns the logits and the loss.
+
+    Args:
+        kind: ``dense``, ``factored``, ``plain`` (no attention), or ``saving``, which is
+            ``factored`` with ``train.checkpoint_activations``.
+        level: Encoder level of the attention.
+        batch: Images.
+    """
     torch.manual_seed(0)
     enhancements: list[AfmaConfig] = {
         "plain": [],
         "factored": [AfmaConfig(level=level, mode="parity")],
+        "saving": [AfmaConfig(level=level, mode="parity")],
         "dense": [_DenseConfig(level=level, mode="parity")],
     }[kind]
     model = create_model(
         "unet", encoder_name="resnet18", classes=CLASSES, enhancements=enhancements
     )
+    if kind == "saving":
+        checkpoint_activations(model, "resnet18")
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     image = torch.randn(batch, 3, HEIGHT, WIDTH)
     coarse = torch.randint(CLASSES, (batch, 1, HEIGHT // 20, WIDTH // 20)).float()

@@ -119,8 +119,8 @@ class TrainConfig(Section):
     accumulate: int = Field(1, ge=1)
     """Parts into which batch_size is divided, one after the other, to need less memory."""
     checkpoint_activations: bool = False
-    """Recompute the encoder's feature maps for the gradient instead of keeping them: less memory,
-    more time, the same numbers."""
+    """Recompute the feature maps of encoder and decoder for the gradient instead of keeping them:
+    less memory, more time, the same numbers."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Decay of the moving average of the weights, which is then what is validated and kept as
     best and last; None keeps none."""

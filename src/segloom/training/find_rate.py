@@ -156,7 +156,7 @@ def _train(config: RunConfig, options: RateTestConfig, *, show_progress: bool) -
     ramp = _Ramp(options.steps, show_progress=show_progress)
     callbacks: list[Hook] = [StepSeed(config.train.seed), ramp]
     if config.train.checkpoint_activations:
-        callbacks.append(OnceUpdated(parts.step.model.encoder))
+        callbacks.append(OnceUpdated(parts.step.model))
     epochs = ceil(options.steps / parts.plan.num_steps)
     trainer = build_trainer(config.train, callbacks, config.optim.clip, epochs=epochs)
     trainer.limit_val_batches = 0

@@ -34,7 +34,8 @@ def test_bcg_trials_give_the_values_of_statsmodels_and_metafor():
     gains = np.log(with_ill / with_all) - np.log(without_ill / without_all)
     variances = 1 / with_ill - 1 / with_all + 1 / without_ill - 1 / without_all
     found = combine_gains(gains, variances)
-    # statsmodels 0.14, combine_effects(method_re="iterated", use_t=True), sd_eff_w_re_hksj.
+    # statsmodels 0.15: found = combine_effects(gains, variances, method_re="iterated", use_t=True)
+    # from statsmodels.stats.meta_analysis; found.tau2, mean_effect_re, sd_eff_w_re_hksj.
     assert found.tau_squared == pytest.approx(0.31806845, rel=1e-6)
     assert found.mean == pytest.approx(-0.71496815, rel=1e-6)
     assert found.variance**0.5 == pytest.approx(0.18089219, rel=1e-6)

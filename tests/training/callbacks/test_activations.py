@@ -18,10 +18,13 @@ from segloom.errors import ConfigError
 from segloom.losses import build_losses
 from segloom.models import create_model
 from segloom.training import TrainingStep, train
-from segloom.training.callbacks.activations import checkpoint_activations
+from segloom.training.callbacks.activations import OnceUpdated, checkpoint_activations
 
 ENCODERS = ["resnet18", "mit_b0", "efficientnet-b0", "tu-test_resnet", "tu-test_convnext"]
 """efficientnet-b0 leaves out branches at random; timm divides the last two itself."""
+
+
+DECODERS = ["fpn", "linknet", "unetplusplus", "upernet"]
 
 
 def build(encoder_name: str) -> nn.Module:
@@ -30,12 +33,32 @@ def build(encoder_name: str) -> nn.Module:
     return create_model("unet", encoder_name=encoder_name, classes=3, **options).train()
 
 
+def saving_copy(model: nn.Module, encoder_name: str) -> nn.Module:
+    other = copy.deepcopy(model)
+    checkpoint_activations(other, encoder_name)
+    return other
+
+
+def assert_same_gradients(
+    actual: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
+) -> None:
+    for name, gradient in expected.items():
+        other = actual[name]
+        assert (gradient is None) == (other is None)
+        if gradient is not None:
+            torch.testing.assert_close(other, gradient, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def samples() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randint(0, 256, (2, 3, 64, 96), generator=generator, dtype=torch.uint8)
+    return image, torch.randint(0, 3, (2, 64, 96), generator=generator, dtype=torch.uint8)
+
+
 def learn(model: nn.Module) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]:
     """Return the loss, the gradients and how many bytes of maps wait for the backward pass."""
     step = TrainingStep(model, build_losses(LossConfig(), auxiliary=model.loss_weights))
-    generator = torch.Generator().manual_seed(1)
-    image = torch.randint(0, 256, (2, 3, 64, 96), generator=generator, dtype=torch.uint8)
-    mask = torch.randint(0, 3, (2, 64, 96), generator=generator, dtype=torch.uint8)
+    image, mask = samples()
     weights = {value.untyped_storage().data_ptr() for value in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -57,17 +80,64 @@ def learn(model: nn.Module) -> tuple[torch.Tensor, dict[str, torch.Tensor], int]
 @pytest.mark.parametrize("encoder_name", ENCODERS)
 def test_loss_and_gradients_are_equal_and_less_is_kept(encoder_name: str) -> None:
     plain = build(encoder_name)
-    saving = copy.deepcopy(plain)
-    checkpoint_activations(saving, encoder_name)
+    saving = saving_copy(plain, encoder_name)
     expected, actual = learn(plain), learn(saving)
     assert torch.equal(actual[0], expected[0])
-    for name, gradient in expected[1].items():
-        other = actual[1][name]
-        assert (gradient is None) == (other is None)
-        if gradient is not None:
-            torch.testing.assert_close(other, gradient, rtol=1e-5, atol=1e-7, msg=name)
+    assert_same_gradients(actual[1], expected[1])
     assert 0 < actual[2] < 0.95 * expected[2]
     assert plain.state_dict().keys() == saving.state_dict().keys()
+
+
+@pytest.mark.parametrize("architecture", DECODERS)
+def test_decoders_are_divided_too_and_their_gradients_are_equal(architecture: str) -> None:
+    torch.manual_seed(0)
+    plain = create_model(architecture, encoder_name="resnet18", classes=3).train()
+    encoder_alone = copy.deepcopy(plain)
+    decoder, encoder_alone.decoder = encoder_alone.decoder, nn.Identity()
+    checkpoint_activations(encoder_alone, "resnet18")
+    encoder_alone.decoder = decoder
+    saving = saving_copy(plain, "resnet18")
+    expected, half, actual = learn(plain), learn(encoder_alone), learn(saving)
+    assert torch.equal(actual[0], expected[0])
+    assert_same_gradients(actual[1], expected[1])
+    assert actual[2] < half[2] < expected[2]
+
+
+def test_statistics_are_updated_once() -> None:
+    plain = build("resnet18")
+    saving = saving_copy(plain, "resnet18")
+    once = OnceUpdated(saving)
+    for model, hook in ((plain, None), (saving, once)):
+        loss = model(torch.ones(2, 3, 64, 64)).square().mean()
+        if hook:
+            hook.on_before_backward(None, None, loss)
+        loss.backward()
+        if hook:
+            hook.on_after_backward(None, None)
+    expected = dict(plain.named_buffers())
+    assert any(name.startswith("decoder.") for name in expected)
+    for name, value in saving.named_buffers():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_processes_exchange_the_same_gradients(tmp_path: Path) -> None:
+    """DistributedDataParallel with its own defaults, which look for no unused parameter."""
+    torch.manual_seed(0)
+    model = create_model("unet", encoder_name="resnet18", classes=3, enhancements=("afma",)).train()
+    expected = learn(copy.deepcopy(model))[1]
+    saving = saving_copy(model, "resnet18")
+    step = TrainingStep(saving, build_losses(LossConfig(), auxiliary=saving.loss_weights))
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        parallel = nn.parallel.DistributedDataParallel(step)
+        for _ in range(2):  # a gradient that never came would stop the second
+            saving.zero_grad()
+            parallel(*samples())["total"].backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert_same_gradients({n: p.grad for n, p in saving.named_parameters()}, expected)
 
 
 def test_a_training_is_the_same_with_running_statistics_and_dropout(

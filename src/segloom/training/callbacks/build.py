@@ -102,7 +102,7 @@ def build_callbacks(
     callbacks: list[Hook | None] = [
         FreshOptimizer() if is_new else None,
         StepSeed(config.train.seed),
-        OnceUpdated(model.encoder) if config.train.checkpoint_activations else None,
+        OnceUpdated(model) if config.train.checkpoint_activations else None,
         LastValidation(),
         Unfreezing(model, config.train.frozen_epochs, config.train.unfreeze_every)
         if config.train.frozen_epochs or config.train.unfreeze_every
