@@ -72,6 +72,7 @@ class ScoreDifference:
     effect_size: float | None
     holm_p_value: float | None = None
     detectable: float | None = None
+    """Smallest gain that would be found; None where not even a gain of 1 would."""
     equal_interval: list[float] | None = None
     """90 %, of the two one-sided tests."""
     equal_p_value: float | None = None

@@ -120,3 +120,18 @@ def test_general_gain_is_the_mean_over_networks():
 )
 def test_general_verdicts(p_value, ends, verdict):
     assert general_verdict(0.005, p_value, ends, 0.01) == verdict
+
+
+def test_no_interval_or_gain_is_larger_than_scores_allow():
+    """Two seeds, and one pair that happens to be very quiet: hardly a degree of freedom."""
+    runs = [measured("none", seed, 0.5, spread=1e-6) for seed in (0, 1)]
+    for name, spread in (("quiet", 1e-3), ("loud", 0.08), ("louder", 0.1)):
+        runs += [measured(name, seed, 0.5 + spread * seed, spread=1e-6) for seed in (0, 1)]
+    for pair in analyse(runs, baseline="none").groups[0].pairs:
+        score = pair.scores["mIoU"]
+        low, high = score.interval
+        assert -1 <= low < high <= 1
+        assert score.detectable is None or score.detectable <= 1
+    quiet = analyse(runs, baseline="none").groups[0].pairs[0]
+    assert quiet.scores["mIoU"].degrees < 1
+    assert quiet.scores["mIoU"].detectable is None

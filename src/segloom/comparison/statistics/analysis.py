@@ -347,7 +347,8 @@ def _plain(found: PairedDifferences, column: int) -> PlainDifference:
 
 
 def _ends(interval: Iterable[float]) -> list[float] | None:
-    ends = [end for end in map(finite, interval) if end is not None]
+    """Give both ends; no difference of two shares lies beyond -1 and 1."""
+    ends = [min(1.0, max(-1.0, end)) for end in map(finite, interval) if end is not None]
     return ends if len(ends) == 2 else None
 
 

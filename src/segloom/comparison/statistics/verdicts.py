@@ -70,12 +70,12 @@ def _add_detectable(item: Measurement, comparisons: int, smallest_gain: float) -
         return
     scores = list(item.pair.scores.values())
     for score, value in zip(scores, item.found.detectable(comparisons), strict=True):
-        score.detectable = finite(value)
+        score.detectable = _share(value)
     for score, value in zip(scores, item.found.equality_p_values(smallest_gain), strict=True):
         score.equal_p_value = finite(value)
     for score, value in zip(scores, item.plain.detectable(comparisons), strict=True):
         if score.plain is not None:
-            score.plain.detectable = finite(value)
+            score.plain.detectable = _share(value)
 
 
 def _holm(family: Sequence[ScoreDifference]) -> None:
@@ -133,6 +133,11 @@ def general_verdict(
 
 def _is_below(p_value: float | None, level: float) -> bool:
     return p_value is not None and p_value < level
+
+
+def _share(value: float) -> float | None:
+    """Return a gain that scores can have; None where only an impossible one would be found."""
+    return finite(value) if value <= 1 else None
 
 
 def _number(value: float | None) -> float:
