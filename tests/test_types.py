@@ -72,4 +72,4 @@ def test_the_files_of_a_sample_are_those_that_it_has_the_image_first():
     a, b, c, d = map(Path, "abcd")
     assert Record("x", a).files == (a,)
     assert Record("x", a, mask=b, edge=c).files == (a, b, c)
-    assert Record("x", a, edge=c, class_masks=(None, d, None, b)).files == (a, c, d, b)
+    assert Record("x", a, edge=c, class_masks=((), (d, b), ())).files == (a, c, d, b)
