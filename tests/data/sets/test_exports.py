@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +35,43 @@ def samples() -> Samples:
     return found
 
 
+def accents(root: Path) -> None:
+    """Decompose the accents in the names of the images, as macOS does."""
+    for path in images(root):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+
+
+def capitals(root: Path) -> None:
+    for path in images(root):
+        path.rename(path.with_name(path.stem + path.suffix.upper()))
+
+
+def windows(root: Path) -> None:
+    """Write texts with a byte order mark and carriage returns."""
+    for path in root.rglob("*"):
+        if path.suffix in (".json", ".txt", ".csv", ".yaml"):
+            text = path.read_text(encoding="utf-8").replace("\n", "\r\n")
+            path.write_text(f"\ufeff{text}", encoding="utf-8", newline="")
+
+
+def images(root: Path) -> list[Path]:
+    return [path for path in sorted(root.rglob("*")) if path.suffix in (".png", ".jpg")]
+
+
+@pytest.mark.parametrize("change", [None, accents, capitals, windows])
 @pytest.mark.parametrize("export", EXPORTS)
 def test_training_gets_the_pixels_that_were_drawn(
-    export: str, samples: Samples, tmp_path: Path
+    export: str, change: Callable[[Path], None] | None, samples: Samples, tmp_path: Path
 ) -> None:
     write, reader = EXPORTS[export]
+    if change is not None:
+        samples = {
+            f"\u00e9{name}": (image[:48, :64], labels[:48, :64])
+            for name, (image, labels) in samples.items()
+        }
     write(tmp_path, samples, CLASSES)
+    if change is not None:
+        change(tmp_path)
     report = check(tmp_path)
     assert report.is_fine, report.findings
     assert report.options["name"] == reader
@@ -49,7 +82,8 @@ def test_training_gets_the_pixels_that_were_drawn(
         source, labels, decoder = read_labelled_source(config, split)
         ids = [labels.classes.index(name) for name in CLASSES]
         for record in source.records:
-            name = next(name for name in samples if record.image.stem.startswith(name))
+            stem = unicodedata.normalize("NFC", record.image.stem)
+            name = next(name for name in samples if stem.startswith(name))
             planes = source.decode(record, decoder)
             decoded[name] = np.argsort(ids)[planes.mask]
     assert decoded.keys() == samples.keys()

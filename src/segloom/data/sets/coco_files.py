@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from segloom.data.locate import plain_name, resolve
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
@@ -93,10 +94,25 @@ def coco_images(root: Path, path: Path, names: Sequence[str]) -> list[Path]:
         for folder in folders:
             if (folder / place(names[0])).is_file():
                 return [folder / place(name) for name in names]
+    for folder in folders:  # names in other capitals or with other accents
+        if resolve(folder, names[0]) is not None:
+            return _alike(folder, names)
     searched = ", ".join(map(str, dict.fromkeys(folders)))
     raise DataError(
         f"{path} lists {names[0]}, which is in none of {searched}; unpack the images there."
     )
+
+
+def _alike(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Find files by names that other systems wrote; one that is not there keeps its name."""
+    known = {
+        plain_name(path.relative_to(folder).as_posix()): path
+        for path in sorted(folder.rglob("*"), reverse=True)
+    }
+    return [
+        path if (path := folder / name).is_file() else known.get(plain_name(name), path)
+        for name in names
+    ]
 
 
 def inner_path(name: str, path: Path) -> str:

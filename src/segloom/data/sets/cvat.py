@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import locate, plain_name
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
@@ -109,6 +110,11 @@ def _entry_of(task: _Task, image: Path, path: Path) -> _Image:
     for length in range(len(parts), 0, -1):  # the longest name that fits
         if (entry := task.images.get("/".join(parts[-length:]))) is not None:
             return entry
+    # In other capitals or with other accents than the file has on the disk.
+    end = plain_name(image.as_posix())
+    alike = [name for name in task.images if f"/{end}".endswith(f"/{plain_name(name)}")]
+    if alike:
+        return task.images[max(alike, key=len)]
     raise DataError(f"{path} does not name the image {image}.")
 
 
@@ -150,9 +156,8 @@ def _mask(facts: dict[str, str], height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _find(root: Path, name: str) -> Path:
-    for folder in (root, root / "images"):
-        if (path := folder / name).is_file():
-            return path
+    if (found := locate(name, [root, root / "images"])) is not None:
+        return found
     raise DataError(
         f"{root / 'annotations.xml'} lists {name}, which is neither in {root} nor in "
         f"{root / 'images'}; export with images, or put them there."

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import plain_name
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
@@ -254,7 +255,7 @@ def _find(name: str, images: dict[str, list[Path]], path: Path) -> Path:
     """Find an image by its name, with or without what an upload puts before it."""
     base = PurePosixPath(name).name
     for candidate in (base, UPLOAD.sub("", base, count=1)):
-        found = images.get(candidate, [])
+        found = images.get(candidate) or images.get(plain_name(candidate), [])
         alike = [file for file in found if file.as_posix().endswith(name.lstrip("/"))] or found
         if len(alike) == 1:
             return alike[0]

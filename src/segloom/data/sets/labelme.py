@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import locate
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
@@ -127,10 +128,9 @@ def _mask(text: str, corner: tuple[float, float], height: int, width: int) -> ND
 def _image_of(path: Path) -> Path:
     """Find the image: where the file says, or beside it under its own name."""
     named = str(_load(path).get("imagePath") or "").replace("\\", "/")
-    beside = path.parent / Path(named).name
-    for candidate in (path.parent / named, beside):
-        if named and candidate.is_file():
-            return candidate
+    for name in (named, Path(named).name):
+        if name and (found := locate(name, [path.parent])) is not None:
+            return found
     if (found := find_image(path.with_suffix(""))) is not None:
         return found
     raise DataError(

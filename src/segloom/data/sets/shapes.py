@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import plain_name
 from segloom.data.pairing import SPLIT_NAMES, divide
 from segloom.data.places import place_of
 from segloom.data.planes import FileDecoder, Planes
@@ -205,12 +207,18 @@ def turned(points: list[float], degrees: float, x: float, y: float) -> list[floa
 
 
 def images_by_name(root: Path) -> dict[str, list[Path]]:
-    """Map the names of all image files below a folder, without folders, to the files."""
+    """Map the names of all image files below a folder, without folders, to the files.
+
+    A name that no file has in this form stands for those that differ from it by `plain_name`.
+    """
     found: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*")):
         if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
             found.setdefault(path.name, []).append(path)
-    return found
+    alike: dict[str, list[Path]] = {}
+    for name, files in found.items():
+        alike.setdefault(plain_name(name), []).extend(files)
+    return alike | found
 
 
 def name_list(root: Path) -> list[str]:
@@ -270,17 +278,15 @@ def split_files(
 
 
 def find_image(stem: Path) -> Path | None:
-    """Find the image of this path without its ending, in any letter case of the ending."""
+    """Find the image of this path without its ending, whatever its capitals and accents."""
     if not stem.parent.is_dir():
         return None
-    for path in sorted(stem.parent.glob(f"{_escaped(stem.name)}.*")):
-        if path.suffix.lower() in IMAGE_ENDINGS and path.stem == stem.name and path.is_file():
+    exact = sorted(stem.parent.glob(f"{glob.escape(stem.name)}.*"))
+    alike = (p for p in stem.parent.iterdir() if plain_name(p.stem) == plain_name(stem.name))
+    for path in chain((path for path in exact if path.stem == stem.name), alike):
+        if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
             return path
     return None
-
-
-def _escaped(name: str) -> str:
-    return glob.escape(name)
 
 
 def shape_source(

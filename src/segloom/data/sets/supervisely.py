@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import locate
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
@@ -149,9 +150,10 @@ def _files(root: Path) -> list[Path]:
 
 def _image_of(path: Path) -> Path:
     image = path.parent.parent / "img" / path.name.removesuffix(".json")
-    if not image.is_file():
+    found = locate(image.name, [image.parent])
+    if found is None:
         raise DataError(f"{path} is of the image {image}, which is not there; export with images.")
-    return image
+    return found
 
 
 DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))

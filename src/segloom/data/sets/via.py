@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import locate, plain_name
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
@@ -81,7 +82,10 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     path = record.mask
     assert path is not None  # noqa: S101 - `read` sets it
     try:
-        entry = next(e for e in _entries(path) if _name(e) == record.image.name)
+        name = record.image.name
+        named = {_name(entry): entry for entry in reversed(_entries(path))}
+        alike = (entry for key, entry in named.items() if plain_name(key) == plain_name(name))
+        entry = named[name] if name in named else next(alike)
         return [_shape(region, path) for region in _regions(entry)]
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise damaged(path, TOOL, error) from error
@@ -160,9 +164,9 @@ def _name(entry: dict[str, Any]) -> str:
 
 def _image_of(entry: dict[str, Any], root: Path, path: Path) -> Path:
     name = _name(entry)
-    for folder in (path.parent, path.parent / "images", root / "images"):
-        if name and (folder / name).is_file():
-            return folder / name
+    folders = [path.parent, path.parent / "images", root / "images"]
+    if name and (found := locate(name, folders)) is not None:
+        return found
     raise DataError(
         f"{path} is of the image {entry['filename']}, which lies neither beside it nor in a folder "
         "images; put it there."

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segloom.config.data import DataConfig
+from segloom.data.locate import locate
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     BACKGROUND,
@@ -122,7 +123,7 @@ def _pairs(root: Path) -> dict[Path, Path]:
         place = len(parts) - 1 - parts[::-1].index("images")
         labels = root.joinpath(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
         if (root.joinpath(*parts[:place]) / "labels").is_dir() and image.is_file():
-            pairs[image] = labels
+            pairs[image] = locate(labels.name, [labels.parent]) or labels
     return pairs
 
 
