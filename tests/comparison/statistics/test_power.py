@@ -82,3 +82,27 @@ def test_dry_run_names_the_seeds_that_the_smallest_gain_takes(tmp_path, capsys, 
     needed = find_seeds(read_spread(tmp_path), 1, 0.05)
     assert f"a gain of 5 points takes {needed} seeds" in text
     assert "2 seeds find a gain of" in text
+
+
+@pytest.mark.parametrize(("num_seeds", "comparisons"), [(2, 1), (3, 4), (8, 2)])
+def test_the_smallest_gain_is_its_formula(num_seeds, comparisons):
+    """Cochran's quantile for the test, Satterthwaite's degrees for the power, Holm's first step."""
+    spread = StudySpread(4e-4, 1e-4, 50.0, 3)
+    from_seeds = 4e-4 / num_seeds
+    variance = from_seeds + 1e-4
+    degrees = max(1, (num_seeds - 1) * comparisons)
+    tail = 0.05 / comparisons / 2
+    seeds, images = from_seeds / variance, 1e-4 / variance
+    needed = seeds * stats.t.isf(tail, degrees) + images * stats.t.isf(tail, 50)
+    together = variance**2 / (from_seeds**2 / degrees + 1e-4**2 / 50)
+    expected = (needed + stats.t.ppf(0.8, together)) * variance**0.5
+    found = smallest_found(spread, num_seeds, comparisons)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_fewest_seeds_are_the_first_that_find_the_gain():
+    spread = StudySpread(4e-4, 1e-6, 200.0, 3)
+    seeds = find_seeds(spread, 2, 0.02)
+    assert smallest_found(spread, seeds, 2) <= 0.02 < smallest_found(spread, seeds - 1, 2)
+    assert find_seeds(spread, 2, 1.0) == 2
+    assert find_seeds(spread, 2, 1e-6) is None
