@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from segloom.data.locate import plain_name, resolve
+from segloom.data.locate import plain_name, resolve_place
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
@@ -95,7 +95,7 @@ def coco_images(root: Path, path: Path, names: Sequence[str]) -> list[Path]:
             if (folder / place(names[0])).is_file():
                 return [folder / place(name) for name in names]
     for folder in folders:  # names in other capitals or with other accents
-        if resolve(folder, names[0]) is not None:
+        if resolve_place(folder, names[0]) is not None:
             return _alike(folder, names)
     searched = ", ".join(map(str, dict.fromkeys(folders)))
     raise DataError(
