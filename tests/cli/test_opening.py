@@ -6,7 +6,9 @@ import io
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from support.squares import write_squares
 
@@ -53,6 +55,20 @@ def test_options_that_are_given_are_not_overruled(flat: Path) -> None:
 def test_the_expected_layout_is_left_alone(squares: Path) -> None:
     config = configured(squares)
     assert settle_layout(config, print) is config
+
+
+def test_several_masks_per_image_are_recognised_in_the_expected_folders(squares: Path) -> None:
+    for mask in sorted(squares.glob("*/masks/*.png")):
+        pixels = np.asarray(Image.open(mask)) == 1
+        for number, half in enumerate((slice(None, 16), slice(16, None))):
+            drawn = np.zeros(pixels.shape, np.uint8)
+            drawn[half] = 255 * pixels[half]
+            Image.fromarray(drawn).save(mask.with_name(f"{mask.stem}_square_{number}.png"))
+        mask.unlink()
+    said: list[str] = []
+    config = settle_layout(configured(squares), said.append)
+    assert (config.data.name, config.data.classes) == ("mask_files", ("background", "square"))
+    assert "data.name mask_files" in said[0]
 
 
 def test_a_folder_without_label_maps_is_refused_with_the_command_that_tells_more(

@@ -43,7 +43,7 @@ def settle_layout(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
     is_told = any(getattr(data, name) != getattr(plain, name) for name in LAYOUT_OPTIONS)
     if data.name != "folder" or data.root is None or is_told or not data.root.is_dir():
         return config
-    if (data.root / data.images.replace("{split}", "train")).is_dir():
+    if (data.root / data.images.replace("{split}", "train")).is_dir() and _is_paired(data):
         return config
     report = check(data.root, limit=LOOK_AT)
     problem = next((found for found in report.findings if found.level == "problem"), None)
@@ -55,6 +55,14 @@ def settle_layout(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
     say(f"read as {shown} (`segloom data check {data.root}` tells more)")
     merged = DataConfig.model_validate({**data.model_dump(), **options})
     return config.model_copy(update={"data": merged})
+
+
+def _is_paired(data: DataConfig) -> bool:
+    """Tell whether every image has its label map, rather than several masks, say."""
+    try:
+        return bool(read_source(data, "train").records)
+    except DataError:
+        return False
 
 
 def _shown(value: object) -> str:
