@@ -36,7 +36,7 @@ $(RUNNABLE): pyproject.toml
 # Threads that wait for each other give their core away: nobody may have two to himself.
 demo: export OMP_WAIT_POLICY = passive
 demo:  ## Train, evaluate, draw and export a network with an enhancement on generated scenes
-	@echo "About 3 minutes on two idle cores; the first of them sets up $(VENV)"
+	@echo "About 5 minutes on two idle cores; the first of them sets up $(VENV)"
 	@test -f $(STAMP) || $(MAKE) --no-print-directory $(RUNNABLE)
 	$(BIN)/segloom train demo --train.out runs/demo --train.overwrite True
 	$(BIN)/segloom eval runs/demo
