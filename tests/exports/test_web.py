@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from support.servers import picture, pixels, png
 from segloom.errors import ConfigError, SegloomError
 from segloom.exports import web
 from segloom.labels.palette import default_palette
+from segloom.labels.polygons import trace_polygons
+from segloom.prediction.annotations import feature_collection
 from segloom.runtime import Description, load
 from segloom.scenes import make_scene
 from segloom.types import LabelSet
@@ -91,6 +94,23 @@ def test_label_maps_are_those_of_onnx_runtime(
     name, _, percent = second.rpartition(", ")
     assert name == NAMES[expected[y, x]]
     assert abs(int(percent.removesuffix(" %")) - 100 * sure) <= 0.8  # 0 to 255, then per cent
+
+
+def test_polygons_are_those_of_python(page: Any, exported: Path, tmp_path: Path) -> None:
+    image, model = IMAGES[2], load(exported)
+    buffer = {"name": "noise.png", "mimeType": "image/png", "buffer": png(image)}
+    page.set_input_files("#file", buffer)
+    page.locator("#facts", has_text="131 × 90 pixels").wait_for()
+    with page.expect_download() as waiting:
+        page.locator("[data-output=polygons]").click()
+    assert waiting.value.suggested_filename == "noise_polygons.geojson"
+    waiting.value.save_as(path := tmp_path / "polygons.geojson")
+    labels = model.label_map(image)
+    expected = feature_collection(
+        (name, polygon) for k, name in enumerate(NAMES) for polygon in trace_polygons(labels == k)
+    )
+    assert any(len(f["geometry"]["coordinates"]) > 1 for f in expected["features"])  # holes
+    assert json.loads(path.read_text()) == json.loads(json.dumps(expected))
 
 
 def test_what_is_no_photograph_is_told(page: Any) -> None:

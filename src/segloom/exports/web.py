@@ -143,7 +143,8 @@ def _page(parts: dict[str, str]) -> str:
         for name, content in parts.items()
     )
     scripts = "".join(
-        f'<script type="module">\n{read(name)}</script>\n' for name in ("local.js", "page.js")
+        f'<script type="module">\n{read(name)}</script>\n'
+        for name in ("polygons.js", "local.js", "page.js")
     )
     for old, new in (
         ('<meta charset="utf-8">', f'<meta charset="utf-8">\n    {policy}'),

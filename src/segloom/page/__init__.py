@@ -3,6 +3,7 @@
 page.html, page.css, page.js   what is seen and done, with whatever answers
 server.js                      answers come from `segloom serve`
 local.js, worker.js            answers come from a network in the page itself
+polygons.js                    their outlines, which the server would have traced
 """
 
 from __future__ import annotations

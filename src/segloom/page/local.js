@@ -25,7 +25,7 @@ function changesPixels() {
 }
 
 globalThis.backend = {
-  outputs: ["label", "overlay"],
+  outputs: ["label", "overlay", "polygons"],
   token: "",
   about: null,
   worker: null,
@@ -105,7 +105,12 @@ globalThis.backend = {
 
   async file(model, image, output, opacity) {
     if (output === "overlay") return this.overlay(opacity);
-    const { ids, width, height, overlaps } = await this.answer(model, image);
+    const { ids, masks, classes, width, height, overlaps } = await this.answer(model, image);
+    if (output === "polygons") {
+      const has = (k) => (ids ? (pixel) => ids[pixel] === k : (pixel) => masks[k][pixel] > 0);
+      const content = JSON.stringify(featureCollection(classes, has, width, height));
+      return new Blob([content], { type: "application/geo+json" });
+    }
     if (overlaps) throw new Error("Classes that overlap have no single label map.");
     return greyPng(ids, width, height);
   },
