@@ -86,15 +86,21 @@ class PlainSmp:
         return self.scores(image).argmax(1)[0].to(torch.uint8).numpy()
 
 
-def trained(architecture: str, epochs: int, weights: str | None, folder: Path) -> SegmentationModel:
-    """Train a ResNet-18 network on generated scenes just long enough to have an opinion.
+def trained(
+    architecture: str,
+    epochs: int,
+    weights: str | None,
+    folder: Path,
+    data: DataConfig | None = None,
+) -> SegmentationModel:
+    """Train a ResNet-18 network, on generated scenes or ``data``, until it has an opinion.
 
     One that lies in the folder already is taken.
     """
     if (folder / architecture / "config.yaml").is_file():
         return from_pretrained(folder / architecture)
     config = RunConfig(
-        data=scenes(),
+        data=data or scenes(),
         model=ModelConfig(
             architecture=architecture, encoder_name="resnet18", encoder_weights=weights
         ),
