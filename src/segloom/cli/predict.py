@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from segloom.cli.objects import follow_up, make_annotator
 from segloom.cli.options import parse
+from segloom.cli.predict_pool import predict_with_ray
 from segloom.cli.predict_video import label_film
 from segloom.config import DataConfig
 from segloom.config.effects import idle_inference_options
@@ -35,7 +36,7 @@ from segloom.prediction.truth import find_truth
 from segloom.prediction.video import is_video
 from segloom.prediction.volumes import LABEL_ENDING
 from segloom.run_directory import RunDirectory
-from segloom.runtime.model import ExportedModel
+from segloom.runtime.description import Description, is_export
 from segloom.terminal import is_terminal, track
 from segloom.text import printable
 
@@ -114,8 +115,15 @@ class PredictOptions:
     seconds: float | None = None
     """Of a film, a stream or a camera, the length that is labelled; None is all."""
     inference: InferenceConfig = field(default_factory=InferenceConfig)
+    engine: Literal["local", "ray"] = "local"
+    """ray predicts one folder, however large, by a pool of processes; results lie in OUT as the
+    images do in the folder, and the same command goes on after a stop."""
+    workers: int | None = None
+    """With ray, processes of one core each; None is one per core."""
+    address: str | None = None
+    """With ray, the cluster: auto, HOST:PORT or ray://HOST:PORT; None starts one here."""
     json: bool = False
-    """Print a JSON object with one entry per image instead of lines."""
+    """Print a JSON object with one entry per image instead of lines; with ray, of the counts."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -123,6 +131,10 @@ def run(words: Sequence[str]) -> int:
     options = parse(PredictOptions, words, verb="predict")
     for sentence in idle_inference_options(options.inference, "inference"):
         print(f"note: {sentence}", file=sys.stderr)
+    if options.engine == "ray":
+        return predict_with_ray(options, _alpha(options), _trained_window(options.run))
+    if options.workers or options.address:
+        raise ConfigError("--workers and --address go with --engine ray.")
     if any(map(is_video, options.sources)):
         return label_film(options, lambda: _open(options.run, options.inference)[0])
     files = _find(options)  # a wrong name is told before torch is loaded
@@ -182,10 +194,13 @@ def _alpha(options: PredictOptions) -> float:
 
 def _open(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float, float]]:
     """Open a network, and tell which values of a volume are black and white to it."""
-    predictor = open_predictor(run, inference)
-    if isinstance(predictor, ExportedModel):
-        return predictor, predictor.description.hu_window
-    return predictor, (_trained_data(run) or DataConfig()).hu_window
+    return open_predictor(run, inference), _trained_window(run)
+
+
+def _trained_window(run: Path) -> tuple[float, float]:
+    if is_export(run):
+        return Description.read(run).hu_window
+    return (_trained_data(run) or DataConfig()).hu_window
 
 
 def _find(options: PredictOptions) -> list[Path]:

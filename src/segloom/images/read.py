@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import takewhile
 from pathlib import Path
@@ -39,6 +39,7 @@ __all__ = [
     "is_slice",
     "is_turned",
     "is_volume",
+    "iter_images",
     "read_image",
     "to_rgb",
 ]
@@ -306,6 +307,32 @@ def image_files(sources: Sequence[str | Path]) -> list[Path]:
             )
         found.update(dict.fromkeys(files))
     return list(found)
+
+
+def iter_images(folder: Path, *, leave_out: Path | None = None) -> Iterator[Path]:
+    """Find the images below a folder one by one, in no order, without a list of them all.
+
+    Args:
+        folder: Where to look; hidden files and folders do not count.
+        leave_out: A folder below it that does not count.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    try:
+        entries = os.scandir(folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from error
+    with entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if leave_out is None or path.resolve() != leave_out.resolve():
+                    yield from iter_images(path, leave_out=leave_out)
+            elif _is_image(path):
+                yield path
 
 
 def _refuse_streams(source: str) -> None:

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["open_predictor"]
 
 
-def open_predictor(path: Path, config: InferenceConfig | None = None) -> Predictor | ExportedModel:
+def open_predictor(
+    path: Path, config: InferenceConfig | None = None, *, threads: int = 0
+) -> Predictor | ExportedModel:
     """Open a run (its best checkpoint), a model directory, or what `segloom export` wrote.
 
     Args:
         path: Its folder.
         config: How an image is seen.
+        threads: Of one image; 0 takes as many as there are cores, or as torch was told.
 
     Raises:
         CheckpointError: There is no network, or it cannot be loaded.
@@ -32,6 +35,10 @@ def open_predictor(path: Path, config: InferenceConfig | None = None) -> Predict
     if not is_export(path):
         from segloom.inference.predictor import Predictor
 
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
         return Predictor.from_path(path, config)
     if config.precision != "fp32" or config.device == "cuda":
         raise ConfigError(
@@ -40,4 +47,4 @@ def open_predictor(path: Path, config: InferenceConfig | None = None) -> Predict
         )
     from segloom.runtime.model import load
 
-    return load(path, **config.model_dump(exclude={"precision", "device"}))
+    return load(path, threads=threads, **config.model_dump(exclude={"precision", "device"}))

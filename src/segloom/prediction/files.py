@@ -41,7 +41,7 @@ from segloom.prediction.results import (
 from segloom.prediction.volumes import LABEL_ENDING, predict_volume
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["ENDINGS", "PredictedFile", "predict_files", "result_names"]
+__all__ = ["ENDINGS", "PredictedFile", "predict_file", "predict_files", "result_names"]
 
 MAX_NAME = 255
 """Bytes of a file's name that file systems allow."""
@@ -106,6 +106,28 @@ def predict_files(
         else _predict_guarded(predictor, file, results, options, ledger)
         for file, results, there in zip(files, targets, made, strict=True)
     )
+
+
+def predict_file(
+    predictor: Predicts, file: Path, beginning: Path, options: PredictionOptions, ledger: Ledger
+) -> PredictedFile:
+    """Predict one file, as `predict_files` does, without a look at what else is there.
+
+    Args:
+        predictor: Answers the image.
+        file: An image, volume or raster.
+        beginning: Path of the results without their endings.
+        options: What is written; with ``skip_existing``, results that are there stay.
+        ledger: Of the folder of the results.
+
+    Raises:
+        ConfigError: Nothing is to be written.
+        SegloomError: The results cannot be written; no other image would fare better.
+    """
+    targets = _targets(predictor, file, beginning, _outputs(predictor, options))
+    if options.skip_existing and is_up_to_date(targets.values(), *options.sources(file)):
+        return PredictedFile(file, written=targets, skipped=True)
+    return _predict_guarded(predictor, file, targets, options, ledger)
 
 
 def result_names(files: Sequence[Path]) -> list[str]:

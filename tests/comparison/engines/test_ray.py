@@ -21,11 +21,12 @@ import yaml
 from segloom.cli.main import main
 from segloom.comparison.cells.cell import attempts_file, log_file, outcome
 from segloom.comparison.cells.plan import Cell, make_cells, read_plan
-from segloom.comparison.engines.ray import _connection, _resources
+from segloom.comparison.engines.ray import _resources
 from segloom.config import RunConfig
 from segloom.config.engine import EngineOptions
 from segloom.config.load import read_config
 from segloom.errors import ConfigError, TrainingError
+from segloom.ray_cluster import connection
 from segloom.run_directory import RunDirectory
 
 WAIT_SECONDS = 600
@@ -186,7 +187,7 @@ def test_cluster_that_is_lost_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", fake)
     with (
         pytest.raises(TrainingError, match=r"cluster was lost \(reset by peer\); .* goes on"),
-        _connection(None),
+        connection(None),
     ):
         raise ConnectionResetError("reset by peer")
 

@@ -7,13 +7,11 @@ the locks of the cells that it handed to Ray.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,8 +27,9 @@ from segloom.comparison.engines.local import (
 from segloom.comparison.engines.ray_node import NodePlace, Report, do_cell
 from segloom.config.engine import EngineOptions
 from segloom.config.load import dump_config, read_config
-from segloom.errors import ConfigError, TrainingError
+from segloom.errors import ConfigError
 from segloom.files import write_text
+from segloom.ray_cluster import connection, last_line
 from segloom.run_directory import RunDirectory
 
 __all__ = ["run_on_ray"]
@@ -39,9 +38,6 @@ IDENTITY = ".ray-comparison"
 """File with the name of the comparison on the nodes: a new folder never meets old scratch files."""
 CHUNK = 32 * 2**20
 """Bytes that are fetched at once, whatever the size of a file."""
-STORE = 512 * 2**20
-"""Bytes of the object store of a Ray that is started here; only such chunks go through it."""
-CONNECT_SECONDS = 10
 SAVE_SECONDS = 60
 """Time that cancelled tasks have to save their state."""
 
@@ -69,7 +65,7 @@ def run_on_ray(
         forget_failure(cell)
     if all(map(outcome, cells)):
         return
-    with _connection(options.address) as ray, ExitStack() as stack:
+    with connection(options.address) as ray, ExitStack() as stack:
         tasks = _Tasks(ray, folder, options)
         received = stack.enter_context(stop_requests())
         stack.callback(tasks.end)
@@ -128,7 +124,7 @@ class _Tasks:
         try:
             report: Report = self._ray.get(task)
         except errors.RayTaskError as error:  # the node cannot even read the task
-            record_failure(cell, f"a Ray node cannot do it: {_last_line(error)}")
+            record_failure(cell, f"a Ray node cannot do it: {last_line(error)}")
             return
         except errors.RayError as error:
             record_failure(
@@ -144,7 +140,7 @@ class _Tasks:
             self._lost[cell.id] = self._lost.get(cell.id, 0) + 1
             if self._lost[cell.id] == MAX_ATTEMPTS:
                 record_failure(
-                    cell, f"its files cannot be fetched from their node: {_last_line(error)}"
+                    cell, f"its files cannot be fetched from their node: {last_line(error)}"
                 )
 
     def _fetch(self, cell: Cell, report: Report) -> None:
@@ -228,69 +224,3 @@ def _resources(ray: ModuleType, options: EngineOptions) -> tuple[int, float, int
             f"{options.memory or 0:g} GiB of memory for a cell; lower --cpus, --gpus or --memory."
         )
     return cpus, gpus, memory
-
-
-@contextmanager
-def _connection(address: str | None) -> Iterator[ModuleType]:
-    """Connect to a cluster, or start one on this machine; a connection of the caller's stays."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError(
-            "--engine ray needs Ray, which is not installed; install it with "
-            "`pip install 'segloom[ray]'`."
-        ) from error
-    if ray.is_initialized():
-        with _told_when_lost(ray):
-            yield ray
-        return
-    options: dict[str, Any] = {"address": address, "log_to_driver": False}
-    if address is None:
-        options |= {"address": "local", "include_dashboard": False, "object_store_memory": STORE}
-    elif address != "auto":
-        _reach(address)
-    try:
-        ray.init(logging_level="ERROR", **options)
-    except (OSError, RuntimeError, ValueError) as error:
-        where = "on this machine" if address in (None, "auto") else f"at {address}"
-        raise ConfigError(
-            f"there is no Ray cluster to use {where}: {_last_line(error)}; start one with "
-            "`ray start --head`, name another with --address, or set RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN if it asks for a token."
-        ) from error
-    try:
-        with _told_when_lost(ray):
-            yield ray
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _told_when_lost(ray: ModuleType) -> Iterator[None]:
-    try:
-        yield
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        raise TrainingError(
-            f"the Ray cluster was lost ({_last_line(error)}); when it is there again, the same "
-            "command goes on."
-        ) from error
-
-
-def _reach(address: str) -> None:
-    """Say at once that nothing answers: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        with suppress(OverflowError), socket.create_connection((host, int(port)), CONNECT_SECONDS):
-            return
-        raise OSError("there is no such port")
-    except OSError as error:
-        raise ConfigError(
-            f"no Ray cluster answers at {address} ({error.strerror or error}); check --address, or "
-            "leave it out to start one on this machine."
-        ) from error
-
-
-def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[-1].strip().rstrip(".")[:300]
