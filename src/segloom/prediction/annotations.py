@@ -23,7 +23,6 @@ from typing import Any, ClassVar, Literal
 from xml.etree import ElementTree
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from segloom.files import write_bytes, write_json, write_text
@@ -216,6 +215,8 @@ class _Yolo(Annotator):
         )
 
     def finish(self) -> None:
+        import yaml  # the distribution segloom-runtime has this file, but not PyYAML
+
         content: dict[str, Any] = {"path": ".", "names": dict(enumerate(self.classes))}
         write_text(self.out / self.shared, yaml.safe_dump(content, sort_keys=False))
 
