@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from segloom.comparison.cells.cell import claim, forget_failure, outcome, record_failure
 from segloom.comparison.cells.plan import Cell
