@@ -175,3 +175,11 @@ def test_holm_leaves_out_what_was_not_tested():
     adjusted = holm([float("nan"), 0.02, 0.9])
     assert np.isnan(adjusted[0])
     assert adjusted[1:] == pytest.approx([0.04, 0.9])
+
+
+def test_adjusted_p_values_are_holms_and_no_more_than_one():
+    found = holm([0.9, 0.01, np.nan, 0.03, 0.04])
+    assert np.isnan(found[2])
+    # 4 x 0.01, 3 x 0.03, no less than that, and 0.9 as it is.
+    assert [found[k] for k in (0, 1, 3, 4)] == pytest.approx([0.9, 0.04, 0.09, 0.09])
+    assert holm([0.8, 0.9, 0.7]) == [1.0, 1.0, 1.0]
