@@ -192,6 +192,9 @@ def split_bands(root: Path, place: str = "{split}/images/{name}_{band}.tif") -> 
 def test_bands_in_files_of_their_own_are_those_of_one_file(tmp_path, place, options):
     whole = build_dataset(data(write(tmp_path / "one")), "train")
     root = split_bands(write(tmp_path / "four"), place)
+    report = check(root, classes=NAMES)
+    assert not report.is_fine
+    assert "data.bands: [B02, B03, B04, B08]" in str(report.findings)
     parts = build_dataset(data(root, bands=BANDS, **options), "train")
     assert len(parts) == len(whole)
     for one, other in zip(whole, parts, strict=True):

@@ -18,7 +18,7 @@ from segloom.data_check.finding import Finding
 from segloom.data_check.known import find_known, places_in, read_known, simpler
 from segloom.data_check.layout import Layout, Tree, find_layout, scan, several_masks
 from segloom.data_check.named import NamedClasses, conclude_named, find_names
-from segloom.data_check.several import find_mask_files
+from segloom.data_check.several import find_bands, find_mask_files
 from segloom.data_check.training import check_training
 from segloom.errors import ConfigError, DataError
 from segloom.types import IGNORE_INDEX
@@ -138,6 +138,8 @@ def check(
         report.findings.append(Finding(level, "outside-files", message))
     if any(count.images_alone for count in report.splits.values()):
         report.findings += _several(tree)
+    elif 2 * outside > tree.num_images:
+        report.findings += [one for one in _several(tree) if one.kind == "bands"]
     step = max(1, -(-len(pairs) // limit)) if limit else 1
     contents = read_contents(pairs[::step], progress)
     named = None if classes else _find_names(directory, report)
@@ -212,6 +214,12 @@ def _check_known(
 
 def _several(tree: Tree) -> list[Finding]:
     """Say what to do with several label maps of one image."""
+    if bands := find_bands(tree):
+        message = (
+            f"images lie in a file per band ({', '.join(bands)}); read them with data.bands: "
+            f"[{', '.join(bands)}] and {{band}} in data.images or data.image_ending."
+        )
+        return [Finding("problem", "bands", message)]
     found = several_masks(tree)
     if not found:
         return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,13 @@ from segloom.data.locate import shared_stem
 from segloom.data.mask_names import NamedMask, assign_masks, masks_among
 from segloom.data_check.layout import Side, Tree, nested, shared_ends, side_of, two_values
 
-__all__ = ["find_mask_files"]
+__all__ = ["find_bands", "find_mask_files"]
+
+BAND = re.compile(
+    r"(?<![a-z0-9])(b\d{1,2}a?|band[_ ]?\d{1,2}|nir|red|green|blue|rededge|swir\d?)(?![a-z0-9])",
+    re.IGNORECASE,
+)
+"""Names of bands, as Sentinel-2, Landsat and multispectral cameras write them."""
 
 LOOK_AT = 8
 """Masks that are looked at."""
@@ -57,6 +65,19 @@ class _Candidate:
             return False  # masks of masks
         chosen = _some(masks)
         return sum(is_mask(mask.path) for mask in chosen) >= MOST * len(chosen)
+
+
+def find_bands(tree: Tree) -> tuple[str, ...]:
+    """Name the bands of images that lie in a file per band; empty if they do not."""
+    found: dict[str, list[str]] = {}
+    for path in tree.samples.get(".", []):
+        name = path.relative_to(tree.root).with_suffix("").as_posix()
+        for band in BAND.finditer(name):
+            rest = f"{name[: band.start()]}*{name[band.end() :]}"
+            found.setdefault(rest, []).append(band[0])
+    sets = Counter(tuple(bands) for bands in found.values() if len(bands) > 1)
+    bands, number = max(sets.items(), key=lambda item: item[1], default=((), 0))
+    return bands if number > 1 and 2 * number >= sets.total() else ()
 
 
 def _some(members: list[Any]) -> list[Any]:
