@@ -9,26 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from segloom.data.sets.camvid import CAMVID, COLORS
 from segloom.data_check.contents import Contents, rgb, spell
 from segloom.data_check.finding import Finding
+from segloom.data_check.palettes import known_palette
 from segloom.data_check.smeared import describe_smear, true_colors, true_values
 from segloom.labels.decoder import BRIGHT, DARK
 from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["Meaning", "conclude"]
-
-CITYSCAPES = {
-    "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70),
-    "wall": (102, 102, 156), "fence": (190, 153, 153), "pole": (153, 153, 153),
-    "traffic light": (250, 170, 30), "traffic sign": (220, 220, 0),
-    "vegetation": (107, 142, 35), "terrain": (152, 251, 152), "sky": (70, 130, 180),
-    "person": (220, 20, 60), "rider": (255, 0, 0), "car": (0, 0, 142), "truck": (0, 0, 70),
-    "bus": (0, 60, 100), "train": (0, 80, 100), "motorcycle": (0, 0, 230),
-    "bicycle": (119, 11, 32),
-}  # fmt: skip
-"""Colours of the 19 classes of Cityscapes that are evaluated."""
 
 Color = tuple[int, int, int]
 
@@ -325,7 +314,7 @@ def _color_classes(
     meaning: Meaning, colors: list[Color], classes: Sequence[str]
 ) -> dict[str, object]:
     """Give the options that name the classes of colours."""
-    known = _known_palette(colors)
+    known = known_palette(colors)
     if known and len(classes) in (0, len(known["classes"])):
         return {**known, "classes": list(classes) or known["classes"]}
     palette = [list(color) for color in colors]
@@ -356,31 +345,6 @@ def _name_colors(meaning: Meaning, codes: list[int]) -> None:
         if list(color) in palette:
             class_id = palette.index(list(color))
         meaning.names[code] = names[class_id] if class_id < len(names) else "(void)"
-
-
-def _known_palette(colors: list[tuple[int, int, int]]) -> dict[str, Any] | None:
-    """Recognise the colours of CamVid or Cityscapes; black is void in both."""
-    found = set(colors) - {(0, 0, 0)}
-    black = {"0,0,0": IGNORE_INDEX}
-    if len(found) < 3:
-        return None
-    if found <= set(CITYSCAPES.values()):
-        palette = [list(color) for color in CITYSCAPES.values()]
-        return {"classes": list(CITYSCAPES), "palette": palette, "label_map": black}
-    original = {color: name for color, name in COLORS.values() if name is not None}
-    if found <= set(original) | set(CAMVID.palette):
-        merged = {
-            spell(color): CAMVID.classes.index(name)
-            for color, name in original.items()
-            if color not in CAMVID.palette
-        }
-        palette = [list(color) for color in CAMVID.palette]
-        return {
-            "classes": list(CAMVID.classes),
-            "palette": palette,
-            "label_map": {**black, **merged},
-        }
-    return None
 
 
 def _many(what: str, kind: str) -> Finding:

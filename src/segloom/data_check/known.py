@@ -59,6 +59,13 @@ def find_known(directory: Path, classes: Sequence[str] = ()) -> DataConfig | Non
     return None
 
 
+NOTES = {
+    "multilabel": "the masks lie in a folder per class, so classes may overlap",
+    "mask_files": "images have several masks each, of classes or objects",
+}
+"""What is said of a format of label maps or, failing that, of a reader."""
+
+
 def read_known(
     config: DataConfig,
     limit: int | None,
@@ -72,12 +79,9 @@ def read_known(
         progress: Called with the number of samples read and the number to read.
     """
     known = Known()
-    note = f"this is a data set that the reader {config.name} knows; its lines are below."
-    if config.mask_format == "multilabel":
-        note = "the masks lie in a folder per class, so classes may overlap; its lines are below."
-    elif config.name == "mask_files":
-        note = "images have several masks each, of classes or objects; its lines are below."
-    known.findings.append(Finding("note", config.name, note))
+    found = NOTES.get(config.mask_format) or NOTES.get(config.name)
+    note = found or f"this is a data set that the reader {config.name} knows"
+    known.findings.append(Finding("note", config.name, f"{note}; its lines are below."))
     samples: list[tuple[str, Record, LabelDecoder, SampleDecoder]] = []
     classes: dict[str, tuple[str, ...]] = {}
     for split in SPLITS:

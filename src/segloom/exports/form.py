@@ -55,13 +55,7 @@ class ExportForm(nn.Module):
         """
         logits = self.inference.logits(image.permute(0, 3, 1, 2))
         more = [self.inference.activate(logits)] if self.has_probabilities else []
-        return self._label(logits), logits, *more
-
-    def _label(self, logits: Tensor) -> Tensor:
-        if self.inference.model.space.overlaps:
-            return self.inference.label_logits(logits)
-        # Other runtimes pay for the transposed copy that makes this fast in torch.
-        return logits.argmax(1).to(torch.uint8)
+        return self.inference.channels.label_exported(logits), logits, *more
 
 
 def weights_digest(model: nn.Module) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class LabelSpace(ABC):
     """K."""
     mode: ClassVar[Mode]
     """As in a saved network."""
+    asked_mode: ClassVar[Mode | Literal["auto"]] = "auto"
+    """What a network of so many channels is built with."""
     network_modes: ClassVar[tuple[Mode, ...]]
     """Of networks that can learn such label maps."""
     overlaps: ClassVar[bool] = False

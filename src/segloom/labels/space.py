@@ -180,6 +180,7 @@ class Overlapping(LabelSpace):
     """Any classes per pixel: values are bits (`segloom.labels.bits`), and 255 is void."""
 
     mode: ClassVar[Mode] = "multilabel"
+    asked_mode: ClassVar[Mode] = "multilabel"
     network_modes = ("multilabel",)
     overlaps = True
     words = "overlap"

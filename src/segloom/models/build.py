@@ -257,7 +257,7 @@ def build_model(
         encoder_weights=config.encoder_weights,
         in_channels=config.in_channels,
         classes=space.num_channels,
-        mode=space.mode if space.overlaps else "auto",
+        mode=space.asked_mode,
         enhancements=config.enhancements,
         **config.options,
     )

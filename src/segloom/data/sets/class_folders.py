@@ -47,7 +47,10 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     )
     labels = LabelSet(names, config.palette or default_palette(len(names)), is_multilabel=True)
     return DatasetSource(
-        records, labels, decode=ClassMaskDecoder(names, tuple(sorted(config.ignore_values)))
+        records,
+        labels,
+        is_settled=True,
+        decode=ClassMaskDecoder(names, tuple(sorted(config.ignore_values))),
     )
 
 
