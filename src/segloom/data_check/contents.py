@@ -155,11 +155,10 @@ def _by(shape: tuple[int, ...]) -> str:
 def _count(contents: Contents, stored: StoredLabels) -> None:
     contents.kinds[stored.kind] += 1
     contents.num_lossy += stored.is_lossy
-    if stored.colors is not None:
-        contents.palettes[stored.colors.tobytes()] += 1
     codes = _codes(stored)
     values, counts = np.unique(codes, return_counts=True)
     if stored.colors is not None:
+        contents.palettes[stored.colors.tobytes()] += 1
         colors = stored.colors.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
         for value in values.tolist():
             contents.shown.setdefault(value, set()).add(int(colors[value]))

@@ -154,14 +154,17 @@ class LabelDecoder:
                 f"{start} So many {what} are those of a picture or of numbered objects and no "
                 "classes; check data.images and data.masks, or export class ids."
             )
-        if self.mend:
-            return f"{start} {self.mend}"
+        return f"{start} {self.mend or self._advise(codes, stored)}"
+
+    def _advise(self, codes: NDArray[np.integer], stored: StoredLabels) -> str:
+        """Name the options that make values void, or classes."""
         if self.mask_format == "color" or self.is_complete:
-            entries = ", ".join(f'"{name}": {IGNORE_INDEX}' for name in names[:8])
-            return f"{start} Make them void with data.label_map: {{{entries}}}, or give class ids."
+            names = (self.storage.spell(int(code)) for code in codes[:8])
+            entries = ", ".join(f'"{name}": {IGNORE_INDEX}' for name in names)
+            return f"Make them void with data.label_map: {{{entries}}}, or give class ids."
         voids = sorted({code for code, class_id in self.table if class_id == IGNORE_INDEX})
         voids = [value for value in voids if value != IGNORE_INDEX] + [int(c) for c in codes]
-        fix = f"{start} Make them void with data.ignore_values: {voids[:16]}"
+        fix = f"Make them void with data.ignore_values: {voids[:16]}"
         if stored.pixels.min() > 0 and codes.max() == self.num_classes:
             shift = ", ".join(f'"{i + 1}": {i}' for i in range(self.num_classes))
             fix += f"; or, if ids start at 1, shift them with data.label_map: {{{shift}}}"

@@ -9,7 +9,7 @@ teacher) are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from torch import Tensor
 
@@ -50,11 +50,7 @@ def strip_prefix(
     wanted = set(needed)
     if not wanted or wanted <= {rename(name) for name in tensors}:
         return dict(tensors)
-    found: dict[str, dict[str, str]] = {}
-    for name in tensors:
-        for place in (0, *(place + 1 for place, letter in enumerate(name) if letter == ".")):
-            if (own := rename(name[place:].replace(COMPILED, ""))) in wanted:
-                found.setdefault(name[:place], {})[own] = name
+    found = _readings(tensors, wanted, rename)
     fits = {prefix: names for prefix, names in found.items() if names.keys() == wanted}
     # What is taken out of the names may end a prefix: then two of them are the same reading.
     different = {frozenset(fits[prefix].items()): prefix for prefix in sorted(fits, key=len)}
@@ -70,3 +66,15 @@ def strip_prefix(
             if name.startswith(prefix)
         }
     return dict(tensors)
+
+
+def _readings(
+    names: Iterable[str], wanted: Collection[str], rename: Callable[[str], str]
+) -> dict[str, dict[str, str]]:
+    """Map every prefix to the wanted names that stand behind it, and these to the whole names."""
+    found: dict[str, dict[str, str]] = {}
+    for name in names:
+        for place in (0, *(place + 1 for place, letter in enumerate(name) if letter == ".")):
+            if (own := rename(name[place:].replace(COMPILED, ""))) in wanted:
+                found.setdefault(name[:place], {})[own] = name
+    return found

@@ -63,19 +63,27 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise CheckpointError(f"there is no weight file {path}.")
-    content = READERS.get(path.suffix, _read_torch)(path)
-    for _ in range(MAX_NESTING):
-        if not isinstance(content, Mapping):
-            break
-        found = [key for key in WRAPPERS if isinstance(content.get(key), Mapping)]
-        content = content[found[0]] if found else content
-    tensors = (
-        {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    tensors = _unwrap(READERS.get(path.suffix, _read_torch)(path))
     if not tensors:
         raise CheckpointError(f"{path} holds no named tensors; give a file with a state dict.")
+    _require_finite(tensors, path)
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _unwrap(content: object) -> dict[str, Tensor]:
+    """Find the tensors in what a training program saved around them; none if there are none."""
+    if not isinstance(content, Mapping):
+        return {}
+    for _ in range(MAX_NESTING):
+        content = next(
+            (content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content
+        )
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     broken = [
         name
         for name, value in tensors.items()
@@ -87,9 +95,6 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} holds values that are not finite numbers, in {broken[0]}{more}; the training "
             "that wrote it diverged or the file is damaged, so take an earlier one."
         )
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return tensors
 
 
 def check_fit(

@@ -118,17 +118,23 @@ def _find(config: DataConfig, split: str) -> _Files:
         what, option = ("mask", "masks") if images else ("image", "images")
         raise DataError(f"{folder if not images else masks} holds no {what}; set data.{option}.")
     found, lonely = assign_masks(images, drawn)
+    _require_fit(images, found, lonely)
+    return _Files(images, found, lonely, is_divided)
+
+
+def _require_fit(
+    images: dict[Path, Path], found: dict[Path, list[NamedMask]], lonely: list[Path]
+) -> None:
+    """Refuse masks of no image beside images without a mask: their names do not go together."""
     without = [images[key] for key, own in found.items() if not own]
-    if lonely and (without or len(lonely) == len(drawn)):
+    if lonely and without:
         hint = "name a mask like its image and then its class, or set data.image_ending"
         if all(TOOL_FILE in path.stem for path in lonely):
             hint = "Label Studio's brush masks do not say their image, so export JSON there"
         raise DataError(
             f"mask {lonely[0]} has the name of no image (nor have {len(lonely) - 1} more), and "
-            f"{len(without)} images have no mask, such as {without[0] if without else folder}; "
-            f"{hint}."
+            f"{len(without)} images have no mask, such as {without[0]}; {hint}."
         )
-    return _Files(images, found, lonely, is_divided)
 
 
 def _labels(files: _Files) -> dict[str, str]:
