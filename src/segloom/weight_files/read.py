@@ -6,7 +6,7 @@ import argparse
 import pickle
 import shlex
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from zipfile import BadZipFile
@@ -98,19 +98,30 @@ def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def check_fit(
-    sentence: str, missing: Sequence[str], different: Sequence[str], extra: Sequence[str]
+    sentence: str,
+    own: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    needed: Iterable[str] | None = None,
 ) -> None:
-    """Raise if anything does not match.
+    """Raise if weights are not those of a network.
 
     Args:
         sentence: What does not fit what.
-        missing: Names that the network has and the weights lack.
-        different: Names with both shapes.
-        extra: Names that the network does not know.
+        own: The tensors of the network.
+        given: Those of the weights.
+        needed: Names that must be given; None asks for all of ``own``.
 
     Raises:
-        CheckpointError: One of the lists is not empty; it names the first three of each.
+        CheckpointError: Names are missing or unknown, or shapes differ; it names the first three
+            of each.
     """
+    missing = [name for name in (own if needed is None else needed) if name not in given]
+    different = [
+        f"{name} {tuple(given[name].shape)} for {tuple(value.shape)}"
+        for name, value in own.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    extra = [name for name in given if name not in own]
     parts = [
         f"{label} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if names[3:] else "")
         for label, names in (

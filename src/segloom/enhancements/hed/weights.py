@@ -62,15 +62,8 @@ def load_hed(path: Path, geometry: Geometry = "caffe", *, for_training: bool = F
             f"{path} is a VGG16 that has not learnt edges yet; train it with "
             f"`segloom edges train --weights {path}` and give the file that this writes."
         )
-    optional = {name for name in own if name == "mean" or (is_start and name.startswith("score_"))}
-    missing = [name for name in own if name not in given and name not in optional]
-    different = [
-        f"{name} {tuple(given[name].shape)} for {tuple(value.shape)}"
-        for name, value in own.items()
-        if name in given and given[name].shape != value.shape
-    ]
-    extra = [name for name in given if name not in own]
-    check_fit(f"{path} does not fit HED", missing, different, extra)
+    needed = [n for n in own if n != "mean" and not (is_start and n.startswith("score_"))]
+    check_fit(f"{path} does not fit HED", own, given, needed)
     network.load_state_dict({**own, **given})
     return network.eval()
 

@@ -326,14 +326,7 @@ def load_tensors(
     given = {k: v for k, v in tensors.items() if not k.startswith("classification_head.")}
     if allow_new:
         given = widen_first_weight(given, model.encoder, model.shape.image_channels)
-    missing = [name for name in needed if name not in given]
-    different = [
-        f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}"
-        for name in own
-        if name in given and given[name].shape != own[name].shape
-    ]
-    extra = [name for name in given if name not in own]
-    check_fit(f"{source} does not fit the network", missing, different, extra)
+    check_fit(f"{source} does not fit the network", own, given, needed)
     model.load_state_dict(given, strict=False)
 
 

@@ -259,15 +259,14 @@ def _fill(
         for name, current in own.items()
         if _canonical(name) in given
     }
-    missing = [name for canonical, name in needed.items() if canonical not in given]
-    different = [
-        f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}"
-        for name, value in chosen.items()
-        if value.shape != own[name].shape
-    ]
-    spare = {_canonical(name) for name in (*own, *full)}
-    extra = [name for name in given if name not in spare and not name.startswith(HEADS)]
-    check_fit(f"{source} does not fit encoder {encoder_name}", missing, different, extra)
+    known = {_canonical(name) for name in (*own, *full)}
+    extra = {
+        name: value
+        for name, value in given.items()
+        if name not in known and not name.startswith(HEADS)
+    }
+    sentence = f"{source} does not fit encoder {encoder_name}"
+    check_fit(sentence, own, {**chosen, **extra}, needed.values())
     # SMP's encoders override load_state_dict with one that drops and renames keys.
     nn.Module.load_state_dict(encoder, {**own, **chosen})
 
