@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from support.exports import Photographs
 
-from segloom.errors import ExportRefusedError
+from segloom.errors import ExportRefusedError, SegloomError
 from segloom.exports.gate import GateLimits, compare_scores, compare_sizes, network_logits
 from segloom.inference import InferenceGraph
 from segloom.models import SegmentationModel
@@ -71,6 +71,18 @@ def test_what_is_wrong_at_one_size_alone_is_refused_with_that_size(graph: Infere
         return logits + 0.01 if logits.shape[-2:] == (131, 197) else logits
 
     with pytest.raises(ExportRefusedError, match="at 1 x 131 x 197 pixels"):
+        compare_sizes(graph, Altered(graph, change), Photographs(), GateLimits())
+
+
+def test_a_file_that_does_not_run_at_a_size_is_refused_with_that_size(
+    graph: InferenceGraph,
+) -> None:
+    def change(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        if logits.shape[-2:] == (33, 65):
+            raise SegloomError("OpenVINO cannot run images of 1 x 33 x 65 x 3 (shapes).")
+        return logits
+
+    with pytest.raises(ExportRefusedError, match=r"at 1 x 33 x 65 pixels .* does not run: OpenV"):
         compare_sizes(graph, Altered(graph, change), Photographs(), GateLimits())
 
 

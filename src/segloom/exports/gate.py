@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segloom.errors import ExportRefusedError
+from segloom.errors import ExportRefusedError, SegloomError
 from segloom.exports.int8 import Floating
 from segloom.exports.pictures import Images, patches, spread_evenly
 from segloom.inference.graph import InferenceGraph
@@ -144,13 +144,18 @@ def compare_sizes(
         limits: What may differ.
 
     Raises:
-        ExportRefusedError: They differ by more.
+        ExportRefusedError: They differ by more, or the file does not run at a size.
     """
     checks = []
     for size, pixels in patches(images):
         expected = network_logits(graph, pixels)
         wanted = graph.label_logits(torch.from_numpy(expected)).numpy()
-        logits, labels = session.logits(pixels), session.labels(pixels)
+        try:
+            logits, labels = session.logits(pixels), session.labels(pixels)
+        except SegloomError as error:
+            raise ExportRefusedError(
+                f"at {size} pixels the exported file does not run: {error} Nothing is written."
+            ) from error
         _check_shape(size, logits, expected)
         _check_shape(size, labels, wanted)
         scale = max(float(np.abs(expected).max()), 1e-30)
