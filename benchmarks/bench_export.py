@@ -150,7 +150,7 @@ def measure(run: Path, exports: Path, arguments: argparse.Namespace) -> dict[str
     ways |= {name: load(place, threads=1) for name, place in places.items()}
     labels = ways["segloom fp32"].labels
     images = choose_images(
-        read_config(run / "config.yaml").data, "test", None, labels, takes_edges=False
+        read_config(run / "config.yaml").data, "test", None, labels, pixels=None, takes_edges=False
     )
     pixels = images[0].pixels
     calls = {name: (lambda w=way: w.label_map(pixels)) for name, way in ways.items()}
