@@ -52,9 +52,6 @@ class DatasetSource:
     """Class id of a stored value that is not listed; None refuses such a file."""
     regions: tuple[Region, ...] = ()
     """What an evaluation scores besides the classes, such as liver with its tumours."""
-    is_settled: bool = False
-    """Whether the reader has looked at the user's options and at the files, so that its labels
-    stand as they are."""
     decode: SampleDecoder = field(default_factory=PlainDecoder)
     """How a sample is read from its files."""
     extra: tuple[Record, ...] = ()
@@ -147,7 +144,7 @@ def settle_labels(
         ConfigError: The options contradict one another.
     """
     own = source.labels
-    if own is not None and source.is_settled:
+    if own is not None and own.is_multilabel:  # such a reader has settled everything
         return own, make_decoder(2, "binary")
     if own is not None and config.classes not in ((), own.classes):
         # The user gives the stored values another meaning than the reader.

@@ -49,7 +49,6 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     return DatasetSource(
         records,
         labels,
-        is_settled=True,
         decode=ClassMaskDecoder(names, tuple(sorted(config.ignore_values))),
     )
 

@@ -96,9 +96,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         background = 0  # by whatever name
     decode = ClassMaskDecoder(classes, ignored, not is_multilabel, background)
     notes = [*places.notes(), *_notes(files, keys)]
-    return DatasetSource(
-        records, labels, "index", is_settled=is_multilabel, decode=decode, notes=tuple(notes)
-    )
+    return DatasetSource(records, labels, "index", decode=decode, notes=tuple(notes))
 
 
 def _find(config: DataConfig, split: str) -> _Files:
