@@ -9,7 +9,7 @@ import pytest
 
 from segloom.errors import CheckpointError
 from segloom.labels.space import Exclusive, Overlapping
-from segloom.runtime.description import DESCRIPTION, Description, is_export
+from segloom.runtime.description import DESCRIPTION, VERSION, Description, is_export
 from segloom.types import LabelSet
 
 LABELS = LabelSet(("road", "car"), ((1, 2, 3), (4, 5, 6)))
@@ -83,7 +83,10 @@ def change(**values):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (change(segloom_export=2), r"of a newer program \(segloom 1\.2\.3\); update this one"),
+        (
+            change(segloom_export=VERSION + 1),
+            r"of a newer program \(segloom 1\.2\.3\); update this one",
+        ),
         (change(classes=None), "does not describe an exported network .KeyError"),
         (change(mean=["x"]), "does not describe an exported network .ValueError"),
         (change(mode="x"), "does not describe an exported network .KeyError"),
