@@ -129,17 +129,7 @@ def check(
         report.findings.append(_no_layout(tree))
         return report
     pairs = _pairs(report, layout)
-    outside = tree.num_images - sum(
-        2 * count.pairs + count.images_alone + count.masks_alone for count in report.splits.values()
-    )
-    if outside > 0:
-        message = f"{outside} image files are in none of these folders or do not fit their names."
-        level = "problem" if 2 * outside > tree.num_images else "note"
-        report.findings.append(Finding(level, "outside-files", message))
-    if any(count.images_alone for count in report.splits.values()):
-        report.findings += _several(tree)
-    elif 2 * outside > tree.num_images:
-        report.findings += [one for one in _several(tree) if one.kind == "bands"]
+    report.findings += _left_out(report, tree)
     step = max(1, -(-len(pairs) // limit)) if limit else 1
     contents = read_contents(pairs[::step], progress)
     named = None if classes else _find_names(directory, report)
@@ -153,6 +143,23 @@ def check(
         _recognise_camvid(report, layout, pairs)
         _check_as_trained(report, is_quick=limit is not None, are_named=bool(classes or named))
     return report
+
+
+def _left_out(report: DataReport, tree: Tree) -> list[Finding]:
+    """Say which images of a folder the layout leaves without a pair, and what to do about it."""
+    outside = tree.num_images - sum(
+        2 * count.pairs + count.images_alone + count.masks_alone for count in report.splits.values()
+    )
+    found = []
+    if outside > 0:
+        message = f"{outside} image files are in none of these folders or do not fit their names."
+        level = "problem" if 2 * outside > tree.num_images else "note"
+        found.append(Finding(level, "outside-files", message))
+    if any(count.images_alone for count in report.splits.values()):
+        found += _several(tree)
+    elif 2 * outside > tree.num_images:
+        found += [one for one in _several(tree) if one.kind == "bands"]
+    return found
 
 
 def _check_as_trained(report: DataReport, *, is_quick: bool, are_named: bool = True) -> None:
