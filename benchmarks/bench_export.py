@@ -129,7 +129,7 @@ class Eager:
     def label_map(self, image: np.ndarray) -> np.ndarray:
         """Label uint8 ``(H, W, 3)``; uint8 ``(H, W)``."""
         with torch.no_grad():
-            return self.graph.label(torch.from_numpy(image).permute(2, 0, 1)[None])[0].numpy()
+            return self.graph.label(torch.tensor(image).permute(2, 0, 1)[None])[0].numpy()
 
 
 def eager(model: SegmentationModel) -> PlainSmp | Eager:
