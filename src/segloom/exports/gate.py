@@ -152,10 +152,10 @@ def compare_sizes(
         wanted = graph.label_logits(torch.from_numpy(expected)).numpy()
         try:
             logits, labels = session.logits(pixels), session.labels(pixels)
-        except SegloomError as error:
+        except SegloomError as reason:
             raise ExportRefusedError(
-                f"at {size} pixels the exported file does not run: {error} Nothing is written."
-            ) from error
+                f"at {size} pixels the exported file does not run: {reason} Nothing is written."
+            ) from reason
         _check_shape(size, logits, expected)
         _check_shape(size, labels, wanted)
         scale = max(float(np.abs(expected).max()), 1e-30)
