@@ -35,7 +35,7 @@ def test_spellings_that_users_bring_along(words, expected):
     ("words", "message"),
     [
         (["--optim.lr", "-1"], r"optim\.lr is -1\.0, but must be greater than 0"),
-        (["--train.epochs", "0"], r"train\.epochs is 0, but must be greater than or equal to 1"),
+        (["--train.epochs", "-1"], r"train\.epochs is -1, but must be greater than or equal to 0"),
         (
             ["--data.augment.flip", "2"],
             r"data\.augment\.flip is 2\.0, but must be less than",

@@ -50,14 +50,14 @@ def test_only_configuration_files_are_extended(tmp_path):
 
 def test_all_mistakes_of_a_file_are_named_at_once(tmp_path):
     path = tmp_path / "bad.yaml"
-    path.write_text("model: {architectur: fpn}\ntrain: {epochs: 0}\noptin: {}\n")
+    path.write_text("model: {architectur: fpn}\ntrain: {epochs: -1}\noptin: {}\n")
     with pytest.raises(ConfigError) as caught:
         read_config(path)
     message = str(caught.value)
     assert (
         "model.architectur: unknown option 'architectur': did you mean 'architecture'?" in message
     )
-    assert "train.epochs is 0, but must be greater than or equal to 1" in message
+    assert "train.epochs is -1, but must be greater than or equal to 0" in message
     assert "did you mean 'optim'?" in message
     assert str(path) in message
 
