@@ -77,7 +77,7 @@ def test_texts_become_axes(text, axis):
         ("optim.weight_decay=0..1:log", ":log needs a range above 0"),
         ("optim.name=1..2", "optim.name is no number"),
         ("data.batch_size=1..2.5", "data.batch_size takes whole numbers"),
-        ("data.batch_size=4,0", "data.batch_size is 0, but must be greater than or equal to 1"),
+        ("data.batch_size=4,-1", "data.batch_size is -1, but must be greater than or equal to 0"),
         ("data.batch_size=4,eight", "data.batch_size is 'eight', but must be a valid integer"),
         ("data.batch_size=4", "two or more choices"),
         ("data.batch_size=4,,8", "two or more choices"),
