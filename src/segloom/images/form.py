@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segloom.errors import DataError
+from segloom.images.read import to_rgb
 
-__all__ = ["as_rgb", "check_image"]
+__all__ = ["as_rgb", "checked_image"]
 
 
 def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -17,26 +19,37 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[..., :3] if image.shape[2] > 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
-def check_image(
-    image: NDArray[np.generic], num_channels: int, *, takes_edges: bool = False
-) -> None:
-    """Refuse what is no image of a network.
+def checked_image(
+    image: object, num_channels: int, *, takes_edges: bool = False
+) -> NDArray[np.uint8]:
+    """Give an image as an array, and refuse what is no image of a network.
 
     Args:
-        image: Should be uint8 ``(H, W, C)``.
+        image: Should be uint8 ``(H, W, C)``; a PIL image becomes RGB, upright.
         num_channels: C.
         takes_edges: The last channel is an edge map.
 
     Raises:
         DataError: It has another form.
     """
-    if image.ndim != 3 or image.dtype != "uint8" or 0 in image.shape:
-        raise DataError(
-            "an image is a uint8 array (height, width, channels); this one is "
-            f"{image.dtype} of shape {image.shape}."
-        )
+    if isinstance(image, Image.Image):
+        image = to_rgb(image)
+    is_image = isinstance(image, np.ndarray) and image.ndim == 3 and image.dtype == np.uint8
+    if not is_image or 0 in image.shape:
+        raise DataError(_no_image(image))
     if image.shape[2] != num_channels:
         edges = ", the last of them an edge map" if takes_edges else ""
         raise DataError(
             f"the network takes {num_channels} channels{edges}; this image has {image.shape[2]}."
         )
+    return image
+
+
+def _no_image(image: object) -> str:
+    found = f"a {type(image).__name__}"
+    if isinstance(image, np.ndarray):
+        found = f"{image.dtype} of shape {image.shape}"
+    return (
+        f"an image is a uint8 array (height, width, channels); this one is {found}, and "
+        "segloom.load(RUN)(image) takes paths, tensors and other arrays."
+    )

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from segloom.config.evaluation import InferenceConfig
 from segloom.errors import ConfigError
-from segloom.images.form import check_image
+from segloom.images.form import checked_image
 from segloom.images.windows import FALLBACK_OVERLAP, WHOLE_LIMIT, fallback_window
 from segloom.inference.graph import InferenceGraph
 from segloom.inference.optimize import choose_device, optimize
@@ -101,12 +102,12 @@ class Predictor:
         image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
         return np.dstack([image, sample["edge"].numpy()]) if self.takes_edges else image
 
-    def label_map(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def label_map(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[Any]:
         """Name the class of every pixel.
 
         Args:
             image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size; for one
-                that takes edges, the edge map is the last channel.
+                that takes edges, the edge map is the last channel. Or a PIL image.
 
         Returns:
             uint8 ``(H, W)``, class ids; of a network of mode multilabel the bits of
@@ -115,6 +116,7 @@ class Predictor:
         Raises:
             DataError: The image has another form.
         """
+        image = self._checked(image)
         tensor = self._tensor(image)
         with torch.inference_mode():
             if self._window(tensor) is None and not self._averages_views:
@@ -128,7 +130,7 @@ class Predictor:
                 labels[top : top + len(rows)] = rows
         return labels
 
-    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[np.float32]:
         """Compute the probability of every class at every pixel.
 
         Args:
@@ -141,6 +143,7 @@ class Predictor:
         Raises:
             DataError: The image has another form.
         """
+        image = self._checked(image)
         tensor = self._tensor(image)
         values = np.empty((self.num_classes, *image.shape[:2]), np.float32)
         with torch.inference_mode():
@@ -158,9 +161,11 @@ class Predictor:
     def _scores_are_probabilities(self) -> bool:
         return self._averages_views and self.config.average == "probabilities"
 
+    def _checked(self, image: object) -> NDArray[np.uint8]:
+        return checked_image(image, self.num_channels, takes_edges=self.takes_edges)
+
     def _tensor(self, image: NDArray[np.uint8]) -> Tensor:
         """Bring ``(H, W, C)`` to the device as ``(1, C, H, W)``, channels last, without a copy."""
-        check_image(image, self.num_channels, takes_edges=self.takes_edges)
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from segloom.images.form import check_image
+from segloom.images.form import checked_image
 from segloom.images.pixels import PixelFormat
 from segloom.images.read import read_image
 from segloom.images.windows import FALLBACK_OVERLAP, WHOLE_LIMIT, fallback_window
@@ -100,12 +100,12 @@ class ExportedModel:
     def _shown(self) -> tuple[int, ...]:
         return self.pixel_format.shown if self.pixel_format else ()
 
-    def label_map(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def label_map(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[Any]:
         """Name the class of every pixel.
 
         Args:
             image: uint8 ``(H, W, C)``, RGB for a network of three channels, of any size; for one
-                that takes edges, the edge map is the last channel.
+                that takes edges, the edge map is the last channel. Or a PIL image.
 
         Returns:
             uint8 ``(H, W)``, class ids; where classes may overlap, the bits of
@@ -114,7 +114,7 @@ class ExportedModel:
         Raises:
             DataError: The image has another form.
         """
-        self._check(image)
+        image = self._checked(image)
         if self._window(image) is None and not self.options.averages_views:
             whole: NDArray[Any] = self.session.labels(_batch(image))[0]
             return whole
@@ -123,7 +123,7 @@ class ExportedModel:
             labels[top : top + scores.shape[1]] = self._decide(scores)
         return labels
 
-    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[np.float32]:
         """Compute the probability of every class at every pixel.
 
         Args:
@@ -135,7 +135,7 @@ class ExportedModel:
         Raises:
             DataError: The image has another form.
         """
-        self._check(image)
+        image = self._checked(image)
         values = np.empty((self.space.num_classes, *image.shape[:2]), np.float32)
         for top, scores in self._score_rows(image):
             known = self.options.scores_are_probabilities
@@ -149,8 +149,8 @@ class ExportedModel:
             return np.array(ImageOps.exif_transpose(image).convert("RGB"))
         return image
 
-    def _check(self, image: NDArray[np.number]) -> None:
-        check_image(image, self.num_channels, takes_edges=self.takes_edges)
+    def _checked(self, image: object) -> NDArray[np.uint8]:
+        return checked_image(image, self.num_channels, takes_edges=self.takes_edges)
 
     def _window(self, image: NDArray[np.uint8]) -> tuple[int, int] | None:
         """Choose the window; None is the whole image at once."""
