@@ -6,7 +6,15 @@ import unicodedata
 
 import pytest
 
-from segloom.data.locate import core, locate, plain_name, resolve_place, shared_stem, with_ending
+from segloom.data.locate import (
+    core,
+    locate,
+    plain_name,
+    resolve_place,
+    shared_stem,
+    with_ending,
+    without_anchor,
+)
 
 
 @pytest.fixture
@@ -60,6 +68,45 @@ def test_backslashes_divide_and_only_files_count(folder):
     assert locate("images\\left\\A.PNG", [folder]).name == "a.png"
     assert locate("Images/Left", [folder]) is None
     assert locate("nothing.png", [folder]) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "C:\\data\\Images\\Left\\a.png",
+        "D:/export/images/LEFT/A.png",
+        "\\\\server\\share\\set\\Images\\Left\\a.png",
+        "/home/anna/set/Images/Left/a.png",
+        "C:\\..\\x\\Images\\Left\\a.png",
+    ],
+)
+def test_the_longest_end_of_an_absolute_path_of_another_machine_is_found(folder, written):
+    (folder / "a.png").touch()
+    assert locate(written, [folder]) == folder / "Images" / "Left" / "a.png"
+    assert locate(written, [folder / "Images"]) == folder / "Images" / "Left" / "a.png"
+    assert locate(written.replace("a.png", "c.png").replace("A.png", "c.png"), [folder]) is None
+
+
+def test_a_path_that_is_there_wins_over_its_ends(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "a.png"
+    other.touch()
+    (folder / "a.png").touch()
+    assert locate(str(other), [folder]) == other
+
+
+@pytest.mark.parametrize(
+    ("written", "inside"),
+    [
+        ("C:\\data\\a.png", "data/a.png"),
+        ("C:a.png", "a.png"),
+        ("\\\\server\\share\\data\\a.png", "data/a.png"),
+        ("/data/a.png", "data/a.png"),
+        ("data\\a.png", "data/a.png"),
+        ("a.png", "a.png"),
+    ],
+)
+def test_an_absolute_path_begins_with_its_first_folder(written, inside):
+    assert str(without_anchor(written)) == inside
 
 
 def test_folders_are_tried_in_their_order_but_a_name_as_it_is_goes_first(folder):

@@ -9,9 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
-__all__ = ["core", "locate", "plain_name", "resolve_place", "shared_stem", "with_ending"]
+__all__ = [
+    "core",
+    "locate",
+    "plain_name",
+    "resolve_place",
+    "shared_stem",
+    "tails_of",
+    "with_ending",
+    "without_anchor",
+]
 
 ROLES = frozenset(
     {"image", "images", "img", "imgs", "im", "photo", "picture", "raw", "rgb", "input", "sat"}
@@ -69,7 +78,8 @@ def locate(name: str, folders: Sequence[Path]) -> Path | None:
 
     Args:
         name: Path as it is written, perhaps with backslashes.
-        folders: Where a relative path may start, in the order in which they are tried.
+        folders: Where a relative path may start, in the order in which they are tried. Of an
+            absolute path that is of another machine the longest end counts that lies there.
 
     Returns:
         The file, or None if there is none.
@@ -77,12 +87,31 @@ def locate(name: str, folders: Sequence[Path]) -> Path | None:
     spellings = [name]
     if "\\" in name:
         spellings.append(PureWindowsPath(name).as_posix())
+    if (inside := without_anchor(name)) != PurePosixPath(spellings[-1]):
+        spellings += tails_of(inside)
     for find in (Path.joinpath, resolve_place):
         for spelling in spellings:
             for folder in folders:
                 if (found := find(folder, spelling)) is not None and found.is_file():
                     return found
     return None
+
+
+def without_anchor(name: str) -> PurePosixPath:
+    r"""Write a path with ``/``, and an absolute one from its first folder on.
+
+    ``C:\data\a.png``, ``\\server\share\data\a.png`` and ``/data/a.png`` become ``data/a.png``.
+    """
+    windows = PureWindowsPath(name)
+    if windows.drive:
+        return PurePosixPath(*windows.parts[1:] if windows.anchor else windows.parts)
+    return PurePosixPath(name.replace("\\", "/").lstrip("/"))
+
+
+def tails_of(inside: PurePosixPath) -> list[str]:
+    """List the ends of a path, the longest first; none of them leads upwards."""
+    ends = [inside.parts[start:] for start in range(len(inside.parts))]
+    return ["/".join(end) for end in ends if ".." not in end]
 
 
 def resolve_place(folder: Path, inside: str) -> Path | None:

@@ -34,9 +34,10 @@ def checked_image(
     """
     if isinstance(image, Image.Image):
         image = to_rgb(image)
-    is_image = isinstance(image, np.ndarray) and image.ndim == 3 and image.dtype == np.uint8
-    if not is_image or 0 in image.shape:
-        raise DataError(_no_image(image))
+    if not isinstance(image, np.ndarray):
+        raise DataError(_no_image(f"a {type(image).__name__}"))
+    if image.ndim != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise DataError(_no_image(f"{image.dtype} of shape {image.shape}"))
     if image.shape[2] != num_channels:
         edges = ", the last of them an edge map" if takes_edges else ""
         raise DataError(
@@ -45,10 +46,7 @@ def checked_image(
     return image
 
 
-def _no_image(image: object) -> str:
-    found = f"a {type(image).__name__}"
-    if isinstance(image, np.ndarray):
-        found = f"{image.dtype} of shape {image.shape}"
+def _no_image(found: str) -> str:
     return (
         f"an image is a uint8 array (height, width, channels); this one is {found}, and "
         "segloom.load(RUN)(image) takes paths, tensors and other arrays."

@@ -145,7 +145,32 @@ def test_json_of_another_form_is_not_taken_for_annotations(tmp_path: Path) -> No
     assert annotation_file(tmp_path, "train").path.name == "labels.json"
 
 
-@pytest.mark.parametrize("name", ["../a.png", "/etc/passwd", "C:\\a.png", "..\\a.png", ""])
+@pytest.mark.parametrize("name", ["../a.png", "..\\a.png", "C:\\..\\a.png", "/", ""])
 def test_names_that_lead_out_of_the_data_set_are_refused(name: str) -> None:
     with pytest.raises(DataError, match="leads out of the data set"):
         inner_path(name, Path("x.json"))
+
+
+@pytest.mark.parametrize(
+    "start", ["C:\\\\data\\\\set\\\\", "\\\\\\\\host\\\\share\\\\set\\\\", "/home/anna/set/"]
+)
+@pytest.mark.parametrize("folder", ["images", ""])
+def test_absolute_names_of_another_machine_are_found_by_their_ends(
+    start: str, folder: str, tmp_path: Path
+) -> None:
+    names = [f"images/im_{k}.png" for k in range(9)]
+    write(tmp_path / "labels.json", names, tmp_path)
+    text = (tmp_path / "labels.json").read_text()
+    (tmp_path / "labels.json").write_text(text.replace("images/im", f"{start}images/im"))
+    if not folder:  # only the last part of the name is left
+        for path in (tmp_path / "images").iterdir():
+            path.rename(tmp_path / path.name)
+    report = check(tmp_path)
+    assert report.is_fine, report.findings
+    assert report.num_read == 9
+
+
+def test_an_image_that_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "labels.json", ["a.png", "b.png", "a.png"], tmp_path)
+    with pytest.raises(DataError, match=r"lists the image .*a\.png several times"):
+        read_labelled_source(DataConfig(name="coco", root=tmp_path), "train")

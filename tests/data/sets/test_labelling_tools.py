@@ -261,3 +261,25 @@ def test_the_folders_of_a_labelme_set_divide_it(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "test", ignore_errors=True)
     assert masks_by_image("labelme", tmp_path, "val").keys() == {"im_9"}
     assert check(tmp_path).options["name"] == "labelme"
+
+
+@pytest.mark.parametrize("start", ["C:\\\\data\\\\", "\\\\\\\\host\\\\share\\\\", "/home/anna/"])
+@pytest.mark.parametrize("kind", ["labelme", "cvat"])
+def test_absolute_paths_of_another_machine_are_found_by_their_ends(
+    kind: AnnotationFormat, start: str, tmp_path: Path
+) -> None:
+    maps = label_maps(4)
+    root = export(kind, tmp_path / "set", maps)
+    written = start if kind == "labelme" else start.replace("\\\\", "\\")
+    for path in root.rglob("*.json" if kind == "labelme" else "*.xml"):
+        path.write_text(path.read_text().replace('"im_', f'"{written}im_'))
+    decoded = masks_by_image(kind, root)
+    for name, labels in maps.items():
+        np.testing.assert_array_equal(decoded[name], labels)
+
+
+def test_two_files_of_one_image_are_refused(tmp_path: Path) -> None:
+    root = labelme(tmp_path, [shape("cell", "rectangle", [[0, 0], [4, 4]])])
+    shutil.copy(root / "a.json", root / "a (1).json")
+    with pytest.raises(DataError, match=r"are both of the image .*a\.png; keep one of them"):
+        decode_one(root)

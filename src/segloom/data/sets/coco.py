@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     classes = _classes(config, root, path, annotations)
     names = [image.file for image in annotations.images]
     files = coco_images(root, path, names)
+    if repeated := [file for file, count in Counter(files).items() if count > 1]:
+        raise DataError(
+            f"{path} lists the image {repeated[0]} several times, so the objects of one are those "
+            "of another; merge these entries, or keep images of one name in folders."
+        )
     keys = [Path(name).with_suffix("") for name in names]
     places = _places(config, path, annotations)
     chosen = set(files)

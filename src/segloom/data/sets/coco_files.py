@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from segloom.data.locate import plain_name, resolve_place
+from segloom.data.locate import plain_name, resolve_place, without_anchor
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
@@ -90,10 +90,11 @@ def coco_images(root: Path, path: Path, names: Sequence[str]) -> list[Path]:
     else:
         folders = [path.parent, path.parent / "images", root / "images" / own, root / own]
     folders += [root / "images" / "default", root / "data"]
-    for place in (PurePosixPath, _base_name):
+    # As it is written, or without folders at its start that are those of another machine.
+    for start in range(len(PurePosixPath(names[0]).parts)):
         for folder in folders:
-            if (folder / place(names[0])).is_file():
-                return [folder / place(name) for name in names]
+            if (folder / _from(start, names[0])).is_file():
+                return [folder / _from(start, name) for name in names]
     for folder in folders:  # names in other capitals or with other accents
         if resolve_place(folder, names[0]) is not None:
             return _alike(folder, names)
@@ -116,19 +117,21 @@ def _alike(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def inner_path(name: str, path: Path) -> str:
-    """Return the name that a file gives an image, with ``/`` as separator.
+    """Return the name that a file gives an image, with ``/``; see `without_anchor`.
 
     Raises:
         DataError: It leads out of the data set.
     """
-    inside = PurePosixPath(name.replace("\\", "/"))
-    if inside.is_absolute() or ".." in inside.parts or not inside.name or ":" in inside.parts[0]:
+    inside = without_anchor(name)
+    if ".." in inside.parts or not inside.name or ":" in inside.parts[0]:
         raise DataError(f"{path} lists the image {name}, which leads out of the data set.")
     return str(inside)
 
 
-def _base_name(name: str) -> PurePosixPath:
-    return PurePosixPath(PurePosixPath(name).name)
+def _from(start: int, name: str) -> PurePosixPath:
+    """Leave out folders at the start of a path, at most all."""
+    parts = PurePosixPath(name).parts
+    return PurePosixPath(*parts[min(start, len(parts) - 1) :])
 
 
 def _is_divided(root: Path) -> bool:

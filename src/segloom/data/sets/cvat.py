@@ -10,6 +10,7 @@ divides them, else a hash of their names.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
-from segloom.data.locate import locate, plain_name
+from segloom.data.locate import locate, plain_name, tails_of, without_anchor
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
@@ -27,6 +28,7 @@ from segloom.data.sets.shapes import (
     check_drawn_size,
     class_names,
     ellipse,
+    pair_once,
     rectangle,
     shape_source,
     split_files,
@@ -67,7 +69,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     task = _load(path, _changed(path))
     used = (facts["label"] for image in task.images.values() for _, facts in image.shapes)
     classes = class_names(config, task.labels or sorted(set(used)))
-    files = {_find(root, name): name for name in task.images}
+    files = pair_once((_find(root, name), name) for name in task.images)
     subsets = {task.images[name].subset.lower() for name in files.values()}
     if any(subsets & set(names) for names in SPLIT_NAMES.values()):
         wanted = SPLIT_NAMES[split]
@@ -115,7 +117,17 @@ def _entry_of(task: _Task, image: Path, path: Path) -> _Image:
     alike = [name for name in task.images if f"/{end}".endswith(f"/{plain_name(name)}")]
     if alike:
         return task.images[max(alike, key=len)]
+    # Under a path of another machine, of which only the end lies here.
+    lengths = {name: _shared_tail(plain_name(name), end) for name in task.images}
+    if longest := max(lengths.values(), default=0):
+        return task.images[next(name for name in lengths if lengths[name] == longest)]
     raise DataError(f"{path} does not name the image {image}.")
+
+
+def _shared_tail(name: str, end: str) -> int:
+    """Count the parts at the end that two paths share."""
+    parts = zip(reversed(name.split("/")), reversed(end.split("/")), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], parts)))
 
 
 def _shape(path: Path, tag: str, facts: dict[str, str], height: int, width: int) -> Shape:
@@ -156,8 +168,9 @@ def _mask(facts: dict[str, str], height: int, width: int) -> NDArray[np.bool_]:
 
 
 def _find(root: Path, name: str) -> Path:
-    if (found := locate(name, [root, root / "images"])) is not None:
-        return found
+    for tail in tails_of(PurePosixPath(name)):
+        if (found := locate(tail, [root, root / "images"])) is not None:
+            return found
     raise DataError(
         f"{root / 'annotations.xml'} lists {name}, which is neither in {root} nor in "
         f"{root / 'images'}; export with images, or put them there."
@@ -191,8 +204,8 @@ def _load(path: Path, _changed: int) -> _Task:
 
 
 def _name(entry: ElementTree.Element) -> str:
-    name = PurePosixPath(entry.attrib["name"].replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts:
+    name = without_anchor(entry.attrib["name"])
+    if ".." in name.parts:
         raise ValueError(f"{name} leads out of the data set")
     return str(name)
 

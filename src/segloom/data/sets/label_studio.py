@@ -33,6 +33,7 @@ from segloom.data.sets.shapes import (
     images_by_name,
     load_json,
     name_list,
+    pair_once,
     rectangle,
     shape_source,
     split_files,
@@ -68,9 +69,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     try:
         regions = [_regions(task, path) for task in tasks]
         found = {label for task in regions for region in task for label in _labels(region)}
-        images = [_find(_image_name(task), images_by_name(root), path) for task in tasks]
+        known = images_by_name(root)
+        images = [_find(_image_name(task), known, path) for task in tasks]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise damaged(path, TOOL, error) from error
+    pair_once((image, f"{path}, task {number},") for number, image in enumerate(images, 1))
     classes = class_names(config, name_list(root) or sorted(found))
     chosen = set(split_files(root, images, config, split))
     ids = unique_ids([image.relative_to(root).with_suffix("") for image in images])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segloom.config.data import DataConfig
-from segloom.data.locate import locate
+from segloom.data.locate import locate, without_anchor
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     Shape,
@@ -33,6 +33,7 @@ from segloom.data.sets.shapes import (
     find_image,
     load_json,
     name_list,
+    pair_once,
     shape_source,
     split_files,
 )
@@ -62,7 +63,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     else:
         found = name_list(root) or sorted({label for path in files for label in _labels(path)})
     classes = class_names(config, found)
-    pairs = {_image_of(path): path for path in split_files(root, files, config, split)}
+    chosen = split_files(root, files, config, split)
+    pairs = pair_once((_image_of(path), path) for path in chosen)
     return shape_source(root, pairs, classes, ShapeDecoder(classes, read_shapes))
 
 
@@ -128,7 +130,7 @@ def _mask(text: str, corner: tuple[float, float], height: int, width: int) -> ND
 def _image_of(path: Path) -> Path:
     """Find the image: where the file says, or beside it under its own name."""
     named = str(_load(path).get("imagePath") or "").replace("\\", "/")
-    for name in (named, Path(named).name):
+    for name in (named, without_anchor(named).name):
         if name and (found := locate(name, [path.parent])) is not None:
             return found
     if (found := find_image(path.with_suffix(""))) is not None:

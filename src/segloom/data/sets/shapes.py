@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,7 @@ __all__ = [
     "images_by_name",
     "load_json",
     "name_list",
+    "pair_once",
     "rectangle",
     "shape_source",
     "split_files",
@@ -58,6 +59,9 @@ IGNORED = frozenset({"__ignore__", "_ignore_", "ignore", "void"})
 """Labels that tools use for pixels that do not count."""
 ELLIPSE_CORNERS = 64
 NAME_FILES = ("labels.txt", "classes.txt", "class_names.txt", "obj.names")
+
+
+Value = TypeVar("Value")
 
 
 class Shape(NamedTuple):
@@ -287,6 +291,25 @@ def find_image(stem: Path) -> Path | None:
         if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
             return path
     return None
+
+
+def pair_once(pairs: Iterable[tuple[Path, Value]]) -> dict[Path, Value]:
+    """Map images to what is drawn on them.
+
+    Args:
+        pairs: Of both; messages name the second as it is.
+
+    Raises:
+        DataError: Two are of one image, of which only one would be read.
+    """
+    found: dict[Path, Value] = {}
+    for image, drawn in pairs:
+        if image in found:
+            raise DataError(
+                f"{found[image]} and {drawn} are both of the image {image}; keep one of them."
+            )
+        found[image] = drawn
+    return found
 
 
 def shape_source(

@@ -56,7 +56,10 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     for path in _files(root):
         try:
             for entry in _entries(path):
-                pairs[_image_of(entry, root, path)] = path
+                image = _image_of(entry, root, path)
+                if image in pairs:
+                    raise ValueError(f"{pairs[image]} is of the image {image} too")
+                pairs[image] = path
                 found |= {_label(region) for region in _regions(entry)}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(path, TOOL, error) from error
