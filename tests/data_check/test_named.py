@@ -118,3 +118,70 @@ def test_names_given_by_the_user_come_before_those_of_a_file(tmp_path: Path) -> 
     root = write(tmp_path, *[grey(0, 1)] * 3)
     (root / "classes.txt").write_text("a\nb\n")
     assert check(root, classes=("x", "y")).options["classes"] == ["x", "y"]
+
+
+def scenes(root: Path, values: np.ndarray, ending: str, **options: object) -> dict[str, np.ndarray]:
+    """Write blocks of the values or colours into lossy files."""
+    truth = {}
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        ids = np.kron(rng.permutation(16).reshape(4, 4) % len(values), np.ones((24, 24), int))
+        truth[f"im{number}"] = ids
+        for kind, pixels in (("images", rng.integers(0, 255, (96, 96, 3))), ("masks", values[ids])):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            image = Image.fromarray(pixels.astype(np.uint8))
+            is_mask = kind == "masks"
+            name = f"im{number}.{ending if is_mask else 'png'}"
+            image.save(root / kind / name, **(options if is_mask else {}))
+    return truth
+
+
+COLORS = np.array([[0, 0, 0], [250, 50, 83], [51, 221, 255]])
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp"])
+@pytest.mark.parametrize(
+    ("values", "name", "text"),
+    [
+        (np.array([0, 100, 200]), "classes.txt", "ground\ncell\ndirt\n"),
+        (np.array([0, 127, 255]), "classes.txt", "ground\ncell\ndirt\n"),
+        (
+            np.array([0, 100, 200]),
+            "_classes.csv",
+            "Pixel Value, Class\n0, ground\n100, cell\n200, dirt\n",
+        ),
+        (np.array([0, 255]), "classes.txt", "ground\ncell\n"),
+        (np.array([0, 255]), "classes.txt", "cell\n"),
+        (np.array([0, 255]), "dataset.json", '{"labels": {"ground": 0, "cell": 255}}'),
+        (
+            COLORS,
+            "labelmap.txt",
+            "ground:0,0,0::\ncell:250,50,83::\ndirt:51,221,255::\n",
+        ),
+        (COLORS, "class_dict.csv", "name,r,g,b\nground,0,0,0\ncell,250,50,83\ndirt,51,221,255\n"),
+    ],
+)
+def test_lossy_label_maps_keep_the_names_of_the_file(
+    values: np.ndarray, name: str, text: str, ending: str, tmp_path: Path
+) -> None:
+    truth = scenes(tmp_path, values, ending, quality=92)
+    (tmp_path / name).write_text(text)
+    report = check(tmp_path)
+    assert report.is_fine, report.findings
+    assert list(report.options["classes"][1:]) == ["cell", "dirt"][: len(values) - 1]
+    assert "names" in {finding.kind for finding in report.findings}
+    config = DataConfig.model_validate(report.options)
+    for split in ("train", "val", "test"):
+        source, _, decoder = read_labelled_source(config, split)
+        for record in source.records:
+            mask = source.decode(record, decoder).mask
+            assert (mask == truth[record.image.stem]).mean() > 0.95
+
+
+def test_values_apart_for_the_eye_take_names_in_their_order(tmp_path: Path) -> None:
+    root = write(tmp_path, *[grey(0, 127, 255), grey(0, 255, 127)] * 3)
+    (root / "classes.txt").write_text("ground\ncell\ndirt\n")
+    report = check(root)
+    assert report.is_fine, report.findings
+    assert report.options["classes"] == ["ground", "cell", "dirt"]
+    assert decode(root)[0] == [0, 1, 2]

@@ -20,11 +20,13 @@ from typing import Any, Generic, TypeVar
 
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.shapes import BACKGROUND, IGNORED, NAME_FILES
-from segloom.data_check.conclude import Meaning
-from segloom.data_check.contents import Contents, rgb, spell
+from segloom.data_check.conclude import Meaning, conclude
+from segloom.data_check.contents import Contents, ValueCount, rgb, spell
 from segloom.data_check.finding import Finding
+from segloom.data_check.smeared import true_colors, true_values
 from segloom.errors import DataError
 from segloom.files import parse_json, parse_yaml
+from segloom.labels.smear import MIN_GAP
 from segloom.types import IGNORE_INDEX
 
 __all__ = ["NamedClasses", "conclude_named", "find_names"]
@@ -73,15 +75,59 @@ def conclude_named(contents: Contents, named: NamedClasses) -> Meaning | None:
         None if the file cannot be about these label maps: it names no colours and they hold some,
         or it names fewer classes than they hold values.
     """
-    if contents.num_lossy or contents.num_smeared or not (contents.values or contents.colors):
+    if not (contents.values or contents.colors):
         return None
+    if contents.num_lossy or contents.num_smeared:
+        return _smeared(contents, named)
     if contents.colors or (named.colors and not named.values and _has_palette(contents, named)):
         return _by_color(contents, named) if named.colors else None
     return _by_value(contents, named)
 
 
+def _smeared(contents: Contents, named: NamedClasses) -> Meaning | None:
+    """Name what was drawn before it was smeared; None if that is not clear."""
+    meaning = conclude(contents)
+    if any(finding.level == "problem" and finding.kind != "trimap" for finding in meaning.findings):
+        return None
+    if meaning.options.get("mask_format") == "binary":
+        drawn = Contents(kinds=contents.kinds, values={0: ValueCount(), 255: ValueCount()})
+        table = named.values or _number_names(drawn, named.names) or {}
+        if table.keys() != {0, 255} and table.keys() != {0, 1}:
+            return None
+        meaning.options["classes"] = [table[value] for value in sorted(table)]
+        meaning.findings.insert(0, _note(named))
+        return meaning
+    if contents.colors:
+        colors = map(rgb, true_colors(contents) or ())
+        codes = [_nearest(color, named.colors, _color_gap) for color in colors]
+        counts = {red << 16 | green << 8 | blue: ValueCount() for red, green, blue in codes}
+        found = conclude_named(Contents(kinds=contents.kinds, colors=counts), named)
+    else:
+        values = [_nearest(v, named.values, _value_gap) for v in true_values(contents) or ()]
+        counts = {value: ValueCount() for value in values}
+        found = conclude_named(Contents(kinds=contents.kinds, values=counts), named)
+    if found is not None:
+        found.findings += [one for one in meaning.findings if one.kind == "smeared"]
+        found.names = {}  # the stored values are not those that were drawn
+    return found
+
+
 Code = TypeVar("Code", int, Color)
 """What a label map stores: a value or a colour."""
+
+
+def _nearest(code: Code, known: Iterable[Code], gap: Callable[[Code, Code], int]) -> Code:
+    """Take a code for the known one that it was before compression changed it, if any is near."""
+    near = [one for one in known if gap(one, code) < MIN_GAP]
+    return min(near, key=lambda one: gap(one, code), default=code)
+
+
+def _value_gap(one: int, other: int) -> int:
+    return abs(one - other)
+
+
+def _color_gap(one: Color, other: Color) -> int:
+    return max(abs(first - second) for first, second in zip(one, other, strict=True))
 
 
 @dataclass(frozen=True)
@@ -176,9 +222,17 @@ def _number_names(contents: Contents, names: tuple[str, ...]) -> dict[int, str] 
     highest = max(values, default=-1)
     if highest == len(names) and BACKGROUND not in map(str.lower, names):
         names = (BACKGROUND, *names)
-    if values == [0] and len(names) == 2 and IGNORE_INDEX in contents.values:
-        return {0: names[0], IGNORE_INDEX: names[1]}
-    return dict(enumerate(names)) if highest < len(names) else None
+    if values == [0] and IGNORE_INDEX in contents.values and len(names) < 3:
+        if len(names) == 1 and BACKGROUND not in map(str.lower, names):
+            names = (BACKGROUND, *names)
+        if len(names) == 2:
+            return {0: names[0], IGNORE_INDEX: names[1]}
+    if highest < len(names):
+        return dict(enumerate(names))
+    for spread in (values, sorted(contents.values)):  # grey values that are apart for the eye
+        if len(spread) == len(names):
+            return dict(zip(spread, names, strict=True))
+    return None
 
 
 def _has_palette(contents: Contents, named: NamedClasses) -> bool:
