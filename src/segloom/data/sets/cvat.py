@@ -33,6 +33,7 @@ from segloom.data.sets.shapes import (
     shape_source,
     split_files,
     turned,
+    uncovered_class,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -68,7 +69,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     path = root / "annotations.xml"
     task = _load(path, _changed(path))
     used = (facts["label"] for image in task.images.values() for _, facts in image.shapes)
-    classes = class_names(config, task.labels or sorted(set(used)))
+    found = task.labels or sorted(set(used))
+    classes = class_names(config, found)
     files = pair_once((_find(root, name), name) for name in task.images)
     subsets = {task.images[name].subset.lower() for name in files.values()}
     if any(subsets & set(names) for names in SPLIT_NAMES.values()):
@@ -76,7 +78,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         chosen = [f for f, name in files.items() if task.images[name].subset.lower() in wanted]
     else:
         chosen = split_files(root, list(files), config, split)
-    decoder = ShapeDecoder(classes, read_shapes)
+    decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
     return shape_source(root, dict.fromkeys(chosen, path), classes, decoder)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -38,6 +39,7 @@ from segloom.data.sets.shapes import (
     shape_source,
     split_files,
     turned,
+    uncovered_class,
 )
 from segloom.data.source import DatasetSource, data_root, unique_ids
 from segloom.errors import DataError
@@ -82,8 +84,9 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         for place, (record_id, image) in enumerate(zip(ids, images, strict=True))
         if image in chosen
     )
-    source = shape_source(root, {}, classes, ShapeDecoder(classes, read_shapes))
-    return DatasetSource(records, source.labels, "index", decode=source.decode)
+    decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
+    source = shape_source(root, {}, classes, decoder)
+    return replace(source, records=records)
 
 
 def is_here(root: Path) -> bool:

@@ -36,9 +36,11 @@ from segloom.data.sets.shapes import (
     pair_once,
     shape_source,
     split_files,
+    uncovered_class,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
+from segloom.labels.palette import background_of
 from segloom.types import Record
 
 __all__ = ["DATA_SET", "is_here", "read", "read_shapes"]
@@ -58,14 +60,15 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     files = [path for path in sorted(root.rglob("*.json")) if _is_labelme(path)]
     if not files:
         raise DataError(f"{root} holds no JSON file of LabelMe; set data.root.")
-    if config.classes:
-        found: list[str] = []
+    if background_of(config.classes) is not None:
+        found: list[str] = []  # so that not every file is read
     else:
         found = name_list(root) or sorted({label for path in files for label in _labels(path)})
     classes = class_names(config, found)
     chosen = split_files(root, files, config, split)
     pairs = pair_once((_image_of(path), path) for path in chosen)
-    return shape_source(root, pairs, classes, ShapeDecoder(classes, read_shapes))
+    decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
+    return shape_source(root, pairs, classes, decoder)
 
 
 def is_here(root: Path) -> bool:

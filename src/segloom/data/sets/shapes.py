@@ -29,7 +29,7 @@ from segloom.errors import DataError, NoSplitError
 from segloom.files import parse_json
 from segloom.images.read import IMAGE_ENDINGS
 from segloom.labels.decoder import LabelDecoder
-from segloom.labels.palette import BACKGROUNDS, class_palette
+from segloom.labels.palette import BACKGROUNDS, background_of, class_palette
 from segloom.labels.stored import StoredLabels
 from segloom.types import IGNORE_INDEX, LabelSet, Record
 
@@ -52,11 +52,16 @@ __all__ = [
     "shape_source",
     "split_files",
     "turned",
+    "uncovered_class",
 ]
 
 BACKGROUND = "background"
 IGNORED = frozenset({"__ignore__", "_ignore_", "ignore", "void"})
 """Labels that tools use for pixels that do not count."""
+NO_BACKGROUND = (
+    "data.classes names no background, so pixels under no shape are void; to learn them as a class "
+    "of their own, name it first, as in data.classes: [background, ...]."
+)
 ELLIPSE_CORNERS = 64
 NAME_FILES = ("labels.txt", "classes.txt", "class_names.txt", "obj.names")
 
@@ -79,19 +84,25 @@ class ShapeDecoder(FileDecoder):
 
     Args:
         classes: Names of the background and the labels, in the order of their class ids.
-        read_shapes: Called with the record and the image's height and width; a function of a
-            module, since decoders are pickled. It returns the shapes from the lowest to the top.
+        read_shapes: Called with the record, the image's height and width and names of labels; a
+            function of a module, since decoders are pickled. It returns the shapes from the lowest
+            to the top.
+        uncovered: Class id of pixels under no shape; 255 makes them void.
+        numbered: Names of the labels by their numbers, where files number them; these instead of
+            the classes are handed to ``read_shapes``.
     """
 
     classes: tuple[str, ...]
     read_shapes: Callable[[Record, int, int, tuple[str, ...]], list[Shape]]
+    uncovered: int = 0
+    numbered: tuple[str, ...] = ()
     is_sequential: bool = False
 
     @property
     def fingerprint(self) -> str:
         """Text that differs where the same files decode differently."""
-        facts = f"shapes 1 {self.read_shapes.__module__} {json.dumps(self.classes)}"
-        return facts + self.pixel_fingerprint
+        names = json.dumps((self.classes, self.uncovered, self.numbered))
+        return f"shapes 2 {self.read_shapes.__module__} {names}{self.pixel_fingerprint}"
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
         """Read an image and draw its label map.
@@ -103,9 +114,9 @@ class ShapeDecoder(FileDecoder):
         assert path is not None  # noqa: S101 - the readers set it
         image = self.read_image(record.image)
         height, width = image.shape[:2]
-        background = self.classes.index(BACKGROUND) if BACKGROUND in self.classes else 0
-        labels = np.full((height, width), background, np.uint8)
-        for number, shape in enumerate(self.read_shapes(record, height, width, self.classes), 1):
+        labels = np.full((height, width), self.uncovered, np.uint8)
+        names = self.numbered or self.classes
+        for number, shape in enumerate(self.read_shapes(record, height, width, names), 1):
             where = f"{path}: shape {number} ('{shape.label}')"
             drawn = shape.mask
             if drawn is None:
@@ -114,15 +125,16 @@ class ShapeDecoder(FileDecoder):
         return Planes(image, decoder.convert(StoredLabels(labels, "grey", is_lossy=False), path))
 
     def _class_of(self, label: str, where: str) -> int:
-        if label in IGNORED:
+        if label in self.classes:
+            return self.classes.index(label)
+        if label.lower() in IGNORED:
             return IGNORE_INDEX
-        name = BACKGROUND if label in BACKGROUNDS else label
-        if name not in self.classes:
+        if label.lower() not in BACKGROUNDS:
             raise DataError(
                 f"{where} has a label that is none of the classes ({', '.join(self.classes)}); "
                 "correct it there, or name it in data.classes."
             )
-        return self.classes.index(name)
+        return self.uncovered
 
 
 def class_names(config: DataConfig, found: Iterable[str]) -> tuple[str, ...]:
@@ -133,7 +145,7 @@ def class_names(config: DataConfig, found: Iterable[str]) -> tuple[str, ...]:
     """
     if config.classes:
         return config.classes
-    names = [name for name in found if name not in BACKGROUNDS | IGNORED]
+    names = [name for name in found if name.lower() not in BACKGROUNDS | IGNORED]
     if not names:
         raise DataError(f"{config.root} has no labelled object; label some, or set data.classes.")
     if len(names) >= IGNORE_INDEX:
@@ -142,6 +154,18 @@ def class_names(config: DataConfig, found: Iterable[str]) -> tuple[str, ...]:
             f"{IGNORE_INDEX - 1} besides the background; name those to use in data.classes."
         )
     return (BACKGROUND, *names)
+
+
+def uncovered_class(classes: Sequence[str], labels: Iterable[str]) -> int:
+    """Give the class id of pixels under no shape.
+
+    It is that of the background, by its name or because no shape is of the first class; where the
+    user's classes leave no room for one, 255: such pixels are void, and not of the first class.
+    """
+    background = background_of(classes)
+    if background is not None:
+        return background
+    return IGNORE_INDEX if classes[0] in set(labels) else 0
 
 
 def load_json(path: Path, tool: str) -> Any:
@@ -322,4 +346,5 @@ def shape_source(
         for record_id, (image, shapes) in zip(unique_ids(keys), pairs.items(), strict=True)
     )
     labels = LabelSet(classes, class_palette(classes))
-    return DatasetSource(records, labels, "index", decode=decoder)
+    notes = (NO_BACKGROUND,) if decoder.uncovered == IGNORE_INDEX else ()
+    return DatasetSource(records, labels, "index", decode=decoder, notes=notes)

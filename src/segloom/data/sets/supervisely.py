@@ -34,6 +34,7 @@ from segloom.data.sets.shapes import (
     load_json,
     shape_source,
     split_files,
+    uncovered_class,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -65,7 +66,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         raise DataError(f"{root} holds no folder ann with a JSON file per image; set data.root.")
     classes = class_names(config, found)
     pairs = {_image_of(path): path for path in split_files(root, files, config, split)}
-    return shape_source(root, pairs, classes, ShapeDecoder(classes, read_shapes))
+    decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
+    return shape_source(root, pairs, classes, decoder)
 
 
 def is_here(root: Path) -> bool:

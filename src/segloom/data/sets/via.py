@@ -29,6 +29,7 @@ from segloom.data.sets.shapes import (
     shape_source,
     split_files,
     turned,
+    uncovered_class,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -68,7 +69,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     classes = class_names(config, name_list(root) or sorted(found))
     chosen = set(split_files(root, list(pairs), config, split))
     mine = {image: path for image, path in pairs.items() if image in chosen}
-    return shape_source(root, mine, classes, ShapeDecoder(classes, read_shapes))
+    decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
+    return shape_source(root, mine, classes, decoder)
 
 
 def is_here(root: Path) -> bool:

@@ -16,18 +16,20 @@ from segloom.config.data import DataConfig
 from segloom.data.locate import locate
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
-    BACKGROUND,
+    IGNORED,
     Shape,
     ShapeDecoder,
     class_names,
     name_list,
     shape_source,
     split_files,
+    uncovered_class,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
 from segloom.files import parse_yaml
 from segloom.images.read import IMAGE_ENDINGS
+from segloom.labels.palette import BACKGROUNDS, background_of
 from segloom.types import Record
 
 __all__ = ["DATA_SET", "is_here", "read", "read_shapes"]
@@ -57,9 +59,12 @@ def read(config: DataConfig, split: str) -> DatasetSource:
             "known; set data.classes, background first."
         )
     classes = class_names(config, names)
+    numbered = _numbered(root, names, classes)
     chosen = set(split_files(root, list(pairs), config, split))
     mine = {image: labels for image, labels in pairs.items() if image in chosen}
-    return shape_source(root, mine, classes, ShapeDecoder(classes, read_shapes))
+    uncovered = uncovered_class(classes, numbered)
+    decoder = ShapeDecoder(classes, read_shapes, uncovered, numbered)
+    return shape_source(root, mine, classes, decoder)
 
 
 def is_here(root: Path) -> bool:
@@ -70,8 +75,34 @@ def is_here(root: Path) -> bool:
     return False
 
 
-def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...]) -> list[Shape]:
+def _numbered(root: Path, names: list[str], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the numbers of the text files by the classes: by the names of their file, else in order.
+
+    Raises:
+        DataError: The classes are as many as the names neither with nor without a background.
+    """
+    if names and all(name in classes or name.lower() in BACKGROUNDS | IGNORED for name in names):
+        return tuple(names)
+    background = background_of(classes)
+    objects = tuple(name for place, name in enumerate(classes) if place != background)
+    if len(objects) == len(names) + 1 and names and background is None:
+        objects = objects[1:]  # the first is the background, by another name
+    if names and len(objects) != len(names):
+        raise DataError(
+            f"{root} names the classes {', '.join(names)}, but data.classes names "
+            f"{', '.join(classes)}; name these, with background before them."
+        )
+    return objects
+
+
+def read_shapes(record: Record, height: int, width: int, names: tuple[str, ...]) -> list[Shape]:
     """Read the shapes of an image, the largest first.
+
+    Args:
+        record: The image and its text file.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        names: Of the labels, by their numbers.
 
     Raises:
         DataError: A line is no polygon, or its class has no name.
@@ -80,7 +111,6 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     assert path is not None  # noqa: S101 - `read` sets it
     if not path.is_file():
         return []
-    names = [name for name in classes if name != BACKGROUND]
     shapes = []
     for number, line in enumerate(_lines(path), start=1):
         words = line.split()
