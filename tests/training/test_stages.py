@@ -96,7 +96,7 @@ def test_every_stage_trains_at_its_size_with_its_batch(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("stage 1/2, fpn + tu-test_resnet: ")
     assert "2 steps of 4 images per epoch, fp32, " in lines[0]
-    assert "crops of 16 x 16, zoom 0.5 to 0.5" in lines[0]
+    assert "crops of 16 x 16, scale 0.5 to 0.5" in lines[0]
     assert lines[1].startswith("stage 1/2, epoch 1/4  loss ")
     assert lines[1].endswith(" left")
     assert lines[3].startswith("stage 2/2, fpn + tu-test_resnet: ")

@@ -21,7 +21,6 @@ from pathlib import Path
 from segloom.comparison.cells.cost import PeakMemory
 from segloom.config.load import dump_config, read_config
 from segloom.config.run import RunConfig
-from segloom.enhancements import list_enhancements
 from segloom.errors import SegloomError, TrainingError
 from segloom.evaluation.image_counts import count_image
 from segloom.files import parse_json
@@ -88,86 +87,39 @@ def probe(config: RunConfig) -> Probe:
 
 
 def _measure(config: RunConfig) -> Probe:
-    import torch
-
-    from segloom.data import build_dataset, build_loader
-    from segloom.data.loader import collate
+    from segloom.data import build_dataset
     from segloom.inference import Predictor
-    from segloom.losses import build_losses
     from segloom.training.batches import plan_batches
-    from segloom.training.network import build_training_network
-    from segloom.training.optimizer import build_optimizer
     from segloom.training.stages import divide_stages
-    from segloom.training.step import TrainingStep
-    from segloom.training.trainer import training_settings
+    from segloom.training.timing import time_training
 
-    config = divide_stages(config)[
-        -1
-    ].config  # of several stages the last, which has the largest images
-    with training_settings(config.train):
-        training = build_dataset(config.data, "train", augment=True, seed=config.train.seed)
-        plan = plan_batches(config, len(training))
-        alone = config.train.model_copy(update={"devices": 1})  # its share, but in one process
-        model = build_training_network(config.model_copy(update={"train": alone}), training, plan)
-        losses = build_losses(
-            config.loss,
-            auxiliary=model.loss_weights,
-            known_enhancements=list_enhancements(),
-            mode=model.mode,
+    # Of several stages the last, which has the largest images.
+    config = divide_stages(config)[-1].config
+    memory = PeakMemory()
+    timing = time_training(config, NUM_STEPS)
+    peak = memory.gibibytes()
+    parts = timing.parts
+    test = build_dataset(config.data, config.eval.split)
+    predictor = Predictor(parts.step.model.eval(), test.labels, config.eval.inference)
+    tests = []
+    for index in range(min(2, len(test))):
+        start = time.perf_counter()
+        sample = test[index]
+        label_map, truth = predictor.label_map(predictor.pixels(sample)), sample["mask"].numpy()
+        is_multilabel = test.labels.is_multilabel
+        count_image(
+            "", label_map, truth, len(test.classes), config.eval, is_multilabel=is_multilabel
         )
-        device = torch.device("cpu")
-        if config.train.accelerator != "cpu" and torch.cuda.is_available():
-            device = torch.device("cuda")
-        step = TrainingStep(model, losses, channels_last=config.train.channels_last).to(device)
-        optimizer = build_optimizer(model, config.optim)
-        loader = build_loader(training, batch_size=plan.batch_size, shuffle=True, drop_last=True)
-        memory, seconds = PeakMemory(), []
-        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(config.train.precision)
-        batches = iter(loader)
-        for _ in range(min(1 + NUM_STEPS, len(loader))):
-            start = time.perf_counter()
-            for _ in range(config.train.accumulate):
-                batch = next(batches, None) or next(batches := iter(loader))
-                with torch.autocast(device.type, half, enabled=half is not None):
-                    pixels = step.pixels(batch).to(device)
-                    total = step(pixels, batch["mask"].to(device))["total"]
-                total.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
-        peak = memory.gibibytes()
-        model.eval()
-        validation = build_dataset(config.data, "val")
-        image = step.pixels(collate([validation[0]])).to(device)
-        times = []
-        for _ in range(2):
-            start = time.perf_counter()
-            with torch.no_grad(), torch.autocast(device.type, half, enabled=half is not None):
-                model.run(step.normalize(image))
-            times.append(time.perf_counter() - start)
-        test = build_dataset(config.data, config.eval.split)
-        predictor = Predictor(model, test.labels, config.eval.inference)
-        tests = []
-        for index in range(min(2, len(test))):
-            start = time.perf_counter()
-            sample = test[index]
-            label_map, truth = predictor.label_map(predictor.pixels(sample)), sample["mask"].numpy()
-            is_multilabel = test.labels.is_multilabel
-            count_image(
-                "", label_map, truth, len(test.classes), config.eval, is_multilabel=is_multilabel
-            )
-            tests.append(time.perf_counter() - start)
-        return Probe(
-            step_seconds=statistics.median(seconds[1:] or seconds),
-            validation_seconds=times[-1],
-            test_seconds=tests[-1],
-            memory_gib=peak,
-            steps_per_epoch=plan.num_steps,
-            num_validation=len(validation),
-            num_test=len(test),
-        )
+        tests.append(time.perf_counter() - start)
+    return Probe(
+        step_seconds=statistics.median(timing.steps),
+        validation_seconds=timing.validations[-1],
+        test_seconds=tests[-1],
+        memory_gib=peak,
+        steps_per_epoch=plan_batches(config, len(parts.training)).num_steps,
+        num_validation=len(parts.validation),
+        num_test=len(test),
+    )
 
 
 def main(words: Sequence[str]) -> int:

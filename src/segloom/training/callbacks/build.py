@@ -131,7 +131,7 @@ def _describe(stage: Stage, model: SegmentationModel, plan: BatchPlan) -> str:
     if stage.count > 1:
         low, high = config.data.augment.scale
         size = "whole images" if config.data.crop is None else "crops of {} x {}"
-        line += f", {size.format(*config.data.crop or ())}, zoom {low:g} to {high:g}"
+        line += f", {size.format(*config.data.crop or ())}, scale {low:g} to {high:g}"
     if plan.drop_last:
         line += "; the last image of every epoch, a batch of its own, is left out"
     return line
