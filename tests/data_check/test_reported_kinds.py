@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from segloom.config import DataConfig
 from segloom.data.readers import read_labelled_source
@@ -27,6 +27,7 @@ from segloom.errors import DataError
 Labels = NDArray[np.uint8]
 Save = Callable[[Labels, Path], None]
 COLORS = np.array([[0, 0, 0], [200, 0, 0], [0, 0, 200]], np.uint8)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SPLITS = ("train",) * 4 + ("val", "test")
 
 
@@ -96,11 +97,13 @@ def resized(values: Callable[[Labels], NDArray[Any]]) -> Save:
     return picture(smear)
 
 
-def palette(colors: list[int], values: Callable[[Labels], NDArray[Any]] = np.asarray) -> Save:
+def palette(
+    colors: list[int], values: Callable[[Labels], NDArray[Any]] = np.asarray, **options: Any
+) -> Save:
     def save(labels: Labels, path: Path) -> None:
         image = Image.fromarray(values(labels))
         image.putpalette(colors)
-        image.save(path.with_name(f"{path.name}.png"))
+        image.save(path.with_name(f"{path.name}.png"), **options)
 
     return save
 
@@ -120,6 +123,11 @@ def rgba(background: int) -> Callable[[Labels], Labels]:
     return lambda labels: np.dstack(
         [COLORS[labels], np.where(labels > 0, 255, background).astype(np.uint8)]
     )
+
+
+def alternating(even: Save, odd: Save) -> Save:
+    """Save every second file otherwise."""
+    return lambda labels, path: (odd if int(path.name[2:]) % 2 else even)(labels, path)
 
 
 EXACT: dict[str, tuple[Save, bool]] = {
@@ -142,6 +150,32 @@ EXACT: dict[str, tuple[Save, bool]] = {
     "one colour on a transparent ground": (picture(rgba(0)), True),
     "palette": (palette(COLORS.ravel().tolist()), False),
     "palette of black and white": (palette([0, 0, 0, 255, 255, 255]), True),
+    "palette of 4 bits": (palette(COLORS.ravel().tolist(), bits=4), False),
+    "palette and colours": (
+        alternating(palette(COLORS.ravel().tolist()), picture(lambda labels: COLORS[labels])),
+        False,
+    ),
+    "colours with a profile": (
+        picture(lambda labels: COLORS[labels], icc_profile=SRGB),
+        False,
+    ),
+    "animation": (
+        picture(np.asarray, "gif", save_all=True, append_images=[Image.new("P", (64, 48))]),
+        False,
+    ),
+    "CMYK TIFF": (
+        lambda labels, path: Image.fromarray(COLORS[labels]).convert("CMYK").save(f"{path}.tif"),
+        False,
+    ),
+    "big-endian TIFF": (tiff(times(1, np.uint16), byteorder=">"), False),
+    "TIFF of planes": (
+        tiff(lambda m: COLORS[m].transpose(2, 0, 1), photometric="rgb", planarconfig="separate"),
+        False,
+    ),
+    "TIFF of several pages": (
+        tiff(lambda labels: np.stack([labels, labels[::-1]]), photometric="minisblack"),
+        False,
+    ),
     "BMP": (picture(np.asarray, "bmp"), False),
     "GIF": (picture(np.asarray, "gif"), False),
     "lossless WebP": (picture(times(255), "webp", lossless=True), True),
@@ -214,6 +248,18 @@ REFUSED: dict[str, tuple[Save, bool, tuple[str, ...], str]] = {
     "JPEG of near ids": (picture(np.asarray, "jpg"), False, (), "JPEG files"),
     "WebP of near ids": (picture(np.asarray, "webp", quality=80), False, (), "JPEG files"),
     "palettes in another order": (swapped, False, (), "2 different palettes"),
+    "0 and 1 here, 0 and 255 there": (
+        alternating(picture(np.asarray), picture(times(255))),
+        True,
+        (),
+        "none both 1 and 255",
+    ),
+    "colours here, ids there": (
+        alternating(picture(np.asarray), picture(lambda labels: COLORS[labels])),
+        False,
+        (),
+        "The values 1, 2 are no colours of the others",
+    ),
     "trimap": (picture(lambda m: np.array([0, 255, 127], np.uint8)[m]), False, (), "as trimaps do"),
     "0 and 255 of three classes": (
         picture(times(255)),

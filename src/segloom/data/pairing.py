@@ -16,7 +16,7 @@ from segloom.data.locate import core, plain_name, resolve_place, shared_stem
 from segloom.data.places import place_of
 from segloom.data.source import SPLITS, check_split, data_root, unique_ids
 from segloom.errors import DataError, NoSplitError
-from segloom.images.read import DATA_ENDINGS, irregular
+from segloom.images.read import DATA_ENDINGS, irregular, is_hidden
 from segloom.types import Record
 
 __all__ = [
@@ -216,7 +216,7 @@ def find_images(
     found: dict[Path, Path] = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if any(part.startswith(".") for part in inside.parts):
+        if any(map(is_hidden, inside.parts)):
             continue
         stem = shared_stem(path.stem, ending)
         if path.suffix.lower() not in DATA_ENDINGS or stem is None:

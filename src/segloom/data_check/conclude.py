@@ -26,6 +26,7 @@ MANY_CLASSES = 40
 """More values than this are classes only if the user says so; Pascal Context's 59 have names."""
 FEW_VALUES = 32
 """With more values than this, label maps must also have areas to be taken for label maps."""
+BLACK_AND_WHITE = (0x000000, 0xFFFFFF)
 MAX_COLORS = 256
 """More colours than this are those of photographs or of lossy files."""
 
@@ -281,7 +282,11 @@ def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
             "indices; files of one colour such as all black are fine, others should be exported "
             "alike."
         )
-        meaning.findings.append(Finding("note", "mixed-kinds", message))
+        others = _grey_alone(contents)
+        if others:
+            message += f" The values {_listed(others)} are no colours of the others."
+        level = "problem" if others else "note"
+        meaning.findings.append(Finding(level, "mixed-kinds", message))
     codes = _drawn_colors(meaning, contents)
     if codes:
         ordered = sorted(codes, key=lambda code: (code != 0, -codes[code]))
@@ -289,6 +294,17 @@ def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
         meaning.options.update(_color_classes(meaning, [rgb(code) for code in ordered], classes))
         _name_colors(meaning, ordered)
     return meaning
+
+
+def _grey_alone(contents: Contents) -> list[int]:
+    """List the grey values and indices of files that are none of the colours of other files."""
+    if contents.num_lossy or contents.num_smeared:
+        return []
+    return [
+        value
+        for value in sorted(contents.values)
+        if not contents.shown.get(value, {value * 0x010101}) <= {*contents.colors, *BLACK_AND_WHITE}
+    ]
 
 
 def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:

@@ -87,8 +87,13 @@ class Contents:
     """Pairs of which both files could be read."""
 
     def color_codes(self) -> Counter[int]:
-        """Count the pixels of every colour; grey values are colours of three equal channels."""
-        codes = Counter({value * 0x010101: n.pixels for value, n in self.values.items()})
+        """Count the pixels of every colour; grey values are colours of three equal channels.
+
+        An index of a palette counts as a colour that it shows.
+        """
+        codes: Counter[int] = Counter()
+        for value, count in self.values.items():
+            codes[min(self.shown.get(value, {value * 0x010101}))] += count.pixels
         codes.update({code: n.pixels for code, n in self.colors.items()})
         return codes
 

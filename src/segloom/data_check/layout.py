@@ -20,7 +20,7 @@ import numpy as np
 from segloom.data.locate import core, shared_stem
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.errors import DataError
-from segloom.images.read import DATA_ENDINGS, irregular
+from segloom.images.read import DATA_ENDINGS, irregular, is_hidden
 from segloom.labels.stored import read_labels
 
 __all__ = [
@@ -100,13 +100,13 @@ def scan(root: Path) -> Tree:
     """List the image files below a folder; hidden files and folders are left out."""
     tree = Tree(root)
     for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names if not is_hidden(name))
         inside = Path(folder).relative_to(root)
         images = []
         for name in sorted([*files, *names]):
             path = Path(folder, name)
             suffix = path.suffix.lower()
-            if name.startswith("."):
+            if is_hidden(name):
                 continue
             if suffix in DATA_ENDINGS and (fault := irregular(path)) is not None:
                 tree.irregular.append(fault)

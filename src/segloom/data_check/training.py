@@ -28,7 +28,7 @@ from segloom.errors import DataError
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.space import LabelSpace, space_of
 from segloom.labels.stored import StoredLabels, read_labels
-from segloom.types import LabelSet, Record
+from segloom.types import IGNORE_INDEX, LabelSet, Record
 
 __all__ = ["check_before_training", "check_training"]
 
@@ -38,6 +38,8 @@ ENOUGH = 40
 """Label maps that a quick check reads where they show every class."""
 PATIENCE_S = 2.0
 """After so long a quick check gives up on a class that it has not seen yet."""
+MIXTURE = 3
+"""So many values has a label map of two classes and void."""
 FIXED = ("ade20k", "camvid", "cityscapes", "voc", "lits", "cub", "isic", "scenes")
 """Readers of benchmarks: nobody may change their files, and a part of one may lack a class."""
 
@@ -53,6 +55,8 @@ class _Seen:
     num_smeared: int = 0
     values: set[int] = field(default_factory=set)
     """Stored grey values, of files with few."""
+    mixtures: set[frozenset[int]] = field(default_factory=set)
+    """Stored grey values that occur in one file, of files with few."""
     shown: dict[int, set[tuple[int, ...]]] = field(default_factory=dict)
     """Palette index to its colours in the files that use it."""
     overlaps: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -136,6 +140,7 @@ def _conclude(
         message = f"{count} of training cannot be read: {seen.errors[0]}"
         return [Finding("problem", "unreadable", message, tuple(seen.errors))]
     findings = [*_classes(labels, seen), *_palettes(config, decoder, seen)]
+    findings += _two_spellings(config, decoder, seen)
     if seen.overlaps:
         pairs = [f"{low} and {high} ({n:,} pixels)" for (low, high), n in seen.overlaps.items()]
         message = (
@@ -199,6 +204,8 @@ def _note_stored(seen: _Seen, stored: StoredLabels) -> None:
         return
     values = np.unique(stored.pixels)
     seen.values.update(values[:256].tolist())
+    if len(values) <= MIXTURE:
+        seen.mixtures.add(frozenset(values.tolist()))
     if stored.colors is not None:
         for value in values.tolist():
             seen.shown.setdefault(value, set()).add(tuple(stored.colors[value].tolist()))
@@ -234,6 +241,22 @@ def _fix(labels: LabelSet, seen: _Seen) -> str:
             "name two classes if 255 is an object, or export a class id for each class"
         )
     return "check data.classes, data.mask_format and the label maps"
+
+
+def _two_spellings(config: DataConfig, decoder: LabelDecoder, seen: _Seen) -> list[Finding]:
+    """Find an object that is 1 in some files and 255, which would be void, in others."""
+    is_told = str(IGNORE_INDEX) in config.label_map
+    if decoder.mask_format != "index" or is_told or seen.values != {0, 1, IGNORE_INDEX}:
+        return []
+    if any({1, IGNORE_INDEX} <= values for values in seen.mixtures):
+        return []  # void beside an object, as it should be
+    message = (
+        f"some of the {seen.files} hold 0 and 1, others 0 and 255, and none both 1 and 255: 255 "
+        "is void beside ids, so objects would be left out. Export all alike, or set "
+        'data.label_map: {"0": 0, "1": 1, "255": 1}; if 255 is void, set data.label_map: '
+        '{"0": 0, "1": 1, "255": 255}.'
+    )
+    return [Finding("problem", "two-spellings", message)]
 
 
 def _palettes(config: DataConfig, decoder: LabelDecoder, seen: _Seen) -> list[Finding]:

@@ -36,6 +36,7 @@ __all__ = [
     "decode_image",
     "image_files",
     "irregular",
+    "is_hidden",
     "is_slice",
     "is_turned",
     "is_volume",
@@ -58,6 +59,9 @@ SLICE_ENDING = ".npy"
 
 DATA_ENDINGS = IMAGE_ENDINGS | {SLICE_ENDING}
 """What is taken for an image or a label map in the folders of a data set."""
+
+SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"})
+"""What macOS's archives, storage boxes and Windows put beside files: previews and rubbish."""
 
 DECODED_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """What `decode_image` takes, by Pillow's names: EPS and its like would start other programs."""
@@ -271,6 +275,11 @@ def irregular(path: Path) -> str | None:
     return f"{path} is named like an image but is no regular file; remove it."
 
 
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder of this name is no part of what a user sees in a folder."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS
+
+
 def is_volume(path: Path) -> bool:
     """Tell by its name whether a file is a volume."""
     return path.name.lower().endswith(VOLUME_ENDINGS)
@@ -326,7 +335,7 @@ def iter_images(folder: Path, *, leave_out: Path | None = None) -> Iterator[Path
     with entries:
         for entry in entries:
             path = Path(entry.path)
-            if entry.name.startswith("."):
+            if is_hidden(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if leave_out is None or path.resolve() != leave_out.resolve():
@@ -371,11 +380,7 @@ def _expand(source: Path) -> list[Path]:
 
 def _visible(paths: Iterable[Path], *, below: Path) -> list[Path]:
     """Drop what is hidden below the source; a hidden folder above it hides nothing."""
-    return [
-        path
-        for path in paths
-        if not any(part.startswith(".") for part in path.relative_to(below).parts)
-    ]
+    return [path for path in paths if not any(map(is_hidden, path.relative_to(below).parts))]
 
 
 def _is_image(path: Path) -> bool:

@@ -17,6 +17,7 @@ from segloom.data.class_masks import ClassMaskDecoder
 from segloom.data.pairing import SPLIT_NAMES, find_images, folder_division, match_keys
 from segloom.data.source import SPLITS, DatasetSource, unique_ids
 from segloom.errors import ConfigError, DataError
+from segloom.images.read import is_hidden
 from segloom.labels.bits import check_number
 from segloom.labels.palette import default_palette
 from segloom.types import LabelSet, Record
@@ -55,7 +56,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 def class_folders(masks: Path) -> list[str]:
     """Name the folders in a folder of masks, sorted; hidden ones are left out."""
-    return sorted(p.name for p in masks.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(p.name for p in masks.iterdir() if p.is_dir() and not is_hidden(p.name))
 
 
 def is_here(root: Path) -> bool:

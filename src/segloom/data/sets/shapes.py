@@ -27,7 +27,7 @@ from segloom.data.sets.outlines import draw_outline
 from segloom.data.source import SPLITS, DatasetSource, check_split, unique_ids
 from segloom.errors import DataError, NoSplitError
 from segloom.files import parse_json
-from segloom.images.read import IMAGE_ENDINGS
+from segloom.images.read import IMAGE_ENDINGS, is_hidden
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.palette import BACKGROUNDS, background_of, class_palette
 from segloom.labels.stored import StoredLabels
@@ -241,6 +241,8 @@ def images_by_name(root: Path) -> dict[str, list[Path]]:
     """
     found: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*")):
+        if any(map(is_hidden, path.relative_to(root).parts)):
+            continue
         if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
             found.setdefault(path.name, []).append(path)
     alike: dict[str, list[Path]] = {}
