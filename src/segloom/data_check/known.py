@@ -11,11 +11,12 @@ from pathlib import Path
 from segloom.config.data import DataConfig
 from segloom.data.planes import SampleDecoder
 from segloom.data.readers import find_data_set, read_labelled_source, reader_names
-from segloom.data.sets.shapes import BACKGROUND
+from segloom.data.sets.shapes import BACKGROUND, visible
 from segloom.data.source import SPLITS, check_same_classes
 from segloom.data_check.contents import Contents, ValueCount
 from segloom.data_check.finding import Finding
-from segloom.errors import DataError, NoSplitError
+from segloom.errors import ConfigError, DataError, NoSplitError, UnknownNameError
+from segloom.images.read import IMAGE_ENDINGS
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.space import Exclusive, LabelSpace, space_of
 from segloom.types import IGNORE_INDEX, Record
@@ -34,6 +35,8 @@ class Known:
     classes: tuple[str, ...] = ()
     space: LabelSpace = field(default_factory=partial(Exclusive, 1))
     """What the label maps mean."""
+    is_outlined: bool = False
+    """Whether objects have outlines, and the background is what they leave."""
     has_overlap: bool = False
     """Whether a pixel is of two of them."""
     findings: list[Finding] = field(default_factory=list)
@@ -59,6 +62,8 @@ def find_known(directory: Path, classes: Sequence[str] = ()) -> DataConfig | Non
     return None
 
 
+OUTLINE_ENDINGS = (".json", ".xml", ".txt")
+"""Of the files that hold outlines of objects."""
 NOTES = {
     "multilabel": "the masks lie in a folder per class, so classes may overlap",
     "mask_files": "images have several masks each, of classes or objects",
@@ -90,7 +95,7 @@ def read_known(
         except NoSplitError as error:
             known.findings.append(Finding("note", "no-split", str(error)))
             continue
-        except DataError as error:
+        except (DataError, ConfigError, UnknownNameError) as error:
             known.findings.append(Finding("problem", "unreadable", f"{split}: {error}"))
             continue
         known.splits[split], classes[split] = len(source.records), labels.classes
@@ -104,6 +109,8 @@ def read_known(
             check_same_classes(classes)
         except DataError as error:
             known.findings.append(Finding("problem", "classes", str(error)))
+    known.is_outlined = bool(samples) and all(_is_outlined(one) for _, one, _, _ in samples)
+    known.findings += _left_out(config, [record for _, record, _, _ in samples])
     step = max(1, -(-len(samples) // limit)) if limit else 1
     chosen = samples[::step]
     for number, (split, record, decoder, decode) in enumerate(chosen, 1):
@@ -111,6 +118,27 @@ def read_known(
         if progress:
             progress(number, len(chosen))
     return known
+
+
+def _left_out(config: DataConfig, records: Sequence[Record]) -> list[Finding]:
+    """Name the images of a folder of outlines of which no file says anything."""
+    root = config.root
+    if root is None or not all(map(_is_outlined, records)):
+        return []
+    used = {record.image for record in records}
+    images = (path for path in visible(root.rglob("*"), root) if path not in used)
+    left = [path for path in images if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
+    if not left:
+        return []
+    message = (
+        f"{len(left)} images have no outlines and are left out, such as {left[0]}; if nothing is "
+        f"to be seen in them, save them so with {config.name}."
+    )
+    return [Finding("note", "left-out", message, tuple(map(str, left)))]
+
+
+def _is_outlined(record: Record) -> bool:
+    return record.mask is not None and record.mask.suffix.lower() in OUTLINE_ENDINGS
 
 
 def simpler(config: DataConfig, known: Known) -> DataConfig | None:
@@ -128,7 +156,7 @@ def simpler(config: DataConfig, known: Known) -> DataConfig | None:
     if known.space.overlaps and not known.has_overlap:
         return config.model_copy(update={"name": "mask_files", "mask_format": "auto"})
     covers = known.classes[0] == BACKGROUND and 0 not in known.contents.values
-    if config.name == "mask_files" and covers and known.classes[2:]:
+    if (config.name == "mask_files" or known.is_outlined) and covers and known.classes[2:]:
         return config.model_copy(update={"classes": known.classes[1:]})
     return None
 

@@ -209,6 +209,8 @@ def _check_known(
         area = sum(h * w * number for (h, w), number in known.contents.sizes.items())
     elif config.name == "mask_files":
         report.options |= {**places_in(config), "classes": list(known.classes)}
+    elif config.classes:
+        report.options |= {"classes": list(config.classes)}
     report.splits = {split: SplitCount(count) for split, count in known.splits.items()}
     report.num_read = known.contents.num_read
     report.sizes = {f"{w}x{h}": n for (h, w), n in known.contents.sizes.most_common()}

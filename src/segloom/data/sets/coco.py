@@ -43,7 +43,7 @@ from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.files import parse_json
 from segloom.images.read import MAX_PIXELS
 from segloom.labels.decoder import LabelDecoder
-from segloom.labels.palette import class_palette
+from segloom.labels.palette import BACKGROUNDS, class_palette
 from segloom.labels.stored import StoredLabels
 from segloom.types import ALONE, IGNORE_INDEX, LabelSet, Place, Record
 
@@ -242,7 +242,7 @@ def _named(content: dict[str, Any], path: Path) -> dict[int, str]:
     entries = content["categories"]
     above = {entry.get("supercategory") for entry in entries}
     used = {item["category_id"] for item in content["annotations"]}
-    named = {int(entry["id"]): str(entry["name"]) for entry in entries}
+    named = {int(entry["id"]): _category(str(entry["name"])) for entry in entries}
     if 0 in named and 0 not in used and named[0] in above:
         del named[0]
     things = [name for name in named.values() if name != BACKGROUND]
@@ -254,6 +254,11 @@ def _named(content: dict[str, Any], path: Path) -> dict[int, str]:
             f"{IGNORE_INDEX - 1} besides the background; leave some out."
         )
     return dict(sorted(named.items()))
+
+
+def _category(name: str) -> str:
+    """Give the background, which programs spell in several ways, its one name."""
+    return BACKGROUND if name.lower() in BACKGROUNDS else name
 
 
 def _places(config: DataConfig, path: Path, annotations: _Annotations) -> list[Place]:
@@ -298,6 +303,7 @@ DATA_SET = DataSet(
     is_here,
     options=frozenset({"split_shares"}),
     default_recipe="coco",
+    names_classes=False,
     reads_group_fields=True,
     fix_classes=_fix_classes,
 )

@@ -19,6 +19,7 @@ from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.source import SPLITS
 from segloom.errors import DataError, NoSplitError
 from segloom.files import parse_json
+from segloom.images.read import is_hidden
 
 __all__ = ["AnnotationFile", "annotation_file", "coco_images", "has_annotations", "inner_path"]
 
@@ -169,7 +170,7 @@ def _folder(root: Path, name: str) -> Path:
 
 
 def _json_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if path.is_file())
+    return sorted(p for p in folder.glob("*.json") if p.is_file() and not is_hidden(p.name))
 
 
 def _is_coco(path: Path) -> bool:

@@ -68,6 +68,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     root = data_root(config)
     path = root / "annotations.xml"
     task = _load(path, _changed(path))
+    if not task.images:
+        raise DataError(
+            f"{path} lists no image, as an export of tracks does; export the task as CVAT for "
+            "images 1.1."
+        )
     used = (facts["label"] for image in task.images.values() for _, facts in image.shapes)
     found = task.labels or sorted(set(used))
     classes = class_names(config, found)
@@ -84,10 +89,10 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 def is_here(root: Path) -> bool:
     """Return whether a folder holds an export of CVAT for images."""
-    path = root / "annotations.xml"
     try:
-        return bool(_load(path, _changed(path)).images)
-    except DataError:
+        with (root / "annotations.xml").open("rb") as file:
+            return b"<annotations" in file.read(4096)  # what is wrong with it, `read` says
+    except OSError:
         return False
 
 
@@ -199,7 +204,11 @@ def _load(path: Path, _changed: int) -> _Task:
         if root.tag != "annotations":
             raise ValueError(f"its root is {root.tag}")
         labels = [str(e.findtext("name")) for e in root.iterfind("meta//labels/label")]
-        images = {_name(entry): _read_image(entry) for entry in root.iterfind("image")}
+        images = {}
+        for entry in root.iterfind("image"):
+            if (name := _name(entry)) in images:
+                raise ValueError(f"it lists {name} twice, as jobs do that share an image")
+            images[name] = _read_image(entry)
     except (ElementTree.ParseError, KeyError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is no export of CVAT for images 1.1 ({error}).") from error
     return _Task(labels, images)
@@ -220,4 +229,4 @@ def _read_image(entry: ElementTree.Element) -> _Image:
     return _Image(*sides, facts.get("subset", ""), tuple(shapes))
 
 
-DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}), names_classes=False)

@@ -40,6 +40,7 @@ from segloom.data.sets.shapes import (
     split_files,
     turned,
     uncovered_class,
+    visible,
 )
 from segloom.data.source import DatasetSource, data_root, unique_ids
 from segloom.errors import DataError
@@ -158,7 +159,7 @@ def read_brush(runs: list[int], height: int, width: int) -> NDArray[np.bool_]:
 
 def _export(root: Path) -> Path | None:
     """Find the file: a list of tasks, each with an image."""
-    for path in sorted(root.glob("*.json")):
+    for path in visible(root.glob("*.json"), root):
         try:
             tasks = load_json(path, TOOL) if begins_with(path, b"[") else None
         except DataError:
@@ -206,7 +207,7 @@ def _ground_truth(task: dict[str, Any], path: Path) -> list[dict[str, Any]]:
             f"{path} has {len(chosen)} annotations of {_image_name(task)}; mark one as ground "
             "truth there, or delete the others."
         )
-    return list(chosen[0]["result"]) if chosen else []
+    return list(chosen[0]["result"] or ()) if chosen else []
 
 
 def _region(entry: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
@@ -275,4 +276,4 @@ def _find(name: str, images: dict[str, list[Path]], path: Path) -> Path:
     )
 
 
-DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}), names_classes=False)

@@ -37,6 +37,7 @@ from segloom.data.sets.shapes import (
     shape_source,
     split_files,
     uncovered_class,
+    visible,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -57,7 +58,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         DataError: There are no such files, one is damaged, or its image is not found.
     """
     root = data_root(config)
-    files = [path for path in sorted(root.rglob("*.json")) if _is_labelme(path)]
+    files = [path for path in visible(root.rglob("*.json"), root) if _is_labelme(path)]
     if not files:
         raise DataError(f"{root} holds no JSON file of LabelMe; set data.root.")
     if background_of(config.classes) is not None:
@@ -73,7 +74,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 def is_here(root: Path) -> bool:
     """Return whether a folder holds files of LabelMe."""
-    files = sorted(root.rglob("*.json"))[:MAX_FILES_LOOKED_AT]
+    files = visible(root.rglob("*.json"), root)[:MAX_FILES_LOOKED_AT]
     return any(_is_labelme(path) for path in files)
 
 
@@ -164,4 +165,4 @@ def _load(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}), names_classes=False)

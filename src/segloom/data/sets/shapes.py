@@ -53,6 +53,7 @@ __all__ = [
     "split_files",
     "turned",
     "uncovered_class",
+    "visible",
 ]
 
 BACKGROUND = "background"
@@ -240,15 +241,18 @@ def images_by_name(root: Path) -> dict[str, list[Path]]:
     A name that no file has in this form stands for those that differ from it by `plain_name`.
     """
     found: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if any(map(is_hidden, path.relative_to(root).parts)):
-            continue
+    for path in visible(root.rglob("*"), root):
         if path.suffix.lower() in IMAGE_ENDINGS and path.is_file():
             found.setdefault(path.name, []).append(path)
     alike: dict[str, list[Path]] = {}
     for name, files in found.items():
         alike.setdefault(plain_name(name), []).extend(files)
     return alike | found
+
+
+def visible(paths: Iterable[Path], root: Path) -> list[Path]:
+    """Sort paths below a folder, without hidden files and what systems put beside files."""
+    return sorted(p for p in paths if not any(map(is_hidden, p.relative_to(root).parts)))
 
 
 def name_list(root: Path) -> list[str]:
@@ -348,5 +352,14 @@ def shape_source(
         for record_id, (image, shapes) in zip(unique_ids(keys), pairs.items(), strict=True)
     )
     labels = LabelSet(classes, class_palette(classes))
-    notes = (NO_BACKGROUND,) if decoder.uncovered == IGNORE_INDEX else ()
-    return DatasetSource(records, labels, "index", decode=decoder, notes=notes)
+    notes = [NO_BACKGROUND] if decoder.uncovered == IGNORE_INDEX else []
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(plain_name(name.strip()), []).append(name)
+    notes += [
+        f"the labels {', '.join(map(repr, names))} differ in capitals or spaces alone and are "
+        "classes of their own; if they are one, give them one spelling where they were drawn."
+        for names in alike.values()
+        if len(names) > 1
+    ]
+    return DatasetSource(records, labels, "index", decode=decoder, notes=tuple(notes))

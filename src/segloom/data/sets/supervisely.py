@@ -31,10 +31,12 @@ from segloom.data.sets.shapes import (
     check_drawn_size,
     class_names,
     damaged,
+    find_image,
     load_json,
     shape_source,
     split_files,
     uncovered_class,
+    visible,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -147,15 +149,15 @@ def _bitmap(text: str) -> NDArray[np.bool_]:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*.json") if path.parent.name == "ann")
+    return [path for path in visible(root.rglob("*.json"), root) if path.parent.name == "ann"]
 
 
 def _image_of(path: Path) -> Path:
     image = path.parent.parent / "img" / path.name.removesuffix(".json")
-    found = locate(image.name, [image.parent])
+    found = locate(image.name, [image.parent]) or find_image(image)  # formerly NAME.json
     if found is None:
         raise DataError(f"{path} is of the image {image}, which is not there; export with images.")
     return found
 
 
-DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}), names_classes=False)

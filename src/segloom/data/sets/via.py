@@ -30,6 +30,7 @@ from segloom.data.sets.shapes import (
     split_files,
     turned,
     uncovered_class,
+    visible,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -145,9 +146,8 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 def _files(root: Path) -> list[Path]:
     """List the files of VIA in the folder and in those directly below it."""
-    return [
-        path for path in sorted([*root.glob("*.json"), *root.glob("*/*.json")]) if _is_via(path)
-    ]
+    files = visible([*root.glob("*.json"), *root.glob("*/*.json")], root)
+    return [path for path in files if _is_via(path)]
 
 
 def _is_via(path: Path) -> bool:
@@ -178,4 +178,4 @@ def _image_of(entry: dict[str, Any], root: Path, path: Path) -> Path:
     )
 
 
-DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}), names_classes=False)

@@ -9,11 +9,12 @@ alone. Of objects that overlap the smaller one is on top.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segloom.config.data import DataConfig
-from segloom.data.locate import locate
+from segloom.data.locate import locate, resolve_place
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import (
     IGNORED,
@@ -24,6 +25,7 @@ from segloom.data.sets.shapes import (
     shape_source,
     split_files,
     uncovered_class,
+    visible,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -36,6 +38,12 @@ __all__ = ["DATA_SET", "is_here", "read", "read_shapes"]
 
 MIN_WORDS = 7
 """A class and three corners; lines of five words are boxes of YOLO detection."""
+
+
+FAR = 2
+"""Coordinates beyond are no shares of a side, whatever a shape may reach outside its image."""
+MIN_BOX = 5
+"""Words of a box."""
 
 
 def read(config: DataConfig, split: str) -> DatasetSource:
@@ -64,13 +72,21 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     mine = {image: labels for image, labels in pairs.items() if image in chosen}
     uncovered = uncovered_class(classes, numbered)
     decoder = ShapeDecoder(classes, read_shapes, uncovered, numbered)
-    return shape_source(root, mine, classes, decoder)
+    source = shape_source(root, mine, classes, decoder)
+    bare = [image for image, labels in mine.items() if not labels.is_file()]
+    if not bare:
+        return source
+    note = (
+        f"{len(bare)} images of {split} have no text file and count as background throughout, such "
+        f"as {bare[0]}."
+    )
+    return replace(source, notes=(*source.notes, note))
 
 
 def is_here(root: Path) -> bool:
     """Return whether a folder holds text files of polygons beside images."""
     for labels in list(_pairs(root).values())[:20]:
-        if labels.is_file() and _is_polygons(labels):
+        if labels.is_file() and _is_outlines(labels):
             return True
     return False
 
@@ -112,22 +128,28 @@ def read_shapes(record: Record, height: int, width: int, names: tuple[str, ...])
     if not path.is_file():
         return []
     shapes = []
-    for number, line in enumerate(_lines(path), start=1):
+    for place, line in enumerate(_lines(path), start=1):
         words = line.split()
         if not words:
             continue
         try:
-            class_id, values = int(words[0]), [float(word) for word in words[1:]]
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: {error}; export it again.") from error
+            number, *values = map(float, words)
+            class_id = int(number)
+        except (ValueError, OverflowError) as error:
+            raise DataError(f"{path}, line {place}: {error}; export it again.") from error
+        if class_id != number or any(abs(value) > FAR for value in values):
+            raise DataError(
+                f"{path}, line {place} is no class and shares of the width and height ({line:.60});"
+                " divide pixels by the size of the image."
+            )
         if len(words) < MIN_WORDS or len(values) % 2:
             raise DataError(
-                f"{path}, line {number} has {len(words)} words; a polygon is a class and three "
+                f"{path}, line {place} has {len(words)} words; a polygon is a class and three "
                 "corners x y or more (five words are a box: export for segmentation)."
             )
         if not 0 <= class_id < len(names):
             raise DataError(
-                f"{path}, line {number} has the class {class_id}, but there are {len(names)} names "
+                f"{path}, line {place} has the class {class_id}, but there are {len(names)} names "
                 f"({', '.join(names)}); complete data.yaml."
             )
         points = [v * (width, height)[i % 2] for i, v in enumerate(values)]
@@ -144,25 +166,25 @@ def _area(points: list[float]) -> float:
 def _pairs(root: Path) -> dict[Path, Path]:
     """Map every image below a folder ``images`` to its text file, which may not exist."""
     pairs: dict[Path, Path] = {}
-    if not any((folder.parent / "labels").is_dir() for folder in root.rglob("images")):
-        return pairs
-    for image in sorted(root.rglob("*")):
-        parts = image.relative_to(root).parts
-        if image.suffix.lower() not in IMAGE_ENDINGS or "images" not in parts[:-1]:
+    folders = [f for f in visible(root.rglob("[iI][mM][aA][gG][eE][sS]"), root) if f.is_dir()]
+    for images in folders:
+        labels = resolve_place(images.parent, "labels")
+        if labels is None or not labels.is_dir():
             continue
-        place = len(parts) - 1 - parts[::-1].index("images")
-        labels = root.joinpath(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
-        if (root.joinpath(*parts[:place]) / "labels").is_dir() and image.is_file():
-            pairs[image] = locate(labels.name, [labels.parent]) or labels
-    return pairs
+        for image in visible(images.rglob("*"), root):
+            if image.suffix.lower() in IMAGE_ENDINGS and image.is_file():
+                text = (labels / image.relative_to(images)).with_suffix(".txt")
+                pairs[image] = locate(text.name, [text.parent]) or text
+    return dict(sorted(pairs.items()))
 
 
-def _is_polygons(path: Path) -> bool:
+def _is_outlines(path: Path) -> bool:
+    """Tell numbers of polygons from other text; boxes are for `read_shapes` to refuse."""
     try:
         lines = [[float(word) for word in line.split()] for line in _lines(path)]
     except (DataError, ValueError):
         return False
-    return any(len(values) >= MIN_WORDS for values in lines)
+    return any(len(values) >= MIN_BOX for values in lines)
 
 
 def _lines(path: Path) -> list[str]:
@@ -187,7 +209,7 @@ def _names(root: Path) -> list[str]:
             return [str(name) for name in names]
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} has no list `names` of the classes ({error}).") from error
-    return name_list(root)
+    return name_list(root) or name_list(root / "labels")
 
 
-DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}))
+DATA_SET = DataSet(read, is_here, options=frozenset({"split_shares"}), names_classes=False)
