@@ -366,6 +366,14 @@ LISTS = {
     "further columns": lambda rows: (
         "id,image,fold,mask\n" + "\n".join(f"{n},{row[0]},1,{row[1]}" for n, row in enumerate(rows))
     ),
+    "semicolons": lambda rows: "\n".join(";".join(row) for row in rows),
+    "a dot and a slash": lambda rows: "\n".join(",".join(f"./{c}" for c in row) for row in rows),
+    "paths of Windows": lambda rows: "\n".join(
+        ",".join(f"C:\\data\\{c}".replace("/", "\\") for c in row) for row in rows
+    ),
+    "paths of another machine": lambda rows: "\n".join(
+        ",".join(f"/home/anna/{c}" for c in row) for row in rows
+    ),
     "tabs": lambda rows: "\n".join("\t".join(row) for row in rows),
 }
 

@@ -213,8 +213,20 @@ def test_header_with_too_few_pixels_behind_it_is_refused(tmp_path: Path) -> None
         read_image(tmp_path / "short.png")
 
 
+SYSTEM = ("__MACOSX/b.png", "sub/@eaDir/c.tif", "$RECYCLE.BIN/e.png")
+"""What archives and storage boxes add."""
+
+
 def make_tree(root: Path) -> None:
-    for name in ("b.png", "a.JPG", "sub/c.tif", "sub/notes.txt", ".hidden.png", ".git/d.png"):
+    for name in (
+        "b.png",
+        "a.JPG",
+        "sub/c.tif",
+        "sub/notes.txt",
+        ".hidden.png",
+        ".git/d.png",
+        *SYSTEM,
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 

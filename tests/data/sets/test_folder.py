@@ -79,6 +79,7 @@ def test_other_names_of_a_split_are_tried(tmp_path):
 
 def test_hidden_and_foreign_files_are_left_out(tmp_path):
     touch(tmp_path / "a.png", tmp_path / ".b.png", tmp_path / ".cache/c.png")
+    touch(tmp_path / "__MACOSX/a.png", tmp_path / "sub/@eaDir/a.png/thumb.jpg")
     (tmp_path / "notes.txt").write_text("no image")
     assert list(find_images(tmp_path)) == [Path("a")]
 
