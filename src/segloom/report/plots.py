@@ -91,7 +91,8 @@ class BarChart:
 def short_number(value: float) -> str:
     """Write a number in at most 3 significant digits, plainly where that is short."""
     if value == 0 or 1e-2 <= abs(value) < 1e4:
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+        # From 999.5 on, three digits would be rounded to 1e+03.
+        return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
     mantissa, exponent = f"{value:.2e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
@@ -171,7 +172,7 @@ def _percent_axis(top: float) -> tuple[tuple[Tick, ...], Callable[[float], float
     """Make the y axis of shares from 0 to at least ``top``."""
     values = nice_ticks(0.0, max(min(top, 1.0), 0.05))
     to_y = scale(0.0, values[-1], BOTTOM, TOP)
-    digits = 0 if values[-1] >= 0.1 else 1
+    digits = 0 if values[1] >= 0.05 else 1  # below are steps of 2.5 per cent and less
     return tuple(Tick(to_y(v), f"{v * 100:.{digits}f} %") for v in values), to_y
 
 
