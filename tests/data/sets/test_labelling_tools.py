@@ -278,6 +278,13 @@ def test_absolute_paths_of_another_machine_are_found_by_their_ends(
         np.testing.assert_array_equal(decoded[name], labels)
 
 
+def test_a_picture_inside_the_file_alone_is_told_with_the_way_out(tmp_path: Path) -> None:
+    root = labelme(tmp_path, [shape("cell", "rectangle", [[0, 0], [4, 4]])], imageData="aGk=")
+    (root / "a.png").unlink()
+    with pytest.raises(DataError, match=r"labelme_export_json`\), or put it beside its JSON file"):
+        decode_one(root)
+
+
 def test_two_files_of_one_image_are_refused(tmp_path: Path) -> None:
     root = labelme(tmp_path, [shape("cell", "rectangle", [[0, 0], [4, 4]])])
     shutil.copy(root / "a.json", root / "a (1).json")

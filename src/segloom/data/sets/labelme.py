@@ -139,9 +139,12 @@ def _image_of(path: Path) -> Path:
             return found
     if (found := find_image(path.with_suffix(""))) is not None:
         return found
+    fix = "put it beside its JSON file"
+    if _load(path).get("imageData"):
+        fix = "write the picture out of the file (`labelme_export_json`), or " + fix
     raise DataError(
-        f"{path} is of the image {named or path.stem}, which lies neither there nor beside it; put "
-        "it beside its JSON file."
+        f"{path} is of the image {named or path.stem}, which lies neither there nor beside it; "
+        f"{fix}."
     )
 
 
