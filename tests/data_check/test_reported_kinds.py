@@ -17,6 +17,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from support.drawn_scenes import Labels, Save, write
 
 from segloom.config import DataConfig
 from segloom.data.readers import read_labelled_source
@@ -24,41 +25,8 @@ from segloom.data_check import check
 from segloom.data_check.training import check_training
 from segloom.errors import DataError
 
-Labels = NDArray[np.uint8]
-Save = Callable[[Labels, Path], None]
 COLORS = np.array([[0, 0, 0], [200, 0, 0], [0, 0, 200]], np.uint8)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-SPLITS = ("train",) * 4 + ("val", "test")
-
-
-def scene(number: int) -> tuple[Labels, Labels]:
-    """A disc (1) and a block (2) on ground (0), with noise."""
-    rng = np.random.default_rng(number)
-    labels = np.zeros((48, 64), np.uint8)
-    row, column = np.ogrid[:48, :64]
-    labels[(row - rng.integers(14, 22)) ** 2 + (column - rng.integers(14, 50)) ** 2 < 100] = 1
-    labels[36:, :30] = 2
-    colors = np.array([[40, 90, 40], [220, 60, 60], [60, 60, 220]])[labels]
-    return (colors + rng.normal(0, 12, colors.shape)).clip(0, 255).astype(np.uint8), labels
-
-
-def write(root: Path, save: Save, *, two: bool = False, name: str = "im{}") -> dict[str, Labels]:
-    """Write six images and their label maps.
-
-    Returns:
-        Label map by the name of the image.
-    """
-    truth = {}
-    for number, split in enumerate(SPLITS):
-        image, labels = scene(number)
-        labels = (labels == 1).astype(np.uint8) if two else labels
-        stem = name.format(number)
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(root / split / "images" / f"{stem}.png")
-        save(labels, root / split / "masks" / stem)
-        truth[stem] = labels
-    return truth
 
 
 def decode(options: dict[str, Any]) -> dict[str, Labels]:
@@ -234,6 +202,34 @@ def test_smeared_values_make_no_classes_and_are_named(kind: str, tmp_path: Path)
     assert {"smeared", "jpeg-binary"} & {finding.kind for finding in report.findings}
     assert len(report.options["classes"]) == (2 if two else 3)
     compare(report.options, truth, agreement=0.96)
+
+
+def turn(root: Path, orientation: int) -> None:
+    """Save the images as JPEG with an EXIF orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for path in root.rglob("images/*.png"):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".jpg"), exif=exif)
+        path.unlink()
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_images_that_are_turned_over_alone_are_told(orientation: int, tmp_path: Path) -> None:
+    write(tmp_path, picture(np.asarray))
+    turn(tmp_path, orientation)
+    (found,) = (one for one in check(tmp_path).findings if one.kind == "orientation")
+    assert "the EXIF orientation of 6 images turns them over or mirrors them" in found.message
+
+
+def test_black_and_white_images_in_a_folder_of_that_name_stay_images(tmp_path: Path) -> None:
+    truth = write(tmp_path, picture(np.asarray))
+    for path in tmp_path.rglob("images/*.png"):
+        with Image.open(path) as image:
+            image.convert("1").save(path)
+    report = check(tmp_path)
+    assert report.is_fine, report.findings
+    compare(report.options, truth)
 
 
 def swapped(labels: Labels, path: Path) -> None:

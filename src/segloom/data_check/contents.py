@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segloom.errors import DataError
 from segloom.images.pixels import read_pixels
-from segloom.images.read import is_turned
+from segloom.images.read import is_turned, orientation
 from segloom.labels.smear import flat_pixels
 from segloom.labels.stored import StoredLabels, read_labels
 
@@ -21,6 +21,8 @@ __all__ = ["Contents", "FilePair", "ValueCount", "read_contents", "rgb", "spell"
 
 MAX_VALUES = 4096
 """Different values that are counted; label maps with more are none."""
+SAME_SIDES = (2, 3, 4)
+"""EXIF orientations that mirror an image or turn it over, and leave its width and height."""
 FEW_SHADES = 4
 """So many values are never those of a smear."""
 MAX_FLAT = 100_000
@@ -81,6 +83,8 @@ class Contents:
     """One sentence per pair whose sizes differ."""
     num_turned: int = 0
     """Of these, the ones whose sizes would be equal without the EXIF orientation of the image."""
+    turned_alone: list[str] = field(default_factory=list)
+    """Pairs of which the EXIF orientation turns over or mirrors the image alone."""
     hashes: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
     """Digest of an image file to the splits and files that have it."""
     num_read: int = 0
@@ -151,6 +155,8 @@ def _read_pair(contents: Contents, pair: FilePair) -> None:
             f"{_by(shape)}{why}"
         )
         contents.num_turned += is_exif
+    elif orientation(pair.image) in SAME_SIDES and orientation(pair.mask) == 1:
+        contents.turned_alone.append(f"{pair.image} with {pair.mask}")
 
 
 def _by(shape: tuple[int, ...]) -> str:

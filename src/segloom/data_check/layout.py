@@ -38,6 +38,7 @@ __all__ = [
 
 MASK_WORDS = ("mask", "label", "annot", "gt", "groundtruth", "seg", "target", "truth")
 IMAGE_WORDS = ("image", "img", "rgb", "photo", "picture", "input", "leftimg", "jpeg", "stills")
+CALLED_SO = ("image", "images", "img", "imgs")
 ROLES = frozenset(
     {"x", "y", "annot", "annotations", "images", "image", "img", "imgs"}
     | {"masks", "mask", "labels", "label", "gt"}
@@ -143,7 +144,9 @@ def several_masks(tree: Tree) -> dict[str, list[str]]:
 def find_layout(tree: Tree) -> Layout | None:
     """Choose the layout that pairs most images with something that looks like label maps."""
     found = side_of(tree)
-    drawn = {side.template for side in found if _is_drawn(tree, side)}
+    # A folder called images holds images, be they black and white.
+    unnamed = (side for side in found if PurePosixPath(side.template).name.lower() not in CALLED_SO)
+    drawn = {side.template for side in unnamed if _is_drawn(tree, side)}
     best: tuple[float, Layout | None] = (0.0, None)
     for images in found:
         for score, layout in _one_folder(tree, images):

@@ -316,6 +316,12 @@ def _file_findings(contents: Contents) -> list[Finding]:
                 "maps."
             )
         findings.append(Finding("problem", "size", message, tuple(contents.mismatched)))
+    if alone := contents.turned_alone:
+        message = (
+            f"the EXIF orientation of {len(alone)} images turns them over or mirrors them, and "
+            "their label maps have none; images are read upright, so see that the label maps are."
+        )
+        findings.append(Finding("note", "orientation", message, tuple(alone)))
     twice = [files for files in contents.hashes.values() if len(files) > 1]
     leaks = [files for files in twice if len({split for split, _ in files}) > 1]
     if leaks:

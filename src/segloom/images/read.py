@@ -41,6 +41,7 @@ __all__ = [
     "is_turned",
     "is_volume",
     "iter_images",
+    "orientation",
     "read_image",
     "to_rgb",
 ]
@@ -211,13 +212,18 @@ def _dropped_bands(image: Image.Image) -> int | None:
 
 def is_turned(path: Path) -> bool:
     """Tell whether the EXIF orientation of a file exchanges its width and height."""
+    return orientation(path) >= FIRST_TURNED
+
+
+def orientation(path: Path) -> int:
+    """Give the EXIF orientation of a file, 1 to 8; 1, upright, of one that has none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                return int(image.getexif().get(ORIENTATION, 1)) >= FIRST_TURNED
+                return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # whoever reads it says what is wrong
-        return False
+        return 1
 
 
 def _from_deep_grey(values: NDArray[np.integer], name: str) -> NDArray[np.uint8]:
