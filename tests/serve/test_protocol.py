@@ -103,6 +103,15 @@ def _request(**changes: object) -> dict[str, object]:
         (_request(parameters={"binary_data_size": 6}), 400, "but 0 bytes follow the JSON"),
         (_request() | {"outputs": [{"name": "logits"}]}, 400, "there is no output logits"),
         (_request() | {"outputs": [3]}, 400, "there is no output None"),
+        (_request() | {"outputs": [{"name": "labels"}] * 1000}, 400, "labels is asked for twice"),
+        (_request(shape=[-1, 1, 2, 3]), 400, "the shape of image is [-1, 1, 2, 3]"),
+        (_request(shape=[0, 1, 2, 3]), 400, "the shape of image is [0, 1, 2, 3]"),
+        (_request(shape=[1, 1, 2, 4]), 400, "takes (batch, height, width, 3)"),
+        (_request(shape=[2**62, 2**62, 2, 3]), 413, "more than 10,000 pixels"),
+        (_request(shape="1123"), 400, "has one input: image, UINT8"),
+        (_request(data=[10**300] * 6), 400, "whole numbers from 0 to 255"),
+        (_request(data=None), 400, "whole numbers from 0 to 255"),
+        (_request(data={"0": 0}), 400, "whole numbers from 0 to 255"),
     ],
 )
 def test_a_wrong_request_is_one_sentence(
@@ -119,6 +128,24 @@ def test_a_wrong_length_of_the_head_is_one_sentence(client: httpx.Client, length
     answer = client.post("/v2/models/brightness/infer", content=b"{}...", headers=headers)
     assert answer.status_code == 400
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 1_000_000, b'{"inputs": ['])
+def test_what_is_no_json_is_one_sentence(client: httpx.Client, content: bytes) -> None:
+    for body in (content, iter([content])):  # the second comes in chunks, without its length
+        answer = client.post("/v2/models/brightness/infer", content=body)
+        assert answer.status_code == 400
+        assert answer.json() == {"error": "the body is no JSON of an inference request."}
+
+
+@pytest.mark.parametrize(
+    "name", ["..%2F..%2Fetc%2Fpasswd", "%2Fetc%2Fpasswd", "..", "%00", "brightness%2F..%2Fb.2"]
+)
+def test_a_name_is_never_a_path(client: httpx.Client, name: str) -> None:
+    for path in (f"/v2/models/{name}/infer", f"/v1/segment?model={name}"):
+        answer = client.post(path, json=_request())
+        assert answer.status_code == 404
+        assert answer.json()["error"]
 
 
 def test_a_tensor_that_is_large_as_json_is_asked_for_as_binary(client: httpx.Client) -> None:

@@ -215,11 +215,13 @@ def _wanted(head: dict[str, Any]) -> list[tuple[str, bool]]:
     outer = head.get("parameters")
     default = bool(isinstance(outer, dict) and outer.get("binary_data_output"))
     outputs = head.get("outputs") or [{"name": "labels"}]
-    wanted = []
+    wanted: list[tuple[str, bool]] = []
     for output in outputs if isinstance(outputs, list) else [outputs]:
         name = output.get("name") if isinstance(output, dict) else None
         if name not in OUTPUTS:
             raise Refusal(400, f"there is no output {name}; ask for {' or '.join(OUTPUTS)}.")
+        if any(name == earlier for earlier, _ in wanted):  # thousands would fill the memory
+            raise Refusal(400, f"the output {name} is asked for twice; name it once.")
         own = output.get("parameters")
         as_bytes = own.get("binary_data", default) if isinstance(own, dict) else default
         wanted.append((name, bool(as_bytes)))
