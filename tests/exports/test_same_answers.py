@@ -85,15 +85,18 @@ def test_predict_takes_an_export_and_writes_what_it_writes_of_a_run(
         np.testing.assert_array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(second)))
 
 
-def test_predict_with_an_export_does_not_load_torch(exported: Export, tmp_path: Path) -> None:
+def test_predict_with_an_export_loads_neither_torch_nor_the_options_of_data(
+    exported: Export, tmp_path: Path
+) -> None:
     Image.fromarray(picture(60, 80)).save(tmp_path / "a.png")
     words = ["predict", str(exported.folder), str(tmp_path / "a.png"), "--out", str(tmp_path / "o")]
     code = (
         "import sys; from segloom.cli.main import main; "
-        f"assert main({words!r}) == 0; print('torch' in sys.modules)"
+        f"assert main({words!r}) == 0; "
+        "print({'torch', 'yaml', 'segloom.config.data'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
+    assert done.stdout.splitlines()[-1] == "set()"
     assert (tmp_path / "o" / "a_label.png").is_file()
 
 

@@ -16,7 +16,6 @@ from segloom.cli.objects import follow_up, make_annotator
 from segloom.cli.options import parse
 from segloom.cli.predict_pool import predict_with_ray
 from segloom.cli.predict_video import label_film
-from segloom.config import DataConfig
 from segloom.config.effects import idle_inference_options
 from segloom.config.evaluation import InferenceConfig
 from segloom.data.companions import match_files
@@ -41,6 +40,7 @@ from segloom.terminal import is_terminal, track
 from segloom.text import printable
 
 if TYPE_CHECKING:
+    from segloom.config import DataConfig
     from segloom.prediction.predicts import Predicts
     from segloom.prediction.results import PredictedFile
     from segloom.types import LabelSet
@@ -200,6 +200,8 @@ def _open(run: Path, inference: InferenceConfig) -> tuple[Predicts, tuple[float,
 def _trained_window(run: Path) -> tuple[float, float]:
     if is_export(run):
         return Description.read(run).hu_window
+    from segloom.config.data import DataConfig  # builds the checks of all data options
+
     return (_trained_data(run) or DataConfig()).hu_window
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, field_validator
 
 from segloom.config.base import Section, pairs
@@ -20,6 +19,8 @@ def read_options(text: str) -> dict[str, object]:
     Raises:
         ValueError: It is something else.
     """
+    import yaml
+
     try:
         options = yaml.safe_load(text)
     except yaml.YAMLError:

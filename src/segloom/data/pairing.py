@@ -10,14 +10,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from segloom.config.data import DataConfig
 from segloom.data.locate import core, plain_name, resolve_place, shared_stem
 from segloom.data.places import place_of
 from segloom.data.source import SPLITS, check_split, data_root, unique_ids
 from segloom.errors import DataError, NoSplitError
 from segloom.images.read import DATA_ENDINGS, irregular, is_hidden
 from segloom.types import Record
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = [
     "SPLIT_NAMES",

@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from segloom.config.data import DataConfig
 from segloom.errors import ConfigError, DataError
 from segloom.types import Place, Record
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = ["fields_of_groups", "place_of", "place_records"]
 

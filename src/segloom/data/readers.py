@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from segloom.config.data import DataConfig
 from segloom.data.places import fields_of_groups, place_records
 from segloom.data.planes import with_pixels
 from segloom.data.sets.base import DataSet, own_options
@@ -15,6 +15,9 @@ from segloom.errors import ConfigError, DataError, UnknownNameError
 from segloom.labels.decoder import LabelDecoder
 from segloom.plugins import find_plugin, plugin_places
 from segloom.types import LabelSet
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = [
     "DATASETS",

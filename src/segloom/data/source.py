@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segloom.config.data import DataConfig
 from segloom.data.planes import PlainDecoder, SampleDecoder
 from segloom.errors import ConfigError, DataError
 from segloom.labels.decoder import LabelDecoder, LabelFormat, detect_format, make_decoder
@@ -17,6 +17,9 @@ from segloom.labels.palette import class_palette
 from segloom.labels.storage import STORAGES
 from segloom.labels.stored import StoredLabels, read_labels
 from segloom.types import LabelSet, Record, Region
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = [
     "SPLITS",

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.config.data import DataConfig
 from segloom.data.companions import match_files
 from segloom.data.readers import read_labelled_source
 from segloom.data.sets.cityscapes import FINE, IMAGE_ENDING, label_kinds
@@ -20,6 +20,9 @@ from segloom.images.read import is_volume
 from segloom.labels.decoder import LabelDecoder, LabelFormat, detect_format, make_decoder
 from segloom.prediction.class_truth import ClassTruth, find_class_truth
 from segloom.types import IGNORE_INDEX, LabelSet
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = ["Truth", "find_truth"]
 

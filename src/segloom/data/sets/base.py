@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from segloom.config.base import Section
-from segloom.config.data import DataConfig
 from segloom.config.problems import describe_problem
 from segloom.data.source import DatasetSource
 from segloom.errors import ConfigError, UnknownNameError
 from segloom.types import Place
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = ["DataSet", "own_options"]
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from segloom.config.data import DataConfig
 from segloom.data.pairing import find_images, pair_folders
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.cityscapes_labels import CITYSCAPES, dlse_map, train_map
@@ -24,6 +24,9 @@ from segloom.data.source import DatasetSource, check_split, data_root
 from segloom.errors import ConfigError, DataError, NoSplitError
 from segloom.labels.decoder import LabelDecoder, LabelFormat, make_decoder
 from segloom.types import ALONE, LabelSet, Place, Record
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = [
     "CITYSCAPES",

@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.config.data import DataConfig
 from segloom.data.pairing import SPLIT_NAMES, divide
 from segloom.data.planes import Planes
 from segloom.data.sets.base import DataSet
@@ -32,6 +32,9 @@ from segloom.images.volumes import count_slices, read_volume, window
 from segloom.labels.decoder import LabelDecoder
 from segloom.labels.stored import StoredLabels
 from segloom.types import LabelSet, Record, Region
+
+if TYPE_CHECKING:
+    from segloom.config.data import DataConfig
 
 __all__ = [
     "DATA_SET",
