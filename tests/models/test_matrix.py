@@ -38,6 +38,13 @@ def test_the_table_tells_what_fits_but_does_not_export():
     assert lines[4:] == ["1. wrong at 33 x 65.", "2. a: no."]
 
 
+def test_the_table_tells_what_exports_to_one_format_alone():
+    cells = [Fit("unet", "a", "", "", "at 1 x 1."), Fit("unet", "b", "", "wrong.", "")]
+    lines = markdown_table(cells).splitlines()
+    assert lines[2] == "| unet | yes, no OpenVINO (1) | yes, no export (2) |"
+    assert lines[4:] == ["1. at 1 x 1.", "2. wrong."]
+
+
 def test_the_command_builds_every_pair(monkeypatch, capsys):
     monkeypatch.setattr(matrix, "list_architectures", lambda: ["unet", "fpn"])
     monkeypatch.setattr(matrix, "list_enhancements", lambda: ["afma", "fam"])
@@ -45,12 +52,15 @@ def test_the_command_builds_every_pair(monkeypatch, capsys):
     shown = capsys.readouterr()
     assert "| unet | yes | no (1) |" in shown.out
     assert "| fpn | yes | yes |" in shown.out
-    assert "and `segloom export` writes them for any batch, height and width" in shown.out
+    assert "and `segloom export` writes them as ONNX and for OpenVINO, for any batch" in shown.out
     monkeypatch.setattr(exports, "NOT_EXPORTED", {("fpn", "fam"): "wrong.", ("unet", "fam"): "?"})
+    monkeypatch.setattr(exports, "NOT_IN_OPENVINO", {("unet", "afma"): "not there."})
     assert main(["list", "enhancements", "--matrix", "--json"]) == 0
     cells = {(c["architecture"], c["enhancement"]): c for c in json.loads(capsys.readouterr().out)}
     assert cells["fpn", "fam"]["export"] == "wrong."
     assert cells["unet", "fam"]["export"] == ""  # they do not fit
+    assert cells["unet", "afma"]["openvino"] == "not there."
+    assert cells["fpn", "afma"]["openvino"] == ""
     assert cells["unet", "fam"]["refusal"] != ""
     assert shown.err == "building every architecture with every enhancement ...\n"
     assert main(["list", "losses", "--matrix"]) == 2

@@ -31,8 +31,8 @@ Kind = Literal[
 LONG = 24
 """Names of one kind that are shown where no kind is asked for."""
 EXPORTS = """
-yes: they fit, and `segloom export` writes them for any batch, height and width with the answers of
-the network; where it does not, the table says so and why."""
+yes: they fit, and `segloom export` writes them as ONNX and for OpenVINO, for any batch, height and
+width, with the answers of the network; where it does not, the table says so and why."""
 PLUGINS = {"archs": "architectures"}
 """Kinds of plug-ins that have another name here."""
 
@@ -119,11 +119,11 @@ def _print_matrix(kind: Kind | None, *, as_json: bool) -> None:
     with progress_bar("building", "networks") as bar:
         if bar is None:
             print(f"building every architecture with every {what} ...", file=sys.stderr)
-        from segloom.exports.matrix import export_matrix  # loads torch
-        from segloom.models.matrix import encoder_matrix, markdown_table
+        from segloom.exports.matrix import export_matrix, exported_encoders  # loads torch
+        from segloom.models.matrix import markdown_table
 
         cells: Sequence[Fit | EncoderCell] = (
-            export_matrix(bar) if kind == "enhancements" else encoder_matrix(bar)
+            export_matrix(bar) if kind == "enhancements" else exported_encoders(bar)
         )
     if as_json:
         print(json.dumps([cell._asdict() for cell in cells]))

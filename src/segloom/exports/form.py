@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from segloom.blocks.smp import speed_up_blocks
 from segloom.exports.operators import swap_operators
+from segloom.exports.resampling import MatrixResampling
 from segloom.inference.fold import fold_batch_norms
 from segloom.inference.graph import InferenceGraph
 from segloom.models.model import SegmentationModel
+from segloom.ops.crop import crop_by_slices
 
 __all__ = ["ExportForm", "weights_digest"]
 
@@ -38,6 +40,7 @@ class ExportForm(nn.Module):
         # Upsampling stays apart from the convolution: other runtimes have no faster equal.
         speed_up_blocks(copy, lambda: copy(image), merge_upsampling=False)
         swap_operators(copy)
+        copy.crop = crop_by_slices
         self.inference = InferenceGraph(copy)  # not "graph": torch.export has one of its own
         self.has_probabilities = probabilities
         self.eval()
@@ -53,7 +56,8 @@ class ExportForm(nn.Module):
         Returns:
             Integers ``(B, H, W)``, float32 logits ``(B, K, H, W)`` and perhaps probabilities.
         """
-        logits = self.inference.logits(image.permute(0, 3, 1, 2))
+        with MatrixResampling():
+            logits = self.inference.logits(image.permute(0, 3, 1, 2))
         more = [self.inference.activate(logits)] if self.has_probabilities else []
         return self.inference.channels.label_exported(logits), logits, *more
 

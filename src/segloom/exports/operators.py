@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from timm.layers.conv2d_same import Conv2dSame
+from timm.models.hiera import MaskUnitAttention
 from torch import Tensor, nn
 
 from segloom.models.model import SegmentationModel
@@ -70,6 +71,8 @@ def swap_operators(model: SegmentationModel) -> int:
                 swaps[name] = MatrixPool((rows, columns))
         elif isinstance(module, Conv2dSame) and module in divisible:
             swaps[name] = constant_padding(module)
+        elif isinstance(module, MaskUnitAttention):
+            module.fused_attn = False  # the exporter knows no attention with an axis of windows
     for name, module in swaps.items():
         model.set_submodule(name, module)
     return len(swaps)

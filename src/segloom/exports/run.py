@@ -40,6 +40,7 @@ from segloom.exports.gate import (
 )
 from segloom.exports.int8 import CALIBRATION_IMAGES, Floating, quantize
 from segloom.exports.making import FILES, check_format, set_aside, write_exact
+from segloom.exports.matrix import check_encoder
 from segloom.exports.note import note_export
 from segloom.exports.pictures import Images, choose_images, halves, patches, spread_evenly
 from segloom.exports.triton import write_repository
@@ -132,6 +133,7 @@ def export(
     _check_place(out)
     browser = find_runtime(None if ort_web is None else Path(ort_web)) if format == "web" else None
     model = from_pretrained(run)
+    check_encoder(model.spec["encoder_name"])
     labels = _labels_of(run, model)
     path = RunDirectory(run).config
     data = data or (read_config(path).data if path.is_file() else None)

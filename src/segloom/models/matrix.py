@@ -46,6 +46,10 @@ class EncoderCell(NamedTuple):
     architecture: str
     refusal: str
     """Why they do not fit; empty where they do."""
+    export: str = ""
+    """Why an export of them is refused; empty where it passes its gate, or they do not fit."""
+    openvino: str = ""
+    """The same of an export to OpenVINO, where the one to ONNX passes."""
 
 
 class Fit(NamedTuple):
@@ -58,6 +62,8 @@ class Fit(NamedTuple):
     """Why they do not fit and what would; empty where they do."""
     export: str = ""
     """Why an export of them is refused; empty where it passes its gate, or they do not fit."""
+    openvino: str = ""
+    """The same of an export to OpenVINO, where the one to ONNX passes."""
 
 
 def fit_matrix(progress: Callable[[int, int], None] | None = None) -> list[Fit]:
@@ -116,19 +122,27 @@ def _encoder_refusal(encoder: str, architecture: str) -> str:
 def markdown_table(cells: Sequence[Fit | EncoderCell]) -> str:
     """Lay cells out as Markdown: their first values down, their second across, refusals below."""
     columns = list(dict.fromkeys(cell[1] for cell in cells))
-    words = {cell[:2]: cell.refusal or getattr(cell, "export", "") for cell in cells}
-    reasons = [reason for reason in dict.fromkeys(words.values()) if reason]
+    words = {cell[:2]: _objection(cell) for cell in cells}
+    reasons = [reason for reason in dict.fromkeys(reason for _, reason in words.values()) if reason]
 
     def mark(cell: Fit | EncoderCell) -> str:
-        if not (reason := words[cell[:2]]):
-            return "yes"
-        return f"{'no' if cell.refusal else 'yes, no export'} ({reasons.index(reason) + 1})"
+        what, reason = words[cell[:2]]
+        return f"{what} ({reasons.index(reason) + 1})" if reason else what
 
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for name in dict.fromkeys(cell[0] for cell in cells):
         row = {cell[1]: mark(cell) for cell in cells if cell[0] == name}
         lines.append(f"| {name} | {' | '.join(row[column] for column in columns)} |")
     return "\n".join([*lines, "", *(f"{n}. {text}" for n, text in enumerate(reasons, 1))])
+
+
+def _objection(cell: Fit | EncoderCell) -> tuple[str, str]:
+    """Give the word for a cell of the table, and the reason if it is not a plain yes."""
+    if cell.refusal:
+        return "no", cell.refusal
+    if cell.export:
+        return "yes, no export", cell.export
+    return ("yes, no OpenVINO", cell.openvino) if cell.openvino else ("yes", "")
 
 
 def _refusal(architecture: str, enhancement: str) -> str:

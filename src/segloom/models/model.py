@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from segloom.enhancements.base import Enhancement
 from segloom.images.pixels import PixelFormat
 from segloom.labels.space import LabelSpace, network_space
+from segloom.ops.crop import crop_by_padding
 from segloom.ops.resize import resize
 from segloom.ops.sizes import larger_size
 from segloom.types import IGNORE_INDEX, LabelSet, Mode, ModelShape, Prediction
@@ -71,6 +72,7 @@ class SegmentationModel(nn.Module):
         self.decoder = decoder
         self.segmentation_head = segmentation_head
         self.enhancements = nn.ModuleDict(enhancements)
+        self.crop = crop_by_padding  # exports take another way
         self.shape = shape
         self.multiple = multiple
         self.minimum_size = minimum_size
@@ -163,9 +165,7 @@ class SegmentationModel(nn.Module):
         logits = self.segmentation_head(decoded)
         for name, part in parts:
             logits = part.correct(logits, signals[name])
-        # A negative padding crops; a slice would write a guard on the size into an export.
-        surplus = (0, width - logits.shape[-1], 0, height - logits.shape[-2])
-        return Prediction(F.pad(logits, surplus), signals)
+        return Prediction(self.crop(logits, height, width), signals)
 
     def auxiliary_losses(self, prediction: Prediction, target: Tensor) -> dict[str, Tensor]:
         """Compute the enhancements' own losses, not weighted, by name.
