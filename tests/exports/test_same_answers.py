@@ -9,12 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.exports import LABELS
+from support.networks import build
 
 from segloom.cli.main import main
-from segloom.config import InferenceConfig
+from segloom.config import DataConfig, InferenceConfig
 from segloom.exports import Export
+from segloom.exports.making import write_exact
+from segloom.exports.run import describe
+from segloom.images.pixels import PixelFormat
 from segloom.inference import Predictor
 from segloom.runtime import ExportedModel, load
+from segloom.runtime.options import Options
 from segloom.runtime.session import OnnxSession
 
 OPTIONS = [
@@ -107,3 +113,35 @@ def test_options_that_an_export_has_not_are_refused(
     words = ["predict", str(exported.folder), str(tmp_path / "a.png"), "--inference.precision"]
     assert main([*words, "bf16"]) == 2
     assert "whose precision is that of its file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [{}, {"window": (64, 48), "scales": (0.75, 1.0), "flip": True}])
+def test_edges_and_deep_bands_are_answered_as_by_the_program(
+    with_edges: tuple[Predictor, ExportedModel], options: dict, tmp_path: Path
+) -> None:
+    """An edge map as the last channel, and values of 16 bits that become bytes by their range."""
+    predictor, model = with_edges
+    predictor.config = InferenceConfig(device="cpu", **options)
+    model.options = Options(**options)
+    stored = np.random.default_rng(7).integers(0, 60_000, (90, 71, 3), dtype=np.uint16)
+    np.save(tmp_path / "a.npy", stored)
+    pixels = [m.pixel_format.read(tmp_path / "a.npy") for m in with_edges if m.pixel_format]
+    np.testing.assert_array_equal(*pixels)
+    assert 0 < pixels[0].mean() < 255
+    image = np.dstack([pixels[0], picture(90, 71)[..., :1]])
+    np.testing.assert_allclose(
+        model.probabilities(image), predictor.probabilities(image), atol=1e-4
+    )
+    np.testing.assert_array_equal(model.label_map(image), predictor.label_map(image))
+
+
+@pytest.fixture(scope="module")
+def with_edges(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, ExportedModel]:
+    """A network that takes edges and pixels of 16 bits, and its export."""
+    network = build("unet", "tu-test_resnet", classes=2, enhancements="hed:source=file")
+    network.pixels = PixelFormat(low=(0.0, 100.0, 5000.0), high=(65_535.0, 40_000.0, 50_000.0))
+    description = describe(network, LABELS, DataConfig())
+    folder = tmp_path_factory.mktemp("with_edges")
+    session = write_exact(network, folder, description)
+    config = InferenceConfig(device="cpu")
+    return Predictor(network, LABELS, config), ExportedModel(description, session)
