@@ -78,8 +78,13 @@ def test_every_answer_counts_its_pixels_and_its_time() -> None:
     found = service(a_model(name="first"), a_model(name="second"))
     for name in ("first", "first", "second"):
         found.answer(found.model(name), IMAGE, with_probabilities=False)
-    value = found.metrics.pixels.labels
-    assert [value(name)._value.get() for name in ("first", "second")] == [12, 6]
+    assert samples(found.metrics.pixels, "_total") == {"first": 12, "second": 6}
+    assert samples(found.metrics.inference_seconds, "_count") == {"first": 2, "second": 1}
+
+
+def samples(metric, end: str) -> dict[str, float]:
+    (family,) = metric.collect()
+    return {s.labels["model"]: s.value for s in family.samples if s.name.endswith(end)}
 
 
 def test_one_image_at_a_time_is_computed() -> None:
