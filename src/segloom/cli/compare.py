@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,12 +212,8 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a plan, such as enhancements: and recipes:.")
-    if "recipes" not in values:  # a recipe of the user's own
-        if of_plans := [key for key in values if key in ComparisonPlan.model_fields]:
-            raise ConfigError(
-                f"{path} has {of_plans[0]} as a plan, but no recipes; add recipes: with one or "
-                f"more of {', '.join(list_recipes())}."
-            )
+    if "recipes" not in values:
+        _check_no_plan(values, path)
         return ComparisonPlan(), {path.stem: load_run_config(path)}
     recipes = values.pop("recipes")
     if isinstance(recipes, str):
@@ -228,15 +224,25 @@ def _load_plan(path: Path) -> tuple[ComparisonPlan, dict[str, str | RunConfig]]:
         plan = ComparisonPlan.model_validate(values)
     except ValidationError as error:
         raise explain_invalid(error, str(path)) from error
-    known = list_recipes()
     return plan, {
-        # A recipe of the user's own stands in the plan as a whole.
-        name: read_values(
-            {**({} if options and name not in known else {"extends": name}), **(options or {})},
-            path,
-        )
+        name: read_values(_recipe_options(name, options or {}), path)
         for name, options in recipes.items()
     }
+
+
+def _check_no_plan(values: Mapping[str, object], path: Path) -> None:
+    """Make sure that a file without recipes is a recipe of the user's own."""
+    if of_plans := [key for key in values if key in ComparisonPlan.model_fields]:
+        raise ConfigError(
+            f"{path} has {of_plans[0]} as a plan, but no recipes; add recipes: with one or "
+            f"more of {', '.join(list_recipes())}."
+        )
+
+
+def _recipe_options(name: str, options: Mapping[str, object]) -> dict[str, object]:
+    """Give the options of a plan's recipe; one of the user's own stands there as a whole."""
+    is_own = bool(options) and name not in list_recipes()
+    return {**({} if is_own else {"extends": name}), **options}
 
 
 def _compare_runs(words: Sequence[str]) -> int:

@@ -138,7 +138,7 @@ def _print_groups(part: dict[str, Any]) -> None:
     print(part["rule"])
 
 
-def _right(*names: str) -> list[Any]:
+def _right(*names: str) -> list[Column]:
     return [Column(name, justify="right", no_wrap=True) for name in names]
 
 

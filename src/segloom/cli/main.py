@@ -42,14 +42,14 @@ def main(words: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     files = _take_plugins(words)
-    if not words or words[0] in ("-h", "--help"):
-        print(_help())
+    if not words or words[0] in ABOUT:
+        print(ABOUT[words[0] if words else "--help"]())
         return 0
-    if words[0] == "--version":
-        from importlib.metadata import version
+    return _run_guarded(words, files, debug=debug)
 
-        print(f"segloom {version('segloom')}")
-        return 0
+
+def _run_guarded(words: Sequence[str], files: Sequence[str], *, debug: bool) -> int:
+    """Run a verb and turn what goes wrong into a sentence and an exit code."""
     try:
         return _run(*words, files=files)
     except SegloomError as error:
@@ -113,3 +113,13 @@ def _help() -> str:
             "  --version show the version",
         ]
     )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"segloom {version('segloom')}"
+
+
+ABOUT = {"-h": _help, "--help": _help, "--version": _version}
+"""What is asked about the program as a whole, and who answers."""

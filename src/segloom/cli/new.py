@@ -156,13 +156,7 @@ def run(words: Sequence[str]) -> int:
     """Write the package and say what to type next."""
     options = parse(NewOptions, words, verb="new")
     name = options.name
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
-        raise ConfigError(
-            f"'{name}' cannot be the name of a Python module; take lower-case letters, digits and "
-            "underscores, such as my_gate."
-        )
-    if name in list_enhancements():
-        raise ConfigError(f"there is an enhancement {name} already; choose another name.")
+    _check_name(name)
     package = f"segloom-{name.replace('_', '-')}"
     folder = options.out or Path(package)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -180,3 +174,13 @@ def run(words: Sequence[str]) -> int:
     print(f"{folder} is written: {', '.join(str(path.relative_to(folder)) for path in files)}")
     print(f"next: cd {folder} && pip install -e '.[test]' && pytest")
     return 0
+
+
+def _check_name(name: str) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
+        raise ConfigError(
+            f"'{name}' cannot be the name of a Python module; take lower-case letters, digits and "
+            "underscores, such as my_gate."
+        )
+    if name in list_enhancements():
+        raise ConfigError(f"there is an enhancement {name} already; choose another name.")

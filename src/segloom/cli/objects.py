@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segloom.files import write_csv
 from segloom.images.geo import is_geotiff
@@ -18,6 +18,9 @@ from segloom.prediction.objects import COLUMNS, class_masks, object_rows
 from segloom.prediction.results import ENDINGS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from segloom.cli.predict import PredictOptions
     from segloom.prediction.annotations import Annotator
     from segloom.prediction.results import PredictedFile
@@ -50,58 +53,70 @@ def follow_up(
     if writer is None and options.table is None:
         yield from results
         return
-    ledger = Ledger(writer.out) if writer else None
-    rows: list[dict[str, Any]] = []
+    outlines = _Outlines(writer, options) if writer else None
+    rows: list[dict[str, object]] = []
     for result in results:
-        if result.error is None and is_geotiff(result.image):
-            if writer and ledger:
-                _outline_on_map(result, labels, options, writer, ledger)
-        elif result.error is None and not is_volume(result.image):
-            masks = class_masks(result.written, labels.classes)
-            if writer and ledger:
-                _outline(result, masks, options, writer, ledger)
-            rows += object_rows(result.image, masks, result.written.get("probabilities"))
+        if result.error is None:
+            rows += _describe(result, labels.classes, outlines)
         yield result
-    if writer and ledger and (shared := writer.shared_file):
-        with ledger.writing([shared]):
-            writer.finish()
-        print(f"{shared} is written", file=sys.stderr)
+    if outlines:
+        outlines.finish()
     if options.table is not None:
         write_csv(options.table, COLUMNS, rows)
 
 
-def _outline(
-    result: PredictedFile,
-    masks: dict[str, Any],
-    options: PredictOptions,
-    writer: Annotator,
-    ledger: Ledger,
-) -> None:
-    """Outline the objects of an image, unless a file of its own is to stay as it is."""
-    own = writer.file_of(name := _name_of(result))
-    if own and options.skip_existing and own.exists():
-        return
-    outlined = outline(
-        result.image, name, masks, min_area=options.min_area, tolerance=options.simplify
-    )
-    with ledger.writing([own] if own else []):
-        writer.add(outlined)
+def _describe(
+    result: PredictedFile, classes: tuple[str, ...], outlines: _Outlines | None
+) -> list[dict[str, object]]:
+    """Outline the objects of a result, and list those of an image for the table."""
+    if is_geotiff(result.image):
+        if outlines:
+            outlines.add_map(result.written["label"], classes)
+        return []
+    if is_volume(result.image):
+        return []
+    masks = class_masks(result.written, classes)
+    if outlines:
+        outlines.add(result, masks)
+    return object_rows(result.image, masks, result.written.get("probabilities"))
 
 
-def _outline_on_map(
-    result: PredictedFile,
-    labels: LabelSet,
-    options: PredictOptions,
-    writer: Annotator,
-    ledger: Ledger,
-) -> None:
-    """Outline the objects of a GeoTIFF, unless its file is to stay as it is."""
-    label = result.written["label"]
-    target = writer.file_of(label.name.removesuffix(GEO_LABEL_ENDING))
-    if target is None or (options.skip_existing and target.exists()):
-        return
-    with ledger.writing([target]):
-        write_geojson(label, target, labels.classes, min_area=options.min_area)
+class _Outlines:
+    """The polygons that are written beside label maps."""
+
+    def __init__(self, writer: Annotator, options: PredictOptions) -> None:
+        self.writer, self.options = writer, options
+        self.ledger = Ledger(writer.out)
+
+    def add(self, result: PredictedFile, masks: dict[str, NDArray[np.bool_]]) -> None:
+        """Outline the objects of an image, unless a file of its own is to stay as it is."""
+        own = self.writer.file_of(name := _name_of(result))
+        if own and self.options.skip_existing and own.exists():
+            return
+        outlined = outline(
+            result.image,
+            name,
+            masks,
+            min_area=self.options.min_area,
+            tolerance=self.options.simplify,
+        )
+        with self.ledger.writing([own] if own else []):
+            self.writer.add(outlined)
+
+    def add_map(self, label: Path, classes: tuple[str, ...]) -> None:
+        """Outline the objects of a GeoTIFF, unless its file is to stay as it is."""
+        target = self.writer.file_of(label.name.removesuffix(GEO_LABEL_ENDING))
+        if target is None or (self.options.skip_existing and target.exists()):
+            return
+        with self.ledger.writing([target]):
+            write_geojson(label, target, classes, min_area=self.options.min_area)
+
+    def finish(self) -> None:
+        """Write the file of all images, if there is one."""
+        if shared := self.writer.shared_file:
+            with self.ledger.writing([shared]):
+                self.writer.finish()
+            print(f"{shared} is written", file=sys.stderr)
 
 
 def _name_of(result: PredictedFile) -> str:

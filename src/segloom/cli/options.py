@@ -20,6 +20,7 @@ Options = TypeVar("Options")
 
 SECTIONS = ("data", "eval", "inference", "loss", "model", "optim", "train")
 """First words of dotted options."""
+BOOLEANS = {"True": True, "true": True, "False": False, "false": False}
 
 
 def parse(
@@ -60,30 +61,37 @@ def _explain(error: ValidationError, place: str, *, section: str = "") -> Config
 
 
 def _sentence(box: str, program: str) -> str:
-    """Say in one sentence what tyro draws as a box: its parts are divided by rules."""
-    box = re.sub(r"\x1b\[[0-9;]*m", "", box)  # on a terminal it is coloured
-    lines = [line[2:].rstrip("│").rstrip() for line in box.splitlines()[1:]]
-    rules = [bool(line) and set(line.strip()) <= set("─-╯") for line in lines]
-    text = "\n".join("" if rule else line for line, rule in zip(lines, rules, strict=True))
-    parts = [part for part in re.split(r"\n{2,}", text.strip("\n")) if part]
+    """Say in one sentence what tyro draws as a box."""
+    parts = _parts(box)
     more = f"`{program} --help` tells more."
     unknown = next((part for part in parts if part.startswith("Unrecognized options:")), None)
     if unknown is not None:
         words = re.split(r"[,\s]+", unknown.partition(":")[2].strip())
-        option = next((word for word in words if word.startswith("-")), None)
-        if option is None:
-            return f"too many words: {', '.join(words)}; {more}"
-        others = "\n".join(part for part in parts if part is not unknown)
-        known = re.findall(r"^ +(--[\w.-]+)", others, re.MULTILINE)
-        near = get_close_matches(option, known, n=1, cutoff=0.5)
-        return f"unknown option '{option}'" + (
-            f": did you mean '{near[0]}'?" if near else f"; {more}"
-        )
+        return _unknown(words, "\n".join(part for part in parts if part is not unknown), more)
     first = parts[0].partition("\n\nGot errors:")[0]
     if first.startswith("Missing from"):
         names = re.findall(r"^ {4}(\S.*)", first, re.MULTILINE)
         return f"`{program}` needs {' and '.join(names)}; {more}"
     return f"{' '.join(first.split()).rstrip('.')}; {more}"
+
+
+def _parts(box: str) -> list[str]:
+    """Take the text out of a box, whose parts are divided by rules."""
+    box = re.sub(r"\x1b\[[0-9;]*m", "", box)  # on a terminal it is coloured
+    lines = [line[2:].rstrip("│").rstrip() for line in box.splitlines()[1:]]
+    rules = [bool(line) and set(line.strip()) <= set("─-╯") for line in lines]
+    text = "\n".join("" if rule else line for line, rule in zip(lines, rules, strict=True))
+    return [part for part in re.split(r"\n{2,}", text.strip("\n")) if part]
+
+
+def _unknown(words: Sequence[str], others: str, more: str) -> str:
+    """Say which words no option takes, and the nearest option among those of ``others``."""
+    option = next((word for word in words if word.startswith("-")), None)
+    if option is None:
+        return f"too many words: {', '.join(words)}; {more}"
+    known = re.findall(r"^ +(--[\w.-]+)", others, re.MULTILINE)
+    near = get_close_matches(option, known, n=1, cutoff=0.5)
+    return f"unknown option '{option}'" + (f": did you mean '{near[0]}'?" if near else f"; {more}")
 
 
 def flags(words: Sequence[str]) -> list[str]:
@@ -93,21 +101,26 @@ def flags(words: Sequence[str]) -> list[str]:
     False`` is ``--data.no-cache``. True and False among several values are left as they are.
     """
     found: list[str] = []
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else "--"
+    for word, following in zip(words, [*words[1:], "--"], strict=False):
         is_alone = following.startswith("-") or following.partition(".")[0] in SECTIONS
         key, separator, value = word.partition("=")
         # Only what begins with a section is an option: frame.v=2.png is a file.
-        if separator and key.partition(".")[0] in SECTIONS and key.count("."):
+        if separator and _is_dotted(key):
             found += flags([f"--{key}", value])
-        elif word in ("True", "true") and is_alone and found and found[-1].startswith("--"):
-            continue
-        elif word in ("False", "false") and is_alone and found and found[-1].startswith("--"):
-            section, _, name = found[-1].removeprefix("--").rpartition(".")
-            found[-1] = f"--{section}.no-{name}" if section else f"--no-{name}"
+        elif word in BOOLEANS and is_alone and found and found[-1].startswith("--"):
+            found[-1] = found[-1] if BOOLEANS[word] else _turned_off(found[-1])
         else:
             found.append(word)
     return found
+
+
+def _is_dotted(name: str) -> bool:
+    return name.partition(".")[0] in SECTIONS and "." in name
+
+
+def _turned_off(flag: str) -> str:
+    section, _, name = flag.removeprefix("--").rpartition(".")
+    return f"--{section}.no-{name}" if section else f"--no-{name}"
 
 
 def divide_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -118,6 +131,6 @@ def divide_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     for word in words:
         if word.startswith("-") or word.partition(".")[0] in SECTIONS:
             name = word.lstrip("-").partition("=")[0]
-            target = shared if name.partition(".")[0] in SECTIONS and "." in name else own
+            target = shared if _is_dotted(name) else own
         target.append(word)
     return own, shared

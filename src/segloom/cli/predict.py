@@ -41,8 +41,10 @@ from segloom.text import printable
 
 if TYPE_CHECKING:
     from segloom.config import DataConfig
+    from segloom.prediction.class_truth import ClassTruth
     from segloom.prediction.predicts import Predicts
     from segloom.prediction.results import PredictedFile
+    from segloom.prediction.truth import Truth
     from segloom.types import LabelSet
 
 __all__ = ["PredictOptions", "run"]
@@ -137,6 +139,10 @@ def run(words: Sequence[str]) -> int:
         raise ConfigError("--workers and --address go with --engine ray.")
     if any(map(is_video, options.sources)):
         return label_film(options, lambda: _open(options.run, options.inference)[0])
+    return _predict_images(options)
+
+
+def _predict_images(options: PredictOptions) -> int:
     files = _find(options)  # a wrong name is told before torch is loaded
 
     predictor, trained_window = _open(options.run, options.inference)
@@ -144,16 +150,6 @@ def run(words: Sequence[str]) -> int:
     files = _without_labels(files, options.sources)
     if (pixels := pixels_for(predictor)) is not None:
         files = pixels.first_bands(files)
-    data, truth = _trained_data(options.run), None
-    if options.truth is not None:
-        truth = find_truth(
-            options.truth,
-            files,
-            predictor.labels,
-            data,
-            image_ending=options.image_ending,
-            truth_ending=options.truth_ending,
-        )
     edges = match_files(files, options.edges, "edge map") if options.edges else None
     writer = make_annotator(options, files, predictor.labels)
     start = time.perf_counter()
@@ -167,21 +163,36 @@ def run(words: Sequence[str]) -> int:
             outputs=frozenset(name for name in OUTPUTS if getattr(options, name)),
             skip_existing=options.skip_existing,
             overwrite=options.overwrite,
-            truth=truth,
+            truth=_find_truth(options, files, predictor.labels),
             edges=edges,
             hu_window=options.hu_window or trained_window,
         ),
     )
     shown = _shown(results, len(files), lines=not options.json)
     done = list(follow_up(shown, options, predictor.labels, writer))
-    failed = [result for result in done if result.error]
     if options.json:
         print(json.dumps(_summary(done, predictor.labels.classes), indent=2))
     else:
         _print_end(done, options.out, time.perf_counter() - start)
-    for result in failed:
-        print(f"segloom: {printable(result.error)}", file=sys.stderr)
-    return 1 if failed else 0
+    errors = [result.error for result in done if result.error]
+    for error in errors:
+        print(f"segloom: {printable(error)}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _find_truth(
+    options: PredictOptions, files: Sequence[Path], labels: LabelSet
+) -> Truth | ClassTruth | None:
+    if options.truth is None:
+        return None
+    return find_truth(
+        options.truth,
+        files,
+        labels,
+        _trained_data(options.run),
+        image_ending=options.image_ending,
+        truth_ending=options.truth_ending,
+    )
 
 
 def _alpha(options: PredictOptions) -> float:
@@ -205,7 +216,8 @@ def _trained_window(run: Path) -> tuple[float, float]:
     return (_trained_data(run) or DataConfig()).hu_window
 
 
-def _find(options: PredictOptions) -> list[Path]:
+def _check_options(options: PredictOptions) -> None:
+    """Refuse options that do not go together."""
     if options.truth is None and (options.image_ending or options.truth_ending):
         raise ConfigError(
             "--image-ending and --truth-ending pair images with label maps; name the folder of "
@@ -220,6 +232,10 @@ def _find(options: PredictOptions) -> list[Path]:
         )
     if not options.sources:
         raise ConfigError("name at least one image, folder or glob after the run.")
+
+
+def _find(options: PredictOptions) -> list[Path]:
+    _check_options(options)
     files = image_files(options.sources)
     place = next((file for file in files if is_geotiff(file)), None)
     if place is not None and (options.table or options.export not in (None, "geojson")):

@@ -37,10 +37,7 @@ def predict_with_ray(
     Raises:
         ConfigError: Options are given that do not go with Ray, or no folder is named.
     """
-    for name in OTHERS:
-        if getattr(options, name):
-            word = name.replace("_", "-")
-            raise ConfigError(f"--{word} does not go with --engine ray; leave one of them out.")
+    _check_alone(options)
     if len(options.sources) != 1 or not (folder := Path(options.sources[0]).expanduser()).is_dir():
         raise ConfigError("--engine ray takes one folder of images; name it after the run.")
     from segloom.inference.pool import FAILURES, PoolOptions, predict_folder
@@ -68,6 +65,13 @@ def predict_with_ray(
     if done.failed:
         print(f"segloom: {failures} says why {done.failed} images failed", file=sys.stderr)
     return 1 if done.failed else 0
+
+
+def _check_alone(options: PredictOptions) -> None:
+    for name in OTHERS:
+        if getattr(options, name):
+            word = name.replace("_", "-")
+            raise ConfigError(f"--{word} does not go with --engine ray; leave one of them out.")
 
 
 def _progress() -> Callable[[Tally], None]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segloom.cli.options import parse
 from segloom.config import RunConfig
@@ -25,6 +26,9 @@ from segloom.report import write_rate_test
 from segloom.training.directory import default_run_directory
 from segloom.training.from_data import choose_options
 from segloom.training.opening import describe_data, settle_layout
+
+if TYPE_CHECKING:
+    from segloom.training.fit import RunResult
 
 __all__ = ["check_names", "check_root", "resolve", "run"]
 
@@ -76,26 +80,16 @@ def run(words: Sequence[str]) -> int:
     prints_config, prints_json = _take(words, "--print-config"), _take(words, "--json")
     rate_words = _take_rate_words(words)
     if not words or {"-h", "--help", "--help-all"} & set(words):
-        print(USAGE.format(recipes=", ".join(list_recipes())))
+        words = _help(words)
         if not words:
-            raise ConfigError("name a recipe, for example `segloom train demo`.")
-        if "--help-all" not in words:
             return 0
-        words = ["--help" if word == "--help-all" else word for word in words]
     config = resolve(words)
     rate_test = _read_rate_test(rate_words, config) if rate_words is not None else None
     check_names(config)
     if prints_config:
         print(dump_config(config), end="")
         return 0
-    for sentence in idle_options(config):
-        _say(f"note: {sentence}")
-    if not config.train.resume:  # a finished run needs no data to say so
-        check_root(config)
-        config = settle_layout(config, _say)
-        _say(describe_data(config))
-        config = choose_options(config, _say)
-        check_before_training(config.data)
+    config = _prepare(config)
     if rate_test is not None:
         return _find_rate(config, rate_test, prints_json=prints_json)
     from segloom.training import TrainingStopped, is_first_process, train
@@ -105,17 +99,44 @@ def run(words: Sequence[str]) -> int:
     except TrainingStopped as stopped:
         print(f"segloom: {stopped}", file=sys.stderr)
         return 130
-    if not is_first_process():
-        return 0
+    if is_first_process():
+        _print_result(config, result, prints_json=prints_json)
+    return 0
+
+
+def _help(words: Sequence[str]) -> list[str]:
+    """Print the usage; with ``--help-all`` return words that print every option besides."""
+    print(USAGE.format(recipes=", ".join(list_recipes())))
+    if not words:
+        raise ConfigError("name a recipe, for example `segloom train demo`.")
+    if "--help-all" not in words:
+        return []
+    return ["--help" if word == "--help-all" else word for word in words]
+
+
+def _prepare(config: RunConfig) -> RunConfig:
+    """Say what the options do and, unless a run is gone on with, settle what the data decides."""
+    for sentence in idle_options(config):
+        _say(f"note: {sentence}")
+    if config.train.resume:  # a finished run needs no data to say so
+        return config
+    check_root(config)
+    config = settle_layout(config, _say)
+    _say(describe_data(config))
+    config = choose_options(config, _say)
+    check_before_training(config.data)
+    return config
+
+
+def _print_result(config: RunConfig, result: RunResult, *, prints_json: bool) -> None:
     if prints_json:
         print(json.dumps({**asdict(result), "path": str(result.path)}))
-        return 0
+        return
     state = "was finished already" if result.was_finished else "is trained"
     score = "-" if result.miou is None else f"{result.miou:.4f} (epoch {result.best_epoch})"
     print(f"{result.path} {state}: {result.epochs} epochs, validation mIoU {score}")
     split = "" if has_split(config.data, "test") else " --split val"
     print(f"next: segloom eval {result.path}{split}")
-    return 0
 
 
 def _say(line: str) -> None:

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segloom.comparison.cells.budget import budgeted_cells, probe_cells
 from segloom.comparison.cells.cell import outcome
@@ -58,7 +57,7 @@ class Comparison:
     """What was written, by name."""
 
     @property
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, object]]:
         """One plain row per comparison and score, for notebooks: ``pandas.DataFrame(table)``."""
         return list(difference_rows(self.result))
 
@@ -67,7 +66,7 @@ class Comparison:
         return markdown(self.result)
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, object]:
         """The content of comparison.json, as plain JSON values."""
         return self.result.as_json()
 

@@ -6,7 +6,7 @@ Axes: N images.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, SupportsFloat
+from typing import SupportsFloat, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ __all__ = [
     "resampling_words",
     "trained_groups",
 ]
+
+
+class GroupScores(TypedDict):
+    """Scores of a group by itself, 0 to 1."""
+
+    name: str
+    num_images: int
+    mIoU: float | None
+    aAcc: float | None
 
 
 def image_influence(images: Sequence[ImageCounts]) -> NDArray[np.float64]:
@@ -41,8 +50,8 @@ def resampling_of(images: Sequence[ImageCounts]) -> Resampling:
     return plan_resampling([image.place for image in images], image_influence(images))
 
 
-def group_scores(images: Sequence[ImageCounts]) -> list[dict[str, Any]]:
-    """Score every group by itself: name, number of images, mIoU and aAcc."""
+def group_scores(images: Sequence[ImageCounts]) -> list[GroupScores]:
+    """Score every group by itself."""
     members: dict[str, list[ImageCounts]] = {}
     for image in images:
         if image.place.group:
@@ -51,11 +60,12 @@ def group_scores(images: Sequence[ImageCounts]) -> list[dict[str, Any]]:
     for name, own in members.items():
         found = own[0].measures.scores(np.sum([image.confusion for image in own], axis=0))
         rows.append(
-            {
-                "name": name,
-                "num_images": len(own),
-                **{score: _number(getattr(found, score)) for score in ("mIoU", "aAcc")},
-            }
+            GroupScores(
+                name=name,
+                num_images=len(own),
+                mIoU=_number(found.mIoU),
+                aAcc=_number(found.aAcc),
+            )
         )
     return rows
 
@@ -111,7 +121,7 @@ def resampling_words(resampling: Resampling) -> str:
 
 def trained_groups(
     images: Sequence[ImageCounts], trained: Collection[str]
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Say how much of a split comes from groups that were trained on; None if nothing does.
 
     Args:

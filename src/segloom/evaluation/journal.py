@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from segloom.config.evaluation import EvalConfig
 from segloom.errors import DataError
@@ -24,7 +23,7 @@ FORMAT = 1
 """Raised when the meaning of a line changes, so that old journals are not read."""
 
 
-def fingerprint(values: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+def fingerprint(values: Mapping[str, object], files: Mapping[str, Path]) -> str:
     """Hash JSON values and the content of files (sha256, hexadecimal)."""
     digest = hashlib.sha256(json.dumps([FORMAT, values], sort_keys=True, default=str).encode())
     for name, path in sorted(files.items()):

@@ -19,7 +19,7 @@ __all__ = ["choose_extremes", "draw_montages", "publish_montages"]
 
 FOLDER, UNFINISHED = "montage", ".montage"
 
-Look = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]
+Look = Callable[[int], tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.integer]]]
 """Index of a sample to its image ``(H, W, 3)``, truth and prediction ``(H, W)``, uint8."""
 
 

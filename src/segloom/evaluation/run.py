@@ -98,7 +98,7 @@ class Evaluation:
 def evaluate(
     run: str | os.PathLike[str],
     config: EvalConfig | None = None,
-    data: DataConfig | Mapping[str, Any] | None = None,
+    data: DataConfig | Mapping[str, object] | None = None,
     out: Path | None = None,
     *,
     split: str | None = None,
@@ -180,7 +180,7 @@ def _run_config(run: Path) -> RunConfig | None:
 
 
 def _data_of(
-    run: Path, run_config: RunConfig | None, data: DataConfig | Mapping[str, Any] | None
+    run: Path, run_config: RunConfig | None, data: DataConfig | Mapping[str, object] | None
 ) -> DataConfig:
     if isinstance(data, Mapping):
         return RunConfig().override(data=data).data
@@ -230,7 +230,7 @@ def _trained_groups(
 def _check_classes(run: Path, data: LabelSet, saved: SavedModel, reader: str) -> None:
     model, own = saved.labels, network_space(saved.spec["mode"], saved.spec["classes"])
     found = space_of(data)
-    if found.overlaps != own.overlaps:
+    if own.mode not in found.network_modes:
         raise ConfigError(
             f"{run} was trained for {own.wants}, but the data's classes {found.words}; set "
             "data.mask_format as in its training."
@@ -267,9 +267,9 @@ def _fingerprint(
     return fingerprint(values, {"weights": saved.weights})
 
 
-def _describe(name: str, *files: Path) -> list[Any]:
+def _describe(name: str, *files: Path) -> list[str | int | float | None]:
     """Identify a sample by the paths, sizes and times of its files."""
-    parts: list[Any] = [name]
+    parts: list[str | int | float | None] = [name]
     for file in files:
         try:
             status = file.stat()
@@ -316,7 +316,7 @@ def _measure(
             on_progress(Progress(len(journal.done), total, measured, seconds))
 
 
-def _keep(folder: Path, name: str, prediction: NDArray[np.uint8], labels: LabelSet) -> None:
+def _keep(folder: Path, name: str, prediction: NDArray[np.integer], labels: LabelSet) -> None:
     """Write a predicted label map: class ids, or a mask per class where they may overlap."""
     write_labels([*label_files(folder, labels, name, "").values()], prediction, labels)
 
@@ -328,7 +328,7 @@ def _file_name(name: str) -> str:
 
 def _look(
     dataset: SegmentationDataset, predictor: Predictor, index: int
-) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.integer]]:
     """Return name, image ``(H, W, 3)``, truth and prediction ``(H, W)`` of a sample."""
     sample = dataset[index]
     seen = predictor.pixels(sample)
@@ -342,7 +342,7 @@ def _look(
     )
 
 
-def _describe_model(model: SegmentationModel, run_config: RunConfig | None) -> dict[str, Any]:
+def _describe_model(model: SegmentationModel, run_config: RunConfig | None) -> dict[str, object]:
     names = [name for part in model.spec["enhancements"] for name in part]
     return {
         "architecture": model.spec["architecture"],

@@ -42,7 +42,7 @@ def summarize(
     regions: Sequence[Region] = (),
     cases: Sequence[str] = (),
     trained: Collection[str] = (),
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Make the content of metrics.json, but for the model and the montages.
 
     Args:
@@ -81,8 +81,8 @@ def summarize(
 
 
 def _part_of(
-    measure: Measure, part: dict[str, Any], counted: SplitCounts, metrics: Mapping[str, Any]
-) -> dict[str, Any]:
+    measure: Measure, part: dict[str, object], counted: SplitCounts, metrics: Mapping[str, object]
+) -> dict[str, object]:
     """Make what metrics.json holds of a measure of another package."""
     shown = measure.section({**metrics, **part})
     return {
@@ -110,7 +110,7 @@ def sections(metrics: Mapping[str, Any]) -> list[Shown]:
 
 
 def write_tables(
-    folder: Path, images: Sequence[ImageCounts], metrics: dict[str, Any]
+    folder: Path, images: Sequence[ImageCounts], metrics: Mapping[str, Any]
 ) -> dict[str, Path]:
     """Write per_image.csv and the tables of every measure, such as confusion.csv and size.csv."""
     classes: list[str] = metrics["classes"]
@@ -120,7 +120,7 @@ def write_tables(
             [_image_row(image, classes) for image in images],
         )
     }
-    others: Mapping[str, Any] = metrics.get("measures", {})
+    others: Mapping[str, Mapping[str, object]] = metrics.get("measures", {})
     for measure in [*our_measures(), *map(find_measure, others)]:
         own = {**metrics, **others.get(measure.name, {})}
         for name, table in measure.tables(own).items():
@@ -140,7 +140,7 @@ def _merged(first: Table, second: Table) -> Table:
     return Table(columns, [*first.rows, *second.rows])
 
 
-def _image_row(image: ImageCounts, classes: Sequence[str]) -> dict[str, Any]:
+def _image_row(image: ImageCounts, classes: Sequence[str]) -> dict[str, object]:
     result = image_scores(image)
     return {
         "id": image.id,

@@ -45,7 +45,7 @@ def write_card(folder: Path, description: Description, findings: Findings, image
 
 def _card(description: Description, findings: Findings) -> str:
     shape = f"uint8 (batch, height, width, {description.num_channels}), any size"
-    channels = description.to_json()["input"]["channels"]
+    channels = description.channel_names
     kind = description.space.label_type
     rows = {
         "File": f"`{description.file}` ({description.format}, {description.precision})",

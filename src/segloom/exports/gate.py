@@ -231,7 +231,7 @@ def _scores(pair: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _check_shape(size: str, found: NDArray[Any], wanted: NDArray[Any]) -> None:
+def _check_shape(size: str, found: NDArray[np.generic], wanted: NDArray[np.generic]) -> None:
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         raise ExportRefusedError(
             f"at {size} pixels the exported file gives {found.dtype} of shape {found.shape}, but "

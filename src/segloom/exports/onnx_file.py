@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from segloom.errors import ConfigError
 from segloom.exports.form import ExportForm
 from segloom.runtime.description import METADATA_KEY, Description
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["OPSET", "TRACED_SIZE", "require_onnx", "write_onnx"]
 
@@ -79,7 +82,7 @@ def write_onnx(form: ExportForm, path: Path, description: Description) -> None:
     _finish(onnx_program.model_proto, path, description)
 
 
-def _finish(model: Any, path: Path, description: Description) -> None:
+def _finish(model: onnx.ModelProto, path: Path, description: Description) -> None:
     """Name the open axes, remove what tells of this machine, add the metadata, check and write."""
     import onnx
 
@@ -104,7 +107,7 @@ def _finish(model: Any, path: Path, description: Description) -> None:
     onnx.checker.check_model(path, full_check=True)
 
 
-def _readable_name(node: Any) -> str:
+def _readable_name(node: onnx.NodeProto) -> str:
     """Put the module that a node comes from before its name: ``encoder.layer1.0.conv1/conv2d``."""
     name = str(node.name).removeprefix("node_")
     scopes = {entry.key: entry.value for entry in node.metadata_props}.get(SCOPES)

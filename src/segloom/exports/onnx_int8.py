@@ -15,13 +15,17 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.runtime.description import METADATA_KEY
 from segloom.runtime.session import OnnxSession
+
+if TYPE_CHECKING:
+    import onnx
+    from onnxruntime.quantization.calibrate import TensorsData
 
 __all__ = ["OnnxQuantizer"]
 
@@ -62,7 +66,7 @@ class OnnxQuantizer:
         ]
         """Names of the operators that are quantised unless they are to stay as they are."""
 
-    def _find_ranges(self, images: Sequence[NDArray[np.uint8]]) -> Any:
+    def _find_ranges(self, images: Sequence[NDArray[np.uint8]]) -> TensorsData:
         from onnxruntime import quantization
 
         class Reader(_Images, quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -105,7 +109,9 @@ class OnnxQuantizer:
             logits = OnnxSession(file).logits(pixels)
         return float(np.square(logits - self._expected, dtype=np.float64).mean())
 
-    def _quantize(self, *, only: Sequence[str] = (), exclude: Sequence[str] = ()) -> Any:
+    def _quantize(
+        self, *, only: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> onnx.ModelProto:
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
@@ -125,7 +131,9 @@ class OnnxQuantizer:
             return quantizer.quantize_model()
 
 
-def _save(model: Any, file: Path, texts: dict[str, str], source: Any) -> None:
+def _save(
+    model: onnx.ModelProto, file: Path, texts: dict[str, str], source: onnx.ModelProto
+) -> None:
     import onnx
 
     onnx.helper.set_model_props(model, texts)

@@ -13,13 +13,17 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import ConfigError
 from segloom.runtime.openvino_session import openvino_core
+
+if TYPE_CHECKING:
+    import openvino
 
 __all__ = ["OpenVinoQuantizer", "convert_to_openvino", "require_openvino"]
 
@@ -43,11 +47,12 @@ def require_openvino(precision: str) -> None:
         ) from error
 
 
-def _import_nncf() -> Any:
+def _import_nncf() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about versions of torch that it was not tried with
         import nncf
-    return nncf
+    found: ModuleType = nncf
+    return found
 
 
 def convert_to_openvino(onnx_file: Path, file: Path) -> None:
@@ -93,7 +98,7 @@ class OpenVinoQuantizer:
         openvino.save_model(quantized, file, compress_to_fp16=False)
 
 
-def _operations(model: Any, layers: Collection[str]) -> list[str]:
+def _operations(model: openvino.Model, layers: Collection[str]) -> list[str]:
     """Name the operations that OpenVINO made of nodes of ONNX: ``NODE``, ``NODE/...``."""
     names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
     return [n for n in names if any(n == layer or n.startswith(f"{layer}/") for layer in layers)]

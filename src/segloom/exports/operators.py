@@ -9,8 +9,6 @@ Axes: B batch, C channels, H W size, k bins a side.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from timm.layers.conv2d_same import Conv2dSame
 from timm.models.hiera import MaskUnitAttention
@@ -86,7 +84,7 @@ def _with_whole_steps(model: SegmentationModel) -> set[nn.Module]:
     """
     rests: dict[nn.Module, bool] = {}
 
-    def watch(module: Any, inputs: tuple[Tensor, ...]) -> None:
+    def watch(module: Conv2dSame, inputs: tuple[Tensor, ...]) -> None:
         sides = zip(inputs[0].shape[-2:], module.stride, strict=True)
         rests[module] = rests.get(module, False) or any(side % step for side, step in sides)
 

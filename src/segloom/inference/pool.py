@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from segloom.config.evaluation import InferenceConfig
 from segloom.errors import CheckpointError, ConfigError, SegloomError
@@ -31,6 +31,10 @@ from segloom.prediction.options import PredictionOptions
 from segloom.ray_cluster import connection, last_line
 from segloom.run_directory import RunDirectory
 from segloom.runtime.description import Description, is_export
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
 
 __all__ = ["FAILURES", "PoolOptions", "Tally", "predict_folder"]
 
@@ -133,15 +137,15 @@ def predict_folder(
 
 
 def _work(
-    ray: ModuleType, facts: tuple[Any, ...], batches: Iterator[list[str]], pool: PoolOptions
+    ray: ModuleType, facts: tuple[object, ...], batches: Iterator[list[str]], pool: PoolOptions
 ) -> Iterator[Batch]:
     """Keep every actor busy, and yield batches as they are finished."""
     number = pool.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=ATTEMPTS - 1)(Worker)
     actors = [actor.remote(*facts) for _ in range(number)]
-    running: dict[Any, tuple[Any, list[str]]] = {}
+    running: dict[ObjectRef, tuple[ActorHandle, list[str]]] = {}
 
-    def hand_out(free: Sequence[Any]) -> None:
+    def hand_out(free: Sequence[ActorHandle]) -> None:
         for one, names in zip(free, batches, strict=False):
             running[one.predict.remote(names)] = (one, names)
 
@@ -236,7 +240,9 @@ def divide(files: Iterator[Path], folder: Path, size: int) -> Iterator[list[str]
         yield batch
 
 
-def owner_of(model: Path, options: PredictionOptions, inference: InferenceConfig) -> dict[str, Any]:
+def owner_of(
+    model: Path, options: PredictionOptions, inference: InferenceConfig
+) -> dict[str, object]:
     """Describe what the results are of: the network's file and the options.
 
     Raises:
@@ -261,7 +267,7 @@ def owner_of(model: Path, options: PredictionOptions, inference: InferenceConfig
     }
 
 
-def own(out: Path, owner: dict[str, Any], *, overwrite: bool) -> None:
+def own(out: Path, owner: dict[str, object], *, overwrite: bool) -> None:
     """Take a folder for results, or refuse to.
 
     Args:

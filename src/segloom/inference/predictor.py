@@ -102,7 +102,7 @@ class Predictor:
         image: NDArray[np.uint8] = np.ascontiguousarray(sample["image"].permute(1, 2, 0).numpy())
         return np.dstack([image, sample["edge"].numpy()]) if self.takes_edges else image
 
-    def label_map(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[Any]:
+    def label_map(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[np.integer]:
         """Name the class of every pixel.
 
         Args:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.metrics.confusion import check_labels, histogram
-from segloom.metrics.scores import mean_present, ratio
+from segloom.metrics.scores import Numbers, mean_present, ratio
 from segloom.types import IGNORE_INDEX
 
 __all__ = [
@@ -121,7 +121,7 @@ def count_boundary(
     return counts
 
 
-def boundary_scores(counts: NDArray[np.integer]) -> BoundaryScores:
+def boundary_scores(counts: Numbers) -> BoundaryScores:
     """Score counts ``(..., T, K, 7)`` of one image or summed over many."""
     both, true, predicted = (counts[..., index] for index in range(3))
     iou = ratio(both, true + predicted - both)

@@ -47,7 +47,7 @@ class Measures:
     """As in metrics.json."""
     key: str
     """Name of the counts of the labels in a file."""
-    count: Callable[[NDArray[Any], NDArray[Any], int], Counts]
+    count: Callable[[NDArray[np.integer], NDArray[np.integer], int], Counts]
     """Counts of the labels of an image, which add: ``(K, K)`` or ``(K, 2, 2)``."""
     shape: Callable[[int], tuple[int, ...]]
     """Of these counts, from K."""

@@ -9,7 +9,7 @@ Axes: B batch, H height, W width, K classes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,12 @@ __all__ = ["check_labels", "count_confusion", "histogram"]
 # cv2.calcHist returns float32, which holds every integer up to here.
 _EXACT_PIXELS = 1 << 24
 
+Label = TypeVar("Label", bound=np.integer)
+
 
 def check_labels(
-    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], num_classes: int
-) -> NDArray[np.uint8]:
+    prediction: NDArray[Label], truth: NDArray[np.integer], num_classes: int
+) -> NDArray[Label]:
     """Check two uint8 label maps against each other and return the usable prediction.
 
     What is predicted on void pixels does not matter: if it is not a class, it is replaced by 0 in
@@ -61,7 +63,7 @@ def check_labels(
 
 
 def count_confusion(
-    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], num_classes: int
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], num_classes: int
 ) -> NDArray[np.int64]:
     """Count pixels by true and predicted class.
 
@@ -78,7 +80,7 @@ def count_confusion(
     """
     prediction = check_labels(prediction, truth, num_classes)
     joint_type = np.uint8 if (num_classes + 1) * num_classes <= 256 else np.uint16
-    joint: NDArray[Any] = (truth + np.uint8(1)).astype(joint_type, copy=False)
+    joint: NDArray[np.unsignedinteger] = (truth + np.uint8(1)).astype(joint_type, copy=False)
     joint *= joint_type(num_classes)
     joint += prediction
     counts = histogram(joint, (num_classes + 1) * num_classes)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from segloom.metrics.boundary import bit_table, spread
 from segloom.metrics.confusion import check_labels
+from segloom.metrics.scores import Numbers
 from segloom.types import IGNORE_INDEX
 
 __all__ = [
@@ -82,7 +83,7 @@ def davis_slack(height: int, width: int, tolerance: float) -> int:
     return math.ceil(tolerance * math.hypot(height, width) if tolerance < 1 else tolerance)
 
 
-def davis_boundary_f(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def davis_boundary_f(counts: Numbers) -> NDArray[np.float64]:
     """Score counts ``(..., K, 4)`` of one image.
 
     Returns:

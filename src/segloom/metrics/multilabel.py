@@ -11,7 +11,6 @@ Axes: B batch, H height, W width, K classes, S size buckets, T tolerances, ``...
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,7 +45,7 @@ MULTILABEL_POLICY = (
 MULTILABEL_NAMES = ("mIoU", "aAcc", "mAcc", "mDice")
 """The scores of all tables, in the order in which they are shown."""
 
-Labels = NDArray[Any]
+Labels = NDArray[np.integer]
 """Bits, of `segloom.labels.bits.label_type`."""
 Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]

@@ -20,12 +20,11 @@ Axes: U units, ``...`` any leading axes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.metrics.scores import ratio
+from segloom.metrics.scores import Numbers, ratio
 
 __all__ = [
     "REGION_DEFINITION",
@@ -56,10 +55,8 @@ THRESHOLD_DEFINITION = (
 )
 """Follows where a region has that score."""
 
-Array = NDArray[Any]
 
-
-def count_region(confusion: Array, classes: Sequence[int]) -> NDArray[np.int64]:
+def count_region(confusion: Numbers, classes: Sequence[int]) -> NDArray[np.int64]:
     """Merge confusion matrices ``(..., K, K)`` into TP, FP, FN, TN ``(..., 4)`` of a region.
 
     Args:
@@ -75,7 +72,7 @@ def count_region(confusion: Array, classes: Sequence[int]) -> NDArray[np.int64]:
     return np.stack(found, axis=-1)
 
 
-def region_scores(counts: Array) -> NDArray[np.float64]:
+def region_scores(counts: Numbers) -> NDArray[np.float64]:
     """Score TP, FP, FN, TN ``(..., 4)``: `REGION_SCORES` ``(..., 5)``, each from 0 to 1."""
     tp, fp, fn, tn = np.moveaxis(np.asarray(counts), -1, 0)
     quotients = [
@@ -89,7 +86,7 @@ def region_scores(counts: Array) -> NDArray[np.float64]:
     return scores
 
 
-def unit_scores(counts: Array) -> NDArray[np.float64]:
+def unit_scores(counts: Numbers) -> NDArray[np.float64]:
     """Score every unit by itself: counts ``(U, 4)`` to `UNIT_SCORES` ``(U, 6)``."""
     scores = region_scores(counts)
     jaccard = scores[..., 1:2]

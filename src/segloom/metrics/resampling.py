@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,7 @@ def _draw_blocks(
     return np.bincount(flat, minlength=rows * number).reshape(rows, number)
 
 
-def plan_resampling(places: Sequence[Place], series: NDArray[Any]) -> Resampling:
+def plan_resampling(places: Sequence[Place], series: NDArray[np.number]) -> Resampling:
     """Choose what is drawn again.
 
     Args:
@@ -151,7 +151,7 @@ def plan_resampling(places: Sequence[Place], series: NDArray[Any]) -> Resampling
 
 
 def _ordered(
-    name: str, group: Sequence[int], places: Sequence[Place], series: NDArray[np.integer]
+    name: str, group: Sequence[int], places: Sequence[Place], series: NDArray[np.number]
 ) -> Stratum:
     order = sorted(group, key=lambda index: (places[index].order or 0, index))
     own = np.atleast_2d(np.asarray(series, np.float64))[:, order]  # (M, n)

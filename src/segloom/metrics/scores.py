@@ -11,7 +11,7 @@ Axes: K classes, ``...`` any leading axes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from segloom.errors import DataError
 __all__ = [
     "POLICY",
     "SUMMARY_NAMES",
+    "Numbers",
     "Scores",
     "class_totals",
     "mean_present",
@@ -40,7 +41,9 @@ POLICY = (
 SUMMARY_NAMES = ("mIoU", "aAcc", "mAcc", "mDice", "fwIoU")
 """The scores of a whole matrix, in the order in which they are shown."""
 
-Array = NDArray[Any]
+Array = NDArray[np.float64]
+Numbers: TypeAlias = NDArray[np.integer] | NDArray[np.float64]
+"""Counts, or their sums over resamples."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def scores(matrix: ArrayLike) -> Scores:
     return scores_of_totals(class_totals(matrix))
 
 
-def scores_of_totals(totals: Array) -> Scores:
+def scores_of_totals(totals: Numbers) -> Scores:
     """Score class totals ``(..., K, 3)``, as `class_totals` gives them, or sums of them."""
     correct, truth, predicted = totals[..., 0], totals[..., 1], totals[..., 2]
     iou = ratio(correct, truth + predicted - correct)
@@ -113,7 +116,7 @@ def scores_of_totals(totals: Array) -> Scores:
     )
 
 
-def ratio(numerator: Array, denominator: Array) -> Array:
+def ratio(numerator: Numbers, denominator: Numbers) -> Array:
     """Divide; NaN where the denominator is 0."""
     numerator = np.asarray(numerator, np.float64)
     denominator = np.asarray(denominator, np.float64)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segloom.metrics.confusion import check_labels, histogram
-from segloom.metrics.scores import mean_present, ratio
+from segloom.metrics.scores import Numbers, mean_present, ratio
 from segloom.types import IGNORE_INDEX
 
 __all__ = [
@@ -126,7 +126,7 @@ def count_sizes(
     return counts
 
 
-def size_scores(counts: NDArray[np.integer]) -> SizeScores:
+def size_scores(counts: Numbers) -> SizeScores:
     """Score counts ``(..., K, S, 5)`` of one image or summed over many."""
     counts = np.swapaxes(counts, -2, -3)  # (..., S, K, 5)
     objects, found = counts[..., _OBJECTS], counts[..., _FOUND]

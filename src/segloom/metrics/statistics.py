@@ -9,12 +9,12 @@ all our counts add over images, its counts are one matrix product.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.metrics.resampling import Resampling
+from segloom.metrics.scores import Numbers
 
 __all__ = ["CONFIDENCE", "bootstrap_interval", "bootstrap_values"]
 
@@ -25,7 +25,7 @@ _CHUNK_BYTES = 64 * 2**20
 
 
 def bootstrap_interval(
-    per_image: NDArray[Any],
+    per_image: Numbers,
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,
     resamples: int = 2000,
@@ -49,7 +49,7 @@ def bootstrap_interval(
         and 1. NaN where fewer than two images or no resample gave a value, since nothing can be
         said then.
     """
-    per_image = np.asarray(per_image)
+    per_image = np.asarray(per_image, np.float64)
     if len(per_image) < 2 or resamples < 1:
         one = np.asarray(statistic(np.zeros((1, *per_image.shape[1:]))))
         return np.full((one.shape[-1], 2), np.nan)
@@ -59,12 +59,12 @@ def bootstrap_interval(
     )
     if drawn.unit == "image":
         return _percentiles(values, confidence)
-    whole = np.asarray(statistic(per_image.sum(0, keepdims=True).astype(np.float64)))[0]
+    whole = np.asarray(statistic(per_image.sum(0, keepdims=True)))[0]
     return _student(whole, values, drawn, confidence)
 
 
 def bootstrap_values(
-    per_image: NDArray[np.integer],
+    per_image: Numbers,
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     *,
     resamples: int = 2000,

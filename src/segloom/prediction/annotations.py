@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -139,8 +139,8 @@ class _Coco(Annotator):
 
     def __init__(self, out: Path, classes: tuple[str, ...]) -> None:
         super().__init__(out, classes)
-        self.images: list[dict[str, Any]] = []
-        self.objects: list[dict[str, Any]] = []
+        self.images: list[dict[str, object]] = []
+        self.objects: list[dict[str, object]] = []
 
     def add(self, outlined: Outlined) -> None:
         number = len(self.images) + 1
@@ -165,7 +165,7 @@ class _Coco(Annotator):
 
     def finish(self) -> None:
         categories = [{"id": k, "name": name} for k, name in enumerate(self.classes, start=1)]
-        content: dict[str, Any] = {
+        content = {
             "images": self.images,
             "annotations": self.objects,
             "categories": categories,
@@ -188,7 +188,7 @@ class _Labelme(Annotator):
             }
             for label, polygon in outlined.objects
         ]
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": shapes,
@@ -217,7 +217,7 @@ class _Yolo(Annotator):
     def finish(self) -> None:
         import yaml  # the distribution segloom-runtime has this file, but not PyYAML
 
-        content: dict[str, Any] = {"path": ".", "names": dict(enumerate(self.classes))}
+        content = {"path": ".", "names": dict(enumerate(self.classes))}
         write_text(self.out / self.shared, yaml.safe_dump(content, sort_keys=False))
 
 

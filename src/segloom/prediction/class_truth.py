@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from segloom.data.class_masks import ClassMaskDecoder
@@ -34,7 +34,7 @@ class ClassTruth:
         """Name the files that the truth of an image comes from."""
         return tuple(chain.from_iterable(self.masks[image]))
 
-    def read(self, image: Path, size: tuple[int, int]) -> NDArray[Any]:
+    def read(self, image: Path, size: tuple[int, int]) -> NDArray[np.integer]:
         """Read the bits ``(H, W)`` of the classes of an image (`segloom.labels.bits`).
 
         Raises:

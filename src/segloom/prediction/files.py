@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,8 @@ from segloom.types import IGNORE_INDEX
 
 __all__ = ["ENDINGS", "PredictedFile", "predict_file", "predict_files", "result_names"]
 
+BESIDE = ENDINGS.keys() - {"label"}
+"""Kinds of results that are no label map."""
 MAX_NAME = 255
 """Bytes of a file's name that file systems allow."""
 
@@ -80,31 +83,26 @@ def predict_files(
     """
     options = options or PredictionOptions()
     outputs = _outputs(predictor, options)
-    folder = options.truth.folder if isinstance(options.truth, ClassTruth) else None
-    if folder and "label" in outputs and folder.resolve() == out.resolve():
-        raise ConfigError(
-            f"{out} is the folder of the truth, whose masks the results would replace; choose "
-            "another with --out."
-        )
+    if isinstance(options.truth, ClassTruth) and "label" in outputs:
+        _check_apart(options.truth, out)
     _check_edges(predictor, files, options.edges)
     targets = [
         _targets(predictor, file, out / name, outputs)
         for file, name in zip(files, result_names(files), strict=True)
     ]
-    read = [options.sources(file) for file in files]
-    made = [
-        options.skip_existing and is_up_to_date(results.values(), *sources)
-        for results, sources in zip(targets, read, strict=True)
+    are_open = [
+        not _is_made(file, results, options) for file, results in zip(files, targets, strict=True)
     ]
     ledger = Ledger(out, replaces=options.overwrite)
-    missing = [results.values() for results, there in zip(targets, made, strict=True) if not there]
-    written = list(chain.from_iterable(missing))
-    ledger.check(written, chain.from_iterable(read))
+    ledger.check(
+        chain.from_iterable(results.values() for results in compress(targets, are_open)),
+        chain.from_iterable(map(options.sources, files)),
+    )
     return (
-        PredictedFile(file, written=results, skipped=True)
-        if there
-        else _predict_guarded(predictor, file, results, options, ledger)
-        for file, results, there in zip(files, targets, made, strict=True)
+        _predict_guarded(predictor, file, results, options, ledger)
+        if is_open
+        else PredictedFile(file, written=results, skipped=True)
+        for file, results, is_open in zip(files, targets, are_open, strict=True)
     )
 
 
@@ -125,9 +123,13 @@ def predict_file(
         SegloomError: The results cannot be written; no other image would fare better.
     """
     targets = _targets(predictor, file, beginning, _outputs(predictor, options))
-    if options.skip_existing and is_up_to_date(targets.values(), *options.sources(file)):
+    if _is_made(file, targets, options):
         return PredictedFile(file, written=targets, skipped=True)
     return _predict_guarded(predictor, file, targets, options, ledger)
+
+
+def _is_made(file: Path, targets: Mapping[str, Path], options: PredictionOptions) -> bool:
+    return options.skip_existing and is_up_to_date(targets.values(), *options.sources(file))
 
 
 def result_names(files: Sequence[Path]) -> list[str]:
@@ -211,11 +213,7 @@ def _predict_guarded(
         )
     try:
         with ledger.writing(list(targets.values())):
-            if is_volume(file):
-                return predict_volume(predictor, file, targets["label"], options.hu_window)
-            if is_geotiff(file):
-                return predict_raster(predictor, file, targets["label"])
-            return _predict_image(predictor, file, targets, options)
+            return _predict(predictor, file, targets, options)
     except (MemoryError, RuntimeError) as error:
         if not is_memory_error(error):
             raise
@@ -226,6 +224,16 @@ def _predict_guarded(
             return PredictedFile(file, error=f"{file} has too long a name for this file system.")
         reason = describe_system_error(error) or f"{error}."
         raise SegloomError(f"cannot write to {ledger.folder}: {reason}") from error
+
+
+def _predict(
+    predictor: Predicts, file: Path, targets: dict[str, Path], options: PredictionOptions
+) -> PredictedFile:
+    if is_volume(file):
+        return predict_volume(predictor, file, targets["label"], options.hu_window)
+    if is_geotiff(file):
+        return predict_raster(predictor, file, targets["label"])
+    return _predict_image(predictor, file, targets, options)
 
 
 def _predict_image(
@@ -243,16 +251,27 @@ def _predict_image(
     except DataError as error:
         return PredictedFile(file, error=str(error))
     _write(predictor, targets, image, labels, expected, values, options)
-    counted = None if expected is None else expected != IGNORE_INDEX
     counts = predictor.space.count(labels)
-    return PredictedFile(
+    done = PredictedFile(
         file,
         size=size,
         written=targets,
         shares=shares_of(counts.classes, counts.labelled, predictor.labels),
-        accuracy=None if counted is None else float((labels == expected)[counted].mean()),
-        void=None if counted is None else float(1 - counted.mean()),
     )
+    if expected is None:
+        return done
+    counted = expected != IGNORE_INDEX
+    right = float((labels == expected)[counted].mean())
+    return replace(done, accuracy=right, void=float(1 - counted.mean()))
+
+
+def _check_apart(truth: ClassTruth, out: Path) -> None:
+    """Refuse to write masks of classes among those of the truth, whose names they have."""
+    if truth.folder.resolve() == out.resolve():
+        raise ConfigError(
+            f"{out} is the folder of the truth, whose masks the results would replace; choose "
+            "another with --out."
+        )
 
 
 def _check_edges(
@@ -281,32 +300,42 @@ def _write(
     values: NDArray[np.float32] | None,
     options: PredictionOptions,
 ) -> None:
-    classes, pixels = predictor.labels.classes, pixels_for(predictor)
+    pixels = pixels_for(predictor)
     image = pixels.picture(image) if pixels else as_rgb(image)
-    tinted = image
-    if {"overlay", "montage"} & set(targets):
-        tinted = painting.tint(image, labels, predictor.labels, options.alpha)
+    if maps := [path for kind, path in targets.items() if kind not in BESIDE]:
+        write_labels(maps, labels, predictor.labels)
+    if path := targets.get("palette"):
+        pictures.write_palette_png(path, labels, predictor.labels.palette)
+    if (path := targets.get("errors")) and truth is not None:
+        pictures.write_image(path, pictures.error_map(truth, labels))
+    _write_tinted(predictor, targets, image, labels, truth, options)
+    if (path := targets.get("probabilities")) and values is not None:
+        names = np.array(predictor.labels.classes)
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, probabilities=values.astype(np.float16), classes=names)
+
+
+def _write_tinted(
+    predictor: Predicts,
+    targets: dict[str, Path],
+    image: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    truth: NDArray[np.integer] | None,
+    options: PredictionOptions,
+) -> None:
+    """Write the overlay, and the montage, which holds it where there is no truth."""
+    if not targets.keys() & {"overlay", "montage"}:
+        return
+    tinted = painting.tint(image, labels, predictor.labels, options.alpha)
     if options.outline:
         tinted = painting.draw_outlines(tinted, labels, predictor.labels)
-    if maps := [path for kind, path in targets.items() if kind == "label" or kind not in ENDINGS]:
-        write_labels(maps, labels, predictor.labels)
-    for kind, path in targets.items():
-        if kind == "palette":
-            pictures.write_palette_png(path, labels, predictor.labels.palette)
-        elif kind == "overlay":
-            pictures.write_image(path, tinted)
-        elif kind == "errors" and truth is not None:
-            pictures.write_image(path, pictures.error_map(truth, labels))
-        elif kind == "montage" and truth is not None:
+    if path := targets.get("overlay"):
+        pictures.write_image(path, tinted)
+    if path := targets.get("montage"):
+        if truth is not None:
             picture = painting.comparison(image, truth, labels, predictor.labels)
-            pictures.write_image(path, picture)
-        elif kind == "montage":
+        else:
             painted = painting.paint(labels, predictor.labels)
             panels = [("image", image), ("prediction", painted), ("overlay", tinted)]
-            entries = painting.legend_of(predictor.labels)
-            pictures.write_image(path, pictures.montage(panels, legend=entries))
-        elif kind == "probabilities" and values is not None:
-            with atomic_path(path) as temporary:
-                np.savez_compressed(
-                    temporary, probabilities=values.astype(np.float16), classes=np.array(classes)
-                )
+            picture = pictures.montage(panels, legend=painting.legend_of(predictor.labels))
+        pictures.write_image(path, picture)

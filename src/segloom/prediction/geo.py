@@ -7,11 +7,11 @@ window itself is kept. Memory is that of a few windows, whatever the size of the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from segloom.errors import DataError
 from segloom.files import atomic_path
@@ -92,19 +92,20 @@ def write_geojson(raster: Path, out: Path, classes: tuple[str, ...], *, min_area
     Raises:
         OSError: It cannot be written.
     """
+    import rasterio
     from rasterio.features import shapes
 
     with open_raster(raster) as labels, atomic_path(out) as temporary:
-        crs = labels.file.crs
+        band, crs = rasterio.band(labels.file, 1), labels.file.crs
         name = crs.to_string() if crs else None
         pixel = abs(labels.file.transform.determinant)
         with temporary.open("w", encoding="utf-8") as file:
-            head: dict[str, Any] = {"type": "FeatureCollection"}
+            head: dict[str, object] = {"type": "FeatureCollection"}
             if name:
                 head["crs"] = {"type": "name", "properties": {"name": name}}
             file.write(json.dumps(head)[:-1] + ', "features": [')
             separator = "\n"
-            for geometry, value in shapes(_band(labels), connectivity=4, transform=_place(labels)):
+            for geometry, value in shapes(band, connectivity=4, transform=labels.file.transform):
                 class_id = int(value)
                 if class_id in (0, IGNORE_INDEX) or _area(geometry) < min_area * pixel:
                     continue
@@ -125,7 +126,7 @@ def _windows(size: tuple[int, int], side: int) -> Iterator[Window]:
             yield Window(top, left, min(side, height - top), min(side, width - left))
 
 
-def _label(predictor: Predicts, raster: Raster, part: Window, margin: int) -> Any:
+def _label(predictor: Predicts, raster: Raster, part: Window, margin: int) -> NDArray[np.uint8]:
     """Label a window: uint8 ``(H, W)``, void where nothing was measured."""
     measured = raster.is_measured(part, predictor.num_channels)
     if not measured.any():
@@ -141,17 +142,7 @@ def _label(predictor: Predicts, raster: Raster, part: Window, margin: int) -> An
     return np.where(measured, classes, IGNORE_INDEX).astype(np.uint8)
 
 
-def _band(raster: Raster) -> Any:
-    import rasterio
-
-    return rasterio.band(raster.file, 1)
-
-
-def _place(raster: Raster) -> Any:
-    return raster.file.transform
-
-
-def _area(geometry: dict[str, Any]) -> float:
+def _area(geometry: Mapping[str, Sequence[ArrayLike]]) -> float:
     """Area of a polygon with holes, in units of its coordinates."""
     total = 0.0
     for number, ring in enumerate(geometry["coordinates"]):

@@ -46,7 +46,7 @@ class Ledger:
         Raises:
             ConfigError: A target is one of the sources, or holds what is not in the ledger.
         """
-        there = [path for path in targets if os.path.lexists(path)]
+        there = list(filter(os.path.lexists, targets))
         if not there:
             return
         read = {os.path.realpath(path) for path in sources}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +50,7 @@ def may_be_replaced(path: Path) -> bool:
 
 def object_rows(
     image: Path, masks: Mapping[str, NDArray[np.bool_]], probabilities: Path | None = None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Describe every class that an image shows; objects are pixels that touch along an edge.
 
     Args:
@@ -62,7 +61,7 @@ def object_rows(
     import cv2
 
     values = None if probabilities is None else np.load(probabilities)["probabilities"]
-    rows = []
+    rows: list[dict[str, object]] = []
     for class_id, (name, mask) in enumerate(masks.items()):
         number = int(mask.sum())
         if not number:

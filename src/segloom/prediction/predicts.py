@@ -8,7 +8,7 @@ Axes: K classes, C channels, H W image size.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Predicts(Protocol):
     def takes_edges(self) -> bool:
         """Whether the last channel of an image is an edge map."""
 
-    def label_map(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def label_map(self, image: NDArray[np.uint8]) -> NDArray[np.integer]:
         """Label every pixel.
 
         Args:

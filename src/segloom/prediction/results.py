@@ -105,7 +105,7 @@ def label_files(folder: Path, labels: LabelSet, name: str, ending: str) -> dict[
         name: Of the image.
         ending: Between that and ``.png`` in a file of class ids.
     """
-    if space_of(labels).overlaps:
+    if space_of(labels).no_single:
         return class_mask_files(folder, labels.classes, name)
     return {"label": folder / f"{name}{ending}.png"}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Segmentation:
 
     image: NDArray[np.uint8]
     """``(H, W, C)``; of other than three channels, pictures show ``shown``."""
-    label_map: NDArray[Any]
+    label_map: NDArray[np.integer]
     """``(H, W)``: class ids uint8, or bits (`segloom.labels.bits`) where classes may overlap."""
     labels: LabelSet
     """Names and colours of the classes, in the order of their ids."""

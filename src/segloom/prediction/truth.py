@@ -18,6 +18,7 @@ from segloom.data.source import SPLITS
 from segloom.errors import ConfigError, DataError
 from segloom.images.read import is_volume
 from segloom.labels.decoder import LabelDecoder, LabelFormat, detect_format, make_decoder
+from segloom.labels.space import space_of
 from segloom.prediction.class_truth import ClassTruth, find_class_truth
 from segloom.types import IGNORE_INDEX, LabelSet
 
@@ -101,21 +102,27 @@ def find_truth(
     kinds = label_kinds(labels)
     endings = [(image_ending, truth_ending)]
     if not image_ending and not truth_ending:
-        implied = [(IMAGE_ENDING, f"_{FINE}_{kind}") for kind in kinds]
-        if data and data.name == "folder":
-            implied = [(data.image_ending, data.mask_ending)]
-        endings = [*implied, *endings]
-    if labels.is_multilabel:
+        endings = [*_implied_endings(kinds, data), *endings]
+    if space_of(labels).no_single:
         ignored = data.ignore_values if data else ()
         return find_class_truth(folder, images, labels.classes, endings, ignored)
     files = _match(images, folder, endings)
     mask_format = detect_format(list(files.values()), len(labels.classes))
     decoder = _named_decoder(list(files.values()), kinds, data)
-    if decoder is None and data:
+    if decoder is None:
         decoder = _trained_decoder(data, mask_format)
     if decoder is None:
         decoder = make_decoder(len(labels.classes), mask_format, palette=labels.palette)
     return Truth(files, replace(decoder, unknown=IGNORE_INDEX))
+
+
+def _implied_endings(
+    kinds: Mapping[str, LabelDecoder], data: DataConfig | None
+) -> list[tuple[str, str]]:
+    """Give the ends of names that Cityscapes uses, or those of the data of the training."""
+    if data and data.name == "folder":
+        return [(data.image_ending, data.mask_ending)]
+    return [(IMAGE_ENDING, f"_{FINE}_{kind}") for kind in kinds]
 
 
 def _match(
@@ -153,7 +160,9 @@ def _named_decoder(
     return None
 
 
-def _trained_decoder(data: DataConfig, mask_format: LabelFormat) -> LabelDecoder | None:
+def _trained_decoder(data: DataConfig | None, mask_format: LabelFormat) -> LabelDecoder | None:
+    if data is None:
+        return None
     for split in SPLITS:
         try:
             decoder = read_labelled_source(data, split)[2]

@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, NamedTuple, ParamSpec, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +31,22 @@ from segloom.images.read import IMAGE_ENDINGS
 from segloom.labels.painting import tint
 from segloom.prediction.predicts import Predicts
 
+if TYPE_CHECKING:
+    from av import VideoFrame, VideoStream
+    from av.container import InputContainer, OutputContainer
+
 __all__ = ["VIDEO_ENDINGS", "Film", "VideoOptions", "is_live", "is_video", "predict_video"]
 
 VIDEO_ENDINGS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"})
 """Endings, in lower case, by which a file is taken for a film."""
 WRITTEN_ENDINGS = (".mp4", ".mkv", ".mov")
 STREAMS = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "udp://", "srt://")
-ENCODERS = ("libx264", "libopenh264", "h264", "mpeg4")
+Encoder = Literal["libx264", "libopenh264", "h264", "mpeg4"]
+ENCODERS: tuple[Encoder, ...] = get_args(Encoder)
 """By preference; not every FFmpeg has the first two."""
 WAITING = 4
 """Frames that wait between two threads."""
+Words = ParamSpec("Words")
 TICK_S = 0.2  # how often a waiting thread looks whether the others are still there
 
 
@@ -88,14 +95,23 @@ class Film:
     encoder: str = ""
 
 
+class _Frame(NamedTuple):
+    """One picture of a film."""
+
+    pixels: NDArray[np.uint8]
+    """``(H, W, 3)``, upright."""
+    seconds: float
+    """Since the first."""
+
+
 @dataclass
 class _Line:
     """A queue between two threads, which ends when either side ends."""
 
     stop: threading.Event
-    frames: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(WAITING))
+    frames: queue.Queue[_Frame | None] = field(default_factory=lambda: queue.Queue(WAITING))
 
-    def put(self, frame: Any) -> bool:
+    def put(self, frame: _Frame | None) -> bool:
         """Wait for room; False if the others have stopped."""
         while not self.stop.is_set():
             with suppress(queue.Full):
@@ -103,7 +119,7 @@ class _Line:
                 return True
         return False
 
-    def replace(self, frame: Any) -> int:
+    def replace(self, frame: _Frame) -> int:
         """Put a frame without waiting, instead of the oldest ones; returns how many these were."""
         dropped = 0
         while True:
@@ -115,7 +131,7 @@ class _Line:
                     self.frames.get_nowait()
                     dropped += 1
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[_Frame]:
         """Give frames up to the None at the end."""
         while not self.stop.is_set():
             with suppress(queue.Empty):
@@ -203,7 +219,7 @@ def _label(
             labels = predictor.space.decide(values)
         else:
             labels = predictor.label_map(pixels)
-        if not write.put((tint(pixels, labels, predictor.labels, options.alpha), seconds)):
+        if not write.put(_Frame(tint(pixels, labels, predictor.labels, options.alpha), seconds)):
             return
         film.frames += 1
         if on_frame is not None:
@@ -211,9 +227,9 @@ def _label(
 
 
 def _decode(
-    av: Any,
-    container: Any,
-    stream: Any,
+    av: ModuleType,
+    container: InputContainer,
+    stream: VideoStream,
     line: _Line,
     film: Film,
     options: VideoOptions,
@@ -233,13 +249,15 @@ def _decode(
         turns = round(getattr(frame, "rotation", 0) / 90) % 4
         pixels = np.ascontiguousarray(np.rot90(pixels, turns))
         if is_live(source):
-            film.skipped += line.replace((pixels, at))
+            film.skipped += line.replace(_Frame(pixels, at))
         else:
-            line.put((pixels, at))
+            line.put(_Frame(pixels, at))
     line.put(None)
 
 
-def _frames(av: Any, container: Any, stream: Any, film: Film) -> Iterator[Any]:
+def _frames(
+    av: ModuleType, container: InputContainer, stream: VideoStream, film: Film
+) -> Iterator[VideoFrame]:
     """Decode packet by packet, so that a damaged one costs no more than itself."""
     packets = container.demux(stream)
     while True:
@@ -256,7 +274,7 @@ def _frames(av: Any, container: Any, stream: Any, film: Film) -> Iterator[Any]:
             film.damaged += 1
 
 
-def _encode(av: Any, source: Any, line: _Line, film: Film, path: Path) -> None:
+def _encode(av: ModuleType, source: VideoStream, line: _Line, film: Film, path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = None
         for pixels, seconds in line:
@@ -271,10 +289,14 @@ def _encode(av: Any, source: Any, line: _Line, film: Film, path: Path) -> None:
             container.mux(stream.encode(None))
 
 
-def _add_stream(av: Any, container: Any, source: Any, film: Film) -> Any:
+def _add_stream(
+    av: ModuleType, container: OutputContainer, source: VideoStream, film: Film
+) -> VideoStream:
     name = next(name for name in ENCODERS if name in av.codecs_available)
     film.encoder = name
-    stream = container.add_stream(name, rate=Fraction(_rate(source)).limit_denominator(1001))
+    stream: VideoStream = container.add_stream(
+        name, rate=Fraction(_rate(source)).limit_denominator(1001)
+    )
     height, width = film.size
     # Colours are stored at half the size, so that sides must be even.
     stream.height, stream.width = height + height % 2, width + width % 2
@@ -287,7 +309,7 @@ def _add_stream(av: Any, container: Any, source: Any, film: Film) -> Any:
     return stream
 
 
-def _fitted(pixels: NDArray[np.uint8], stream: Any) -> NDArray[np.uint8]:
+def _fitted(pixels: NDArray[np.uint8], stream: VideoStream) -> NDArray[np.uint8]:
     """Give a frame the size of the film, which streams may change on the way."""
     below, beside = stream.height - pixels.shape[0], stream.width - pixels.shape[1]
     if below < 0 or beside < 0:
@@ -298,16 +320,20 @@ def _fitted(pixels: NDArray[np.uint8], stream: Any) -> NDArray[np.uint8]:
     return padded
 
 
-def _rate(stream: Any) -> float:
+def _rate(stream: VideoStream) -> float:
     return float(stream.average_rate or stream.guessed_rate or 30)
 
 
 def _thread(
-    stop: threading.Event, faults: list[BaseException], work: Callable[..., None], *words: Any
+    stop: threading.Event,
+    faults: list[BaseException],
+    work: Callable[Words, None],
+    *words: Words.args,
+    **named: Words.kwargs,
 ) -> threading.Thread:
     def run() -> None:
         try:
-            work(*words)
+            work(*words, **named)
         except BaseException as error:  # raised again by the caller's thread
             faults.append(error)
             stop.set()
@@ -318,8 +344,8 @@ def _thread(
 
 
 @contextmanager
-def _opened(av: Any, source: str) -> Iterator[tuple[Any, Any]]:
-    address, options = source, dict[str, Any]()
+def _opened(av: ModuleType, source: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    address, options = source, dict[str, object]()
     if source.isdecimal():
         address, kind = {
             "darwin": (source, "avfoundation"),
@@ -354,11 +380,12 @@ def _check(predictor: Predicts, source: str, out: Path) -> None:
         raise ConfigError(f"{out} is the film that is read; choose another file with --out.")
 
 
-def _import_av() -> Any:
+def _import_av() -> ModuleType:
     try:
         import av
     except ImportError as error:
         raise ConfigError(
             "films need PyAV, which is not here; install `segloom[video]`."
         ) from error
-    return av
+    found: ModuleType = av
+    return found

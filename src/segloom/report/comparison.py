@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from segloom.labels.pictures import FLIP_LEGEND
 from segloom.report import comparison_words as words
@@ -22,7 +21,7 @@ from segloom.report.comparison_charts import (
 from segloom.report.comparison_protocol import environment, protocols
 from segloom.report.comparison_result import ComparedGroup, ComparisonResult
 from segloom.report.html import render_page, write_page
-from segloom.report.published import published_beside, published_elsewhere
+from segloom.report.published import Published, published_beside, published_elsewhere
 from segloom.report.sections import css_color
 
 __all__ = ["render_comparison", "write_comparison"]
@@ -83,6 +82,7 @@ def render_comparison(
 
 def _pair_values(comparison: ComparisonResult, pairs: Sequence[Compared]) -> dict[str, object]:
     """Say what is compared, and which pairs have a verdict."""
+    seeds = [len(item.pair.seeds) for item in pairs]
     return {
         "variants": list(dict.fromkeys(item.pair.variant for item in pairs)),
         "matrix": _matrix(pairs),
@@ -90,8 +90,8 @@ def _pair_values(comparison: ComparisonResult, pairs: Sequence[Compared]) -> dic
         "pairs": [item for item in pairs if item.kind != "lost"],
         "lost": [item for item in pairs if item.kind == "lost"],
         "has_places": len({(g.encoder, g.recipe) for g in comparison.groups}) > 1,
-        "has_verdicts": any(len(item.pair.seeds) > 1 for item in pairs),
-        "has_one_seed": any(len(item.pair.seeds) == 1 for item in pairs),
+        "has_verdicts": max(seeds, default=0) > 1,
+        "has_one_seed": 1 in seeds,
     }
 
 
@@ -193,7 +193,7 @@ def _published(comparison: ComparisonResult, group: ComparedGroup) -> dict[str, 
     }
 
 
-def _elsewhere(comparison: ComparisonResult) -> list[tuple[str, Any]]:
+def _elsewhere(comparison: ComparisonResult) -> list[tuple[str, Published]]:
     """Find figures on the same data sets by architectures that are not compared here."""
     found = []
     for name, protocol in comparison.conditions.get("protocols", {}).items():

@@ -5,7 +5,7 @@ Positions are `comparison_plots`'; ``comparison_charts.html.j2`` draws them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from segloom.report import comparison_words as words
@@ -22,6 +22,7 @@ from segloom.report.comparison_plots import (
 from segloom.report.comparison_result import (
     ComparedGroup,
     ComparedPair,
+    ComparedRow,
     ComparisonResult,
     ScoreDifference,
 )
@@ -121,11 +122,7 @@ def course_charts(comparison: ComparisonResult) -> list[tuple[str, Courses]]:
     """Draw the validation mIoU over the epochs, group by group, with what the seeds span."""
     charts = []
     for group in comparison.groups:
-        known = [row for row in group.rows if row.course]
-        base = [row for row in known if row.variant == comparison.baseline]
-        others = [row for row in known if row.variant != comparison.baseline]
-        for start in range(0, max(len(others), 1), MOST_CURVES):
-            rows = [*base, *others[start : start + MOST_CURVES]]
+        for rows in _divided(group, comparison.baseline):
             chart = courses(
                 {
                     row.variant: [(p.epoch, p.mean, p.low, p.high) for p in row.course]
@@ -135,6 +132,15 @@ def course_charts(comparison: ComparisonResult) -> list[tuple[str, Courses]]:
             if chart:
                 charts.append((words.title(group), chart))
     return charts
+
+
+def _divided(group: ComparedGroup, baseline: str) -> Iterator[list[ComparedRow]]:
+    """Divide the kinds whose course is known over charts; the baseline is in each."""
+    known = [row for row in group.rows if row.course]
+    base = [row for row in known if row.variant == baseline]
+    others = [row for row in known if row.variant != baseline]
+    for start in range(0, max(len(others), 1), MOST_CURVES):
+        yield [*base, *others[start : start + MOST_CURVES]]
 
 
 def known_costs(comparison: ComparisonResult) -> list[Cost]:
@@ -147,11 +153,9 @@ def cost_rows(
     comparison: ComparisonResult, pairs: Sequence[Compared]
 ) -> list[tuple[str, list[CostRow]]]:
     """Set the costs of every network beside its gain, group by group."""
-    costs = known_costs(comparison)
     place = strips(_ends(comparison, pairs), around=0.0)
     ratios = {
-        cost.key: strips([r for g in comparison.groups for r in _ratios(g, cost.key)], around=1.0)
-        for cost in costs
+        cost: strips(_ratios(comparison, cost.key), around=1.0) for cost in known_costs(comparison)
     }
     shown = []
     for group in comparison.groups:
@@ -160,24 +164,32 @@ def cost_rows(
         for row in group.rows:
             item = own.get(row.variant)
             score = item.pair.scores.get(comparison.primary) if item else None
-            found = []
-            for cost in costs:
-                value = row.cost.get(cost.key)
-                ratio = _ratio(group, row.variant, cost.key) if item else None
-                text = "" if value is None else cost.form.format(value * cost.factor)
-                bar = None if ratio is None else strip(ratios[cost.key], ratio, around=1.0)
-                found.append((text, ratio, bar))
             rows.append(
                 CostRow(
                     variant=row.variant,
                     kind=item.kind if item else "",
                     gain=words.gain(score) if score else "",
                     strip=_gain_strip(place, score),
-                    costs=tuple(found),
+                    costs=tuple(_costs(row, group, ratios, is_compared=item is not None)),
                 )
             )
         shown.append((words.title(group), rows))
     return shown
+
+
+def _costs(
+    row: ComparedRow,
+    group: ComparedGroup,
+    ratios: Mapping[Cost, Callable[[float], float]],
+    *,
+    is_compared: bool,
+) -> Iterator[tuple[str, float | None, Strip | None]]:
+    """Give the costs of a network; only one that is compared is set beside the baseline."""
+    for cost, place in ratios.items():
+        value = row.cost.get(cost.key)
+        ratio = _ratio(group, row.variant, cost.key) if is_compared else None
+        text = "" if value is None else cost.form.format(value * cost.factor)
+        yield text, ratio, None if ratio is None else strip(place, ratio, around=1.0)
 
 
 def _ends(comparison: ComparisonResult, pairs: Sequence[Compared]) -> Iterator[float]:
@@ -194,11 +206,10 @@ def _gain_strip(place: Callable[[float], float], score: ScoreDifference | None) 
     return strip(place, score.difference, (low, high), around=0.0)
 
 
-def _ratios(group: ComparedGroup, key: str) -> Iterator[float]:
-    for row in group.rows:
-        ratio = _ratio(group, row.variant, key)
-        if ratio is not None:
-            yield ratio
+def _ratios(comparison: ComparisonResult, key: str) -> Iterator[float]:
+    for group in comparison.groups:
+        found = (_ratio(group, row.variant, key) for row in group.rows)
+        yield from (ratio for ratio in found if ratio is not None)
 
 
 def _ratio(group: ComparedGroup, variant: str, key: str) -> float | None:

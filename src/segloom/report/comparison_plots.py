@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
 
 from segloom.report.plots import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, scale, whole_ticks
 
@@ -25,6 +27,9 @@ __all__ = [
 
 ROW, HEAD = 40, 24
 FOREST_LEFT, FOREST_RIGHT = 12, 348
+
+EpochPoint: TypeAlias = tuple[int, float, float, float]
+"""Epoch, then mean, lowest and highest of several runs."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +113,9 @@ class Strip:
 
 def forest(title: str, differences: Sequence[Difference]) -> Forest | None:
     """Lay out differences, group by group; None when none of them exists."""
-    values = [0.0]
-    for item in differences:
-        values += [v for v in (item.value, *(item.interval or ()), *item.per_seed) if v is not None]
-        if item.value is not None and item.detectable is not None:
-            values += [-item.detectable, item.detectable]
     if all(item.value is None for item in differences):
         return None
+    values = [0.0, *chain.from_iterable(map(_drawn, differences))]
     ticks = nice_ticks(min(values), max(values))
     to_x = scale(ticks[0], ticks[-1], FOREST_LEFT, FOREST_RIGHT)
     rows, heads, y, group = [], [], 4.0, None
@@ -125,21 +126,7 @@ def forest(title: str, differences: Sequence[Difference]) -> Forest | None:
             heads.append(Tick(y - 6, item.group))
         group = item.group
         y += ROW
-        band = None
-        if item.value is not None and item.detectable is not None:
-            band = (to_x(-item.detectable), to_x(item.detectable))
-        rows.append(
-            ForestRow(
-                y=y - 12,
-                label=item.label,
-                text=item.text,
-                kind=item.kind,
-                x=None if item.value is None else to_x(item.value),
-                line=None if item.interval is None else _ends(to_x, item.interval),
-                band=band,
-                seeds=tuple(to_x(value) for value in item.per_seed),
-            )
-        )
+        rows.append(_forest_row(item, y - 12, to_x))
     return Forest(
         title=title,
         rows=tuple(rows),
@@ -151,8 +138,34 @@ def forest(title: str, differences: Sequence[Difference]) -> Forest | None:
     )
 
 
+def _drawn(item: Difference) -> list[float]:
+    """List every number that is drawn of a difference."""
+    ends = (*(item.interval or ()), *(_undetectable(item) or ()))
+    return [value for value in (item.value, *item.per_seed, *ends) if value is not None]
+
+
+def _undetectable(item: Difference) -> tuple[float, float] | None:
+    """Give the range of differences that the study would not find."""
+    if item.value is None or item.detectable is None:
+        return None
+    return -item.detectable, item.detectable
+
+
+def _forest_row(item: Difference, y: float, to_x: Callable[[float], float]) -> ForestRow:
+    return ForestRow(
+        y=y,
+        label=item.label,
+        text=item.text,
+        kind=item.kind,
+        x=None if item.value is None else to_x(item.value),
+        line=_ends(to_x, item.interval),
+        band=_ends(to_x, _undetectable(item)),
+        seeds=tuple(to_x(value) for value in item.per_seed),
+    )
+
+
 def courses(
-    series: Mapping[str, Sequence[tuple[int, float, float, float]]],
+    series: Mapping[str, Sequence[EpochPoint]],
 ) -> Courses | None:
     """Lay out the courses of kinds of runs.
 
@@ -167,40 +180,41 @@ def courses(
     shown = {name: _late(points) for name, points in series.items() if len(points) > 1}
     if not shown:
         return None
-    epochs = [point[0] for points in shown.values() for point in points]
-    values = [value for points in shown.values() for point in points for value in point[2:]]
-    y_values = nice_ticks(100 * min(values), 100 * max(values))
+    epochs, _, lows, highs = zip(*chain.from_iterable(shown.values()), strict=True)
+    y_values = nice_ticks(100 * min(*lows, *highs), 100 * max(*lows, *highs))
     to_x = scale(min(epochs), max(epochs), LEFT + 6, RIGHT - 6)
     to_y = scale(y_values[0], y_values[-1], BOTTOM, TOP)
-    lines = []
-    for name, points in shown.items():
-        upper = [f"{to_x(x):g} {to_y(100 * high):g}" for x, _, _, high in points]
-        lower = [f"{to_x(x):g} {to_y(100 * low):g}" for x, _, low, _ in reversed(points)]
-        is_wide = any(low < high for _, _, low, high in points)
-        epoch, mean, low, high = points[-1]
-        text = f"{name}, epoch {epoch}: {100 * mean:.1f} %"
-        lines.append(
-            Course(
-                name=name,
-                line="M" + "L".join(f"{to_x(x):g} {to_y(100 * y):g}" for x, y, _, _ in points),
-                band="M" + "L".join([*upper, *lower]) + "Z" if is_wide else "",
-                end=(
-                    to_x(epoch),
-                    to_y(100 * mean),
-                    f"{text} ({100 * low:.1f} to {100 * high:.1f})" if is_wide else text,
-                ),
-            )
-        )
     return Courses(
-        lines=tuple(lines),
+        lines=tuple(_course(name, points, to_x, to_y) for name, points in shown.items()),
         x_ticks=tuple(Tick(to_x(x), f"{x:g}") for x in whole_ticks(min(epochs), max(epochs))),
         y_ticks=tuple(Tick(to_y(value), f"{value:g} %") for value in y_values),
     )
 
 
-def _late(
-    points: Sequence[tuple[int, float, float, float]],
-) -> Sequence[tuple[int, float, float, float]]:
+def _course(
+    name: str,
+    points: Sequence[EpochPoint],
+    to_x: Callable[[float], float],
+    to_y: Callable[[float], float],
+) -> Course:
+    upper = [f"{to_x(x):g} {to_y(100 * high):g}" for x, _, _, high in points]
+    lower = [f"{to_x(x):g} {to_y(100 * low):g}" for x, _, low, _ in reversed(points)]
+    is_wide = any(low < high for _, _, low, high in points)
+    epoch, mean, low, high = points[-1]
+    text = f"{name}, epoch {epoch}: {100 * mean:.1f} %"
+    return Course(
+        name=name,
+        line="M" + "L".join(f"{to_x(x):g} {to_y(100 * y):g}" for x, y, _, _ in points),
+        band="M" + "L".join([*upper, *lower]) + "Z" if is_wide else "",
+        end=(
+            to_x(epoch),
+            to_y(100 * mean),
+            f"{text} ({100 * low:.1f} to {100 * high:.1f})" if is_wide else text,
+        ),
+    )
+
+
+def _late(points: Sequence[EpochPoint]) -> Sequence[EpochPoint]:
     """Leave out the first quarter of the epochs, if four points or more remain."""
     late = [point for point in points if point[0] > points[-1][0] / 4]
     return late if len(late) > 3 else points
@@ -226,5 +240,7 @@ def strip(
     return Strip(start, round(end - start, 1), point, place(around))
 
 
-def _ends(place: Callable[[float], float], interval: tuple[float, float]) -> tuple[float, float]:
-    return place(interval[0]), place(interval[1])
+def _ends(
+    place: Callable[[float], float], interval: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    return None if interval is None else (place(interval[0]), place(interval[1]))

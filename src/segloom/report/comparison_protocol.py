@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from segloom.report.comparison_result import ComparisonResult
+from segloom.report.comparison_result import ComparedGroup, ComparisonResult
 from segloom.report.published import our_facts
 
 __all__ = ["environment", "protocols"]
+
+SHOWN = {
+    "Classes": "classes",
+    "Image size": "image size",
+    "Training crop": "crop",
+    "Encoder weights": "weights",
+    "Batch": "batch",
+    "Length": "training",
+    "Optimiser": "optimiser",
+    "Inference": "inference",
+    "Sampling": "sampling",
+}
+"""Word of the page to a fact of `our_facts`."""
 
 
 def protocols(comparison: ComparisonResult) -> list[dict[str, object]]:
@@ -33,26 +46,25 @@ def _facts(
     comparison: ComparisonResult, name: str, protocol: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
     groups = [group for group in comparison.groups if group.recipe == name]
-    ours = [our_facts(protocol, group) for group in groups]
     data, loss, train = (protocol.get(part) or {} for part in ("data", "loss", "train"))
     yield "Data", str(data.get("name", name))
-    images = next((group.num_images for group in groups if group.num_images), None)
-    if ours:
-        split = ours[0].get("split", "")
-        yield "Measured on", f"{split} split" + (f", {images} images" if images else "")
-    for word, key in (
-        *(("Classes", "classes"), ("Image size", "image size"), ("Training crop", "crop")),
-        *(("Encoder weights", "weights"), ("Batch", "batch"), ("Length", "training")),
-        *(("Optimiser", "optimiser"), ("Inference", "inference"), ("Sampling", "sampling")),
-    ):
-        if ours and key in ours[0]:
-            yield word, ours[0][key]
+    if groups:
+        yield from _measured(protocol, groups)
     if loss.get("terms"):
         terms = ", ".join(f"{term} {weight:g}" for term, weight in loss["terms"].items())
         yield "Loss", f"{terms}; class weights {loss.get('class_weights', 'none')}"
     if train.get("precision"):
         average = f", moving average {train['ema']}" if train.get("ema") else ""
         yield "Arithmetic", f"{train['precision']}{average}"
+
+
+def _measured(
+    protocol: dict[str, Any], groups: Sequence[ComparedGroup]
+) -> Iterator[tuple[str, str]]:
+    own = our_facts(protocol, groups[0])
+    images = next((group.num_images for group in groups if group.num_images), None)
+    yield "Measured on", f"{own.get('split', '')} split" + (f", {images} images" if images else "")
+    yield from ((word, own[key]) for word, key in SHOWN.items() if key in own)
 
 
 def environment(conditions: dict[str, Any]) -> list[tuple[str, str]]:

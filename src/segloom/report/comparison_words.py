@@ -5,7 +5,8 @@ Everything here takes parts of a `ComparisonResult`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from segloom.report.comparison_result import (
     ComparedGroup,
@@ -181,11 +182,10 @@ def lead(comparison: ComparisonResult) -> str:
     Over several networks it is the general gain of every variant.
     """
     groups = [group for group in comparison.groups if _compared([group])]
-    found: list[tuple[str, str, ScoreDifference | GeneralGain]]
+    found: list[Found]
     if comparison.general:
-        counts = [item.num_networks for item in comparison.general]
-        number = f"{counts[0]}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
-        where = f"On average over {number} networks"
+        counts = sorted({item.num_networks for item in comparison.general})
+        where = f"On average over {' to '.join(map(str, counts[:: len(counts) - 1 or 1]))} networks"
         found = [(item.verdict, item.variant, item) for item in comparison.general]
     elif len(groups) == 1:
         where = f"On {title(groups[0])}"
@@ -196,19 +196,27 @@ def lead(comparison: ComparisonResult) -> str:
         ]
     else:
         return verdict_counts(comparison) + _late_words(comparison)
-    by_verdict = {kind: [item[1:] for item in found if item[0] == kind] for kind in FOUND}
-    parts, unit = [], " points of mIoU, 95 %"
-    for kind, items in by_verdict.items():
-        if not items:
-            continue
+    *first, last = _verdict_parts(found)
+    text = ", and ".join([", ".join(first), last]) if first else last
+    return f"{where}, {text}.{_late_words(comparison)}"
+
+
+Found: TypeAlias = tuple[str, str, ScoreDifference | GeneralGain]
+"""Verdict, variant and gain."""
+
+
+def _verdict_parts(found: Sequence[Found]) -> Iterator[str]:
+    """Say for every verdict which variants have it, and their gains; the first tells the unit."""
+    unit = " points of mIoU, 95 %"
+    for kind, phrases in FOUND.items():
+        items = [(name, score) for verdict, name, score in found if verdict == kind]
         named = []
         for name, score in items[:MOST_NAMED]:
             named.append(f"{name} ({_short(score, unit)})")
             unit = ","
         named += [f"{len(items) - MOST_NAMED} more"] * (len(items) > MOST_NAMED)
-        parts.append(FOUND[kind][len(items) > 1].format(_listed(named)))
-    text = ", and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
-    return f"{where}, {text}.{_late_words(comparison)}"
+        if named:
+            yield phrases[len(items) > 1].format(_listed(named))
 
 
 def _short(score: ScoreDifference | GeneralGain, unit: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import isclose
 from pathlib import Path
 
@@ -42,27 +43,38 @@ def training_curves(history: Sequence[Mapping[str, float | None]]) -> list[Curve
     Returns:
         What has any point. A loss term that is all of the total has no curve of its own.
     """
-    columns = list(dict.fromkeys(name for row in history for name in row))
-    losses = [name for name in columns if name == "val/loss" or name.startswith("train/")]
-    losses = [name for name in losses if not _is_whole_total(history, name)]
-    losses.sort(key=lambda name: (name != "train/total", name != "val/loss"))
+    columns = list(dict.fromkeys(chain.from_iterable(history)))
+    losses = _losses(history, columns)
     scores = [name for name in ("val/mIoU", "val/mAcc", "val/aAcc") if name in columns]
     rates = [name for name in columns if name == "lr" or name.startswith("lr/")]
     points = {name: _points(history, name) for name in (*losses, *scores, *rates)}
-    best = max(points.get("val/mIoU", []), key=lambda point: point[1], default=None)
-    mark = None
-    if best is not None:
-        mark = (*best, f"best {best[1] * 100:.1f} %, epoch {best[0]:g}")
 
     def choose(names: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
         return {name: points[name] for name in names[:MAX_CURVES] if points[name]}
 
     groups = [
         Curves("Loss", choose(losses)),
-        Curves("Validation", choose(scores), are_shares=True, mark=mark),
+        Curves(
+            "Validation", choose(scores), are_shares=True, mark=_best(points.get("val/mIoU", []))
+        ),
         Curves("Learning rate", choose(rates)),
     ]
     return [group for group in groups if group.points]
+
+
+def _losses(history: Sequence[Mapping[str, float | None]], columns: Sequence[str]) -> list[str]:
+    """Choose the columns of losses, the totals first."""
+    losses = [name for name in columns if name == "val/loss" or name.startswith("train/")]
+    losses = [name for name in losses if not _is_whole_total(history, name)]
+    return sorted(losses, key=lambda name: (name != "train/total", name != "val/loss"))
+
+
+def _best(points: Sequence[tuple[float, float]]) -> tuple[float, float, str] | None:
+    """Point out the highest share; None where there is none."""
+    if not points:
+        return None
+    epoch, value = max(points, key=lambda point: point[1])
+    return epoch, value, f"best {value * 100:.1f} %, epoch {epoch:g}"
 
 
 def _is_whole_total(history: Sequence[Mapping[str, float | None]], name: str) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from statistics import median
 
 __all__ = [
     "Bar",
@@ -142,17 +144,15 @@ def line_chart(
     series = {name: _thin(points) for name, points in series.items() if points}
     if not series:
         return None
-    xs = [x for points in series.values() for x, _ in points]
-    ys = [y for points in series.values() for _, y in points]
+    xs, ys = zip(*chain.from_iterable(series.values()), strict=True)
     y_values = nice_ticks(min(ys), max(ys))
-    low, high = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 0.5, max(xs) + 0.5)
-    to_x = scale(low, high, LEFT + 6, RIGHT - 6)
+    margin = 0.0 if max(xs) > min(xs) else 0.5  # a lone epoch stands in the middle
+    to_x = scale(min(xs) - margin, max(xs) + margin, LEFT + 6, RIGHT - 6)
     to_y = scale(y_values[0], y_values[-1], BOTTOM, TOP)
-    lines = []
-    for name, points in series.items():
-        places = [(to_x(x), to_y(y), f"{x_title} {x:g}: {label(y)}") for x, y in points]
-        path = "M" + "L".join(f"{x:g} {y:g}" for x, y, _ in places)
-        lines.append(Line(name, path, tuple(places) if len(places) <= MAX_POINTS // 4 else ()))
+    lines = [
+        _line(name, [(to_x(x), to_y(y), f"{x_title} {x:g}: {label(y)}") for x, y in points])
+        for name, points in series.items()
+    ]
     return LineChart(
         lines=tuple(lines),
         x_ticks=tuple(Tick(to_x(x), f"{x:g}") for x in whole_ticks(min(xs), max(xs))),
@@ -160,6 +160,11 @@ def line_chart(
         x_title=x_title,
         mark=None if mark is None else (to_x(mark[0]), to_y(mark[1]), mark[2]),
     )
+
+
+def _line(name: str, places: Sequence[tuple[float, float, str]]) -> Line:
+    path = "M" + "L".join(f"{x:g} {y:g}" for x, y, _ in places)
+    return Line(name, path, tuple(places) if len(places) <= MAX_POINTS // 4 else ())
 
 
 def _thin(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
@@ -197,7 +202,7 @@ def bar_chart(
                 continue
             x = LEFT + pitch * (index + 0.5) + width * (order - len(series) / 2)
             text = f"{groups[index]}, {name}: {value * 100:.1f} %"
-            label = f"{value * 100:.0f}" if width >= 16 else ""
+            label = f"{value * 100:.0f}" * (width >= 16)
             y = to_y(min(max(value, 0.0), 1.0))
             bars.append(Bar(round(x, 1), y, round(width - 1.5, 1), BOTTOM - y, order, text, label))
     step = -(-len(groups) // 8)
@@ -214,7 +219,7 @@ def histogram_chart(
     """
     if not values:
         return None
-    clipped = sorted(min(max(value, 0.0), 1.0) for value in values)
+    clipped = [min(max(value, 0.0), 1.0) for value in values]
     counts = [0] * num_bins
     for value in clipped:
         counts[min(int(value * num_bins), num_bins - 1)] += 1
@@ -224,17 +229,16 @@ def histogram_chart(
     bars = []
     for index, count in enumerate(counts):
         low, high = index / num_bins, (index + 1) / num_bins
-        text = f"{low * 100:g} to {high * 100:g} %: {count} image{'' if count == 1 else 's'}"
+        text = f"{low * 100:g} to {high * 100:g} %: {count} image{'s' * (count != 1)}"
         x, y = to_x(low), to_y(count)
         if count:
             bars.append(Bar(x + 0.5, y, round(to_x(high) - x - 1, 1), BOTTOM - y, 0, text))
-    middle = len(clipped) // 2
-    median = clipped[middle] if len(clipped) % 2 else sum(clipped[middle - 1 : middle + 1]) / 2
+    middle = median(clipped)
     return BarChart(
         tuple(bars),
         ("images",),
         tuple(Tick(to_x(v / 5), f"{v * 20} %") for v in range(6)),
         tuple(Tick(to_y(v), f"{v:g}") for v in y_values),
         x_title,
-        Tick(to_x(median), f"median {median * 100:.1f} %"),
+        Tick(to_x(middle), f"median {middle * 100:.1f} %"),
     )

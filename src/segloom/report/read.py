@@ -72,7 +72,7 @@ class Bucket(_Part):
     num_objects: int = 0
     IoU: Number = None
     recall: Number = None
-    per_class: list[Any] = Field(default_factory=list)
+    per_class: list[object] = Field(default_factory=list)
 
 
 class Size(_Part):
@@ -190,7 +190,7 @@ class ModelFacts(_Part):
 
     architecture: str | None = None
     encoder_name: str | None = None
-    enhancements: list[Any] | dict[str, Any] = Field(default_factory=list)
+    enhancements: list[object] | dict[str, object] = Field(default_factory=list)
     num_parameters: int | None = None
 
 
@@ -244,7 +244,7 @@ class Metrics(_Part):
     groups: Groups | None = None
     trained_groups: TrainedGroups | None = None
     policy: str | None = None
-    inference: dict[str, Any] | None = None
+    inference: dict[str, object] | None = None
     model: ModelFacts | None = None
     montages: Montages | None = None
 
@@ -277,7 +277,7 @@ class RunRecord:
     history: tuple[dict[str, float | None], ...] = ()
     """One row per epoch, by column of metrics.csv."""
     config_text: str | None = None
-    config: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, object] = field(default_factory=dict)
     command: str | None = None
     """The command line that made the run."""
 
@@ -342,7 +342,7 @@ def _read_text(path: Path) -> str | None:
     return text or None
 
 
-def _parse_config(text: str | None) -> dict[str, Any]:
+def _parse_config(text: str | None) -> dict[str, object]:
     try:
         content = parse_yaml(text or "")
     except ValueError:

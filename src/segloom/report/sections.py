@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from segloom.labels.space import MODES
 from segloom.report.curves import training_curves
@@ -23,7 +23,7 @@ from segloom.report.plots import (
     line_chart,
     short_number,
 )
-from segloom.report.read import Montage, RunRecord, Size
+from segloom.report.read import Bucket, Montage, RunRecord, Size
 
 __all__ = [
     "ClassRow",
@@ -164,7 +164,7 @@ def facts(record: RunRecord) -> list[tuple[str, str]]:
     """Say what was measured: pairs of a word and a phrase."""
     metrics, model = record.metrics, record.metrics.model
     images = f"{metrics.num_images:,} image{'' if metrics.num_images == 1 else 's'}"
-    rows: list[tuple[str, Any]] = [
+    rows: list[tuple[str, object]] = [
         ("Run", _run_name(record)),
         ("Data", record.option("data", "name")),
         ("Split", f"{metrics.split}, {images}"),
@@ -284,11 +284,18 @@ def size_classes(record: RunRecord) -> list[tuple[str, list[float | None]]]:
         return []
     table: dict[str, list[float | None]] = {name: [] for name in record.metrics.classes}
     for bucket in size.buckets:
-        by_name = {item.get("name"): item for item in bucket.per_class if isinstance(item, dict)}
+        scores = _class_scores(bucket)
         for name, values in table.items():
-            value = by_name.get(name, {}).get("IoU")
-            values.append(value if isinstance(value, float | int) else None)
+            values.append(scores.get(name))
     return [(name, values) for name, values in table.items() if any(v is not None for v in values)]
+
+
+def _class_scores(bucket: Bucket) -> dict[object, float | None]:
+    """Give the IoU of every class in objects of one size; other programs may have written it."""
+    by_name = {i.get("name"): i.get("IoU") for i in bucket.per_class if isinstance(i, dict)}
+    return {
+        name: value if isinstance(value, float | int) else None for name, value in by_name.items()
+    }
 
 
 def other_tables(record: RunRecord) -> list[OtherTable]:

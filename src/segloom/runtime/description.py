@@ -81,11 +81,19 @@ class Description:
         return self.image_channels + self.edge_channels
 
     @property
+    def channel_names(self) -> list[str]:
+        """What each of them is."""
+        names = ["red", "green", "blue"]
+        if self.image_channels != 3:
+            names = [f"channel_{index}" for index in range(self.image_channels)]
+        return [*names, *["edges"] * self.edge_channels]
+
+    @property
     def space(self) -> LabelSpace:
         """What the values of the label map mean."""
         return space_of(self.labels)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Give JSON values, for people and other programs too."""
         values = asdict(self)
         names, palette = values.pop("labels"), self.labels.palette
@@ -100,7 +108,7 @@ class Description:
                 "shape": ["batch", "height", "width", self.num_channels],
                 "dtype": "uint8",
                 "range": [0, 255],
-                "channels": _channel_names(self.image_channels, self.edge_channels),
+                "channels": self.channel_names,
             },
             "output": {
                 "labels": {"shape": ["batch", "height", "width"], "dtype": self.space.label_type},
@@ -192,13 +200,6 @@ PLAIN: dict[str, type] = {
     "segloom_version": str,
 }
 """Fields that stand in the JSON as they are."""
-
-
-def _channel_names(image_channels: int, edge_channels: int) -> list[str]:
-    names = ["red", "green", "blue"]
-    if image_channels != 3:
-        names = [f"channel_{index}" for index in range(image_channels)]
-    return [*names, *["edges"] * edge_channels]
 
 
 def is_export(path: Path) -> bool:

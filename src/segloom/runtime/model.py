@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ class ExportedModel:
     def _shown(self) -> tuple[int, ...]:
         return self.pixel_format.shown if self.pixel_format else ()
 
-    def label_map(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[Any]:
+    def label_map(self, image: NDArray[np.uint8] | Image.Image) -> NDArray[np.integer]:
         """Name the class of every pixel.
 
         Args:
@@ -116,7 +116,7 @@ class ExportedModel:
         """
         image = self._checked(image)
         if self._window(image) is None and not self.options.averages_views:
-            whole: NDArray[Any] = self.session.labels(_batch(image))[0]
+            whole: NDArray[np.integer] = self.session.labels(_batch(image))[0]
             return whole
         labels = np.empty(image.shape[:2], self.space.label_type)
         for top, scores in self._score_rows(image):

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segloom.errors import CheckpointError, ConfigError, SegloomError, UnknownNameError
 from segloom.runtime.session import first_line
+
+if TYPE_CHECKING:
+    import openvino
 
 __all__ = ["OpenVinoSession", "openvino_core"]
 
@@ -25,7 +28,7 @@ ELEMENT_TYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
 @cache
-def openvino_core() -> Any:
+def openvino_core() -> openvino.Core:
     """Return the ``openvino.Core`` of this process.
 
     There is one, and it is kept. The CPU plugin of each core gives the calling thread an alternate
@@ -77,7 +80,7 @@ class OpenVinoSession:
         self._options = {"INFERENCE_PRECISION_HINT": self._hint, "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = str(threads)
-        self._compiled: dict[str, Any] = {}
+        self._compiled: dict[str, openvino.CompiledModel] = {}
         self.device = self._read_device()
 
     def _read_device(self) -> str:
@@ -98,7 +101,7 @@ class OpenVinoSession:
             return {}
         return {"segloom": self._model.get_rt_info(path).astype(str)}
 
-    def labels(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+    def labels(self, images: NDArray[np.uint8]) -> NDArray[np.integer]:
         """Label images ``(B, H, W, C)``: integers ``(B, H, W)``."""
         return self._run("labels", images)
 
@@ -106,7 +109,7 @@ class OpenVinoSession:
         """Score images ``(B, H, W, C)``: ``(B, K, H, W)``."""
         return self._run("logits", images)
 
-    def _program(self, output: str) -> Any:
+    def _program(self, output: str) -> openvino.CompiledModel:
         if output not in self._compiled:
             import openvino
 

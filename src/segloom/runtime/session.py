@@ -27,7 +27,7 @@ class Session(Protocol):
     def metadata(self) -> dict[str, str]:
         """Texts that stand in the file."""
 
-    def labels(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+    def labels(self, images: NDArray[np.uint8]) -> NDArray[np.integer]:
         """Label images ``(B, H, W, C)``: integers ``(B, H, W)``."""
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -82,7 +82,7 @@ class OnnxSession:
         found: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
         return found
 
-    def labels(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+    def labels(self, images: NDArray[np.uint8]) -> NDArray[np.integer]:
         """Label images ``(B, H, W, C)``: integers ``(B, H, W)``."""
         return self._run("labels", images)
 

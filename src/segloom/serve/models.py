@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Answer(Protocol):
     """What a network says of one image; either part may be computed when it is asked for."""
 
     @property
-    def label_map(self) -> NDArray[Any]:
+    def label_map(self) -> NDArray[np.integer]:
         """Class ids, or bits where classes may overlap, ``(H, W)``."""
 
     @property
@@ -134,7 +134,7 @@ class _PredictorAnswer:
         self._predictor, self._image = predictor, image
 
     @cached_property
-    def label_map(self) -> NDArray[Any]:
+    def label_map(self) -> NDArray[np.integer]:
         if "probabilities" in self.__dict__:
             return self._predictor.space.decide(self.probabilities)
         return self._predictor.label_map(self._image)

@@ -68,7 +68,7 @@ def description(models: list[str], has_token: bool) -> dict[str, Any]:
     return document
 
 
-def _segment(models: list[str]) -> dict[str, Any]:
+def _segment(models: list[str]) -> dict[str, object]:
     number = {"type": "number", "minimum": 0}
     binary = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
     parameters = [
@@ -122,16 +122,16 @@ def _segment(models: list[str]) -> dict[str, Any]:
     }
 
 
-def _parameter(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+def _parameter(name: str, schema: dict[str, object], text: str) -> dict[str, object]:
     return {"name": name, "in": "query", "schema": schema, "description": text}
 
 
-def _error(text: str) -> dict[str, Any]:
+def _error(text: str) -> dict[str, object]:
     schema = {"type": "object", "properties": {"error": {"type": "string"}}}
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _plain(summary: str, *names: str) -> dict[str, Any]:
+def _plain(summary: str, *names: str) -> dict[str, object]:
     return {
         "summary": summary,
         "parameters": [

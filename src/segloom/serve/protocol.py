@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +128,7 @@ def _work(
     images = _images(head, rest, model, service.limits.max_pixels)
     wanted = _wanted(head)
     with_probabilities = any(name == "probabilities" for name, _ in wanted)
-    found: dict[str, list[NDArray[Any]]] = {name: [] for name in OUTPUTS}
+    found: dict[str, list[NDArray[np.generic]]] = {name: [] for name in OUTPUTS}
     for image in images:
         answer = service.answer(model, image, with_probabilities=with_probabilities)
         found["labels"].append(answer.label_map)
@@ -210,26 +209,29 @@ def _values(tensor: Mapping[object, object], rest: bytes) -> NDArray[np.uint8]:
     return values.astype(np.uint8).ravel()
 
 
-def _wanted(head: dict[str, Any]) -> list[tuple[str, bool]]:
+def _wanted(head: Mapping[str, object]) -> list[tuple[str, bool]]:
     """Name the outputs, and whether each is wanted as binary data."""
     outer = head.get("parameters")
     default = bool(isinstance(outer, dict) and outer.get("binary_data_output"))
     outputs = head.get("outputs") or [{"name": "labels"}]
     wanted: list[tuple[str, bool]] = []
     for output in outputs if isinstance(outputs, list) else [outputs]:
-        name = output.get("name") if isinstance(output, dict) else None
+        entry = output if isinstance(output, dict) else {}
+        name = entry.get("name")
         if name not in OUTPUTS:
             raise Refusal(400, f"there is no output {name}; ask for {' or '.join(OUTPUTS)}.")
         if any(name == earlier for earlier, _ in wanted):  # thousands would fill the memory
             raise Refusal(400, f"the output {name} is asked for twice; name it once.")
-        own = output.get("parameters")
+        own = entry.get("parameters")
         as_bytes = own.get("binary_data", default) if isinstance(own, dict) else default
         wanted.append((name, bool(as_bytes)))
     return wanted
 
 
 def _written(
-    head: dict[str, Any], model: Model, tensors: Sequence[tuple[str, NDArray[Any], bool]]
+    head: Mapping[str, object],
+    model: Model,
+    tensors: Sequence[tuple[str, NDArray[np.generic], bool]],
 ) -> tuple[bytes, int | None]:
     """Write an answer; the length of its JSON, or None if there is nothing behind it."""
     outputs, parts = [], []
@@ -241,7 +243,11 @@ def _written(
         else:
             output["data"] = values.ravel().tolist()
         outputs.append(output)
-    facts = {"model_name": model.name, "model_version": VERSION, "outputs": outputs}
+    facts: dict[str, object] = {
+        "model_name": model.name,
+        "model_version": VERSION,
+        "outputs": outputs,
+    }
     if "id" in head:
         facts["id"] = head["id"]
     text = json.dumps(facts).encode()

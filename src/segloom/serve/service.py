@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,6 @@ class Service:
 
 
 async def _gone(request: Request) -> None:
-    message: Any = {}
+    message: Mapping[str, object] = {}
     while message.get("type") != "http.disconnect":
         message = await request.receive()

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -232,17 +231,21 @@ def _extra_parameters(config: RunConfig, variant: str) -> int:
 
 def _conditions(plan: ComparisonPlan) -> dict[str, object]:
     """Give what every cell of a folder has in common, flat: option to value."""
-    values: dict[str, Any] = {"epochs": plan.epochs, "steps": plan.steps, "minutes": plan.minutes}
+    values: dict[str, object] = {
+        "epochs": plan.epochs,
+        "steps": plan.steps,
+        "minutes": plan.minutes,
+    }
     for name, recipe in plan.recipes.items():
         options = _without_place(flat_options(recipe))
         values |= {f"{name}: {key}": value for key, value in options.items()}
     return values
 
 
-def _without_place(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_place(options: Mapping[str, object]) -> dict[str, object]:
     """Name files of encoder weights without their folder: they may lie elsewhere another day."""
     weights = options.get("model.encoder_weights")
-    return {**options, "model.encoder_weights": Path(weights).name if weights else None}
+    return {**options, "model.encoder_weights": Path(str(weights)).name if weights else None}
 
 
 def plan_conditions(plan: ComparisonPlan) -> dict[str, object]:

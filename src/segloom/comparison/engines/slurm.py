@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from segloom.comparison.cells.budget import budgeted_cells
 from segloom.comparison.cells.cell import forget_failure, log_file, outcome, record_failure
@@ -20,6 +20,9 @@ from segloom.comparison.cells.plan import Cell, read_plan
 from segloom.comparison.engines.local import MAX_ATTEMPTS, ComparisonStopped, stop_requests
 from segloom.config.engine import EngineOptions
 from segloom.errors import ConfigError
+
+if TYPE_CHECKING:
+    import submitit
 
 __all__ = ["CellJob", "run_jobs"]
 
@@ -107,7 +110,7 @@ def run_jobs(
     if all(map(outcome, cells)):
         return
     executor = _executor(folder, options, workers)
-    jobs: dict[str, Any] = {}
+    jobs: dict[str, submitit.Job[None]] = {}
     attempts = dict.fromkeys((cell.id for cell in cells), 0)
     with stop_requests() as received:
         try:
@@ -131,7 +134,7 @@ def run_jobs(
             _end(list(jobs.values()), cancel=not all(map(outcome, cells)))
 
 
-def _executor(folder: Path, options: EngineOptions, workers: int | None) -> object:
+def _executor(folder: Path, options: EngineOptions, workers: int | None) -> submitit.AutoExecutor:
     try:
         import submitit
     except ImportError as error:
@@ -164,7 +167,9 @@ def _executor(folder: Path, options: EngineOptions, workers: int | None) -> obje
     return executor
 
 
-def _submit(executor: Any, folder: Path, names: Sequence[str]) -> list[Any]:
+def _submit(
+    executor: submitit.AutoExecutor, folder: Path, names: Sequence[str]
+) -> list[submitit.Job[None]]:
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     if not names:
@@ -179,7 +184,7 @@ def _submit(executor: Any, folder: Path, names: Sequence[str]) -> list[Any]:
         ) from error
 
 
-def _end(jobs: Sequence[Any], *, cancel: bool) -> None:
+def _end(jobs: Sequence[submitit.Job[None]], *, cancel: bool) -> None:
     for job in jobs:
         if cancel and not job.done():
             job.cancel(check=False)
@@ -188,7 +193,7 @@ def _end(jobs: Sequence[Any], *, cancel: bool) -> None:
         time.sleep(0.1)
 
 
-def _give_up(cell: Cell, job: Any) -> None:
+def _give_up(cell: Cell, job: submitit.Job[None]) -> None:
     record_failure(
         cell,
         f"its job ended without a result, {MAX_ATTEMPTS} times (Slurm says {job.state}); see "

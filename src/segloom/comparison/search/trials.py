@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segloom.config.load import dump_config, read_config
 from segloom.config.tuning import Axis, TuningPlan
@@ -32,7 +32,7 @@ class TrialResult:
     epochs: int
     seconds: float | None
     """Time of these; None while it runs."""
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     """Option to what it was set to, a choice as the search names it."""
     cause: str
     """Why it failed."""

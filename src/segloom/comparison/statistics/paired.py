@@ -208,10 +208,10 @@ class PairedDifferences:
 
 
 def paired_differences(
-    with_it: NDArray[Any],
-    without: NDArray[Any],
-    resampled_with: NDArray[Any],
-    resampled_without: NDArray[Any],
+    with_it: NDArray[np.float64],
+    without: NDArray[np.float64],
+    resampled_with: NDArray[np.float64],
+    resampled_without: NDArray[np.float64],
     num_images: int,
     *,
     image_degrees: float | None = None,
@@ -269,7 +269,7 @@ def paired_differences(
     )._combined()
 
 
-def sign_flip_p_values(differences: NDArray[Any]) -> Array:
+def sign_flip_p_values(differences: NDArray[np.float64]) -> Array:
     """Test paired differences ``(S, V)`` by permutation: with and without change places per seed.
 
     Returns:

@@ -26,6 +26,7 @@ from segloom.config.problems import describe_problem
 from segloom.errors import ConfigError
 from segloom.metrics.by_space import Measures, measures_of
 from segloom.metrics.resampling import Resampling
+from segloom.metrics.scores import Numbers
 from segloom.metrics.statistics import bootstrap_interval
 from segloom.types import ALONE, LabelSet, Place, Region
 
@@ -42,7 +43,6 @@ __all__ = [
     "number_or_none",
 ]
 
-Array: TypeAlias = NDArray[Any]
 Content: TypeAlias = str | int | float | Sequence[float] | None
 """Of a shown table: words, a number, a share from 0 to 1, the ends of an interval, or nothing."""
 
@@ -51,9 +51,9 @@ Content: TypeAlias = str | int | float | Sequence[float] | None
 class Pair:
     """The label maps of one image."""
 
-    prediction: NDArray[Any]
+    prediction: NDArray[np.integer]
     """``(H, W)``, class ids, or bits where classes overlap."""
-    truth: NDArray[Any]
+    truth: NDArray[np.integer]
     """``(H, W)``, the same and 255 for void."""
     num_classes: int
     overlaps: bool = False
@@ -115,13 +115,13 @@ class SplitCounts:
         """Their names."""
         return self.labels.classes
 
-    def stack(self, name: str) -> Array:
+    def stack(self, name: str) -> NDArray[np.int64]:
         """Stack the counts of all images, ``(N, ...)``."""
         return np.stack([image.counts[name] for image in self.images])
 
-    def sum(self, name: str) -> Array:
+    def sum(self, name: str) -> NDArray[np.int64]:
         """Add the counts of all images."""
-        total: Array = np.sum([image.counts[name] for image in self.images], axis=0)
+        total: NDArray[np.int64] = np.sum([image.counts[name] for image in self.images], axis=0)
         return total
 
 
@@ -130,9 +130,9 @@ class ScoreGroup(NamedTuple):
 
     names: Sequence[str]
     """V of them, such as ``mIoU``, ``IoU.road``, ``bIoU@0.02``."""
-    counts: Array
+    counts: Numbers
     """``(N, ...)``; they add over images."""
-    statistic: Callable[[Array], Array]
+    statistic: Callable[[Numbers], NDArray[np.float64]]
     """From sums ``(R, ...)`` to scores ``(R, V)``, NaN where a score does not exist."""
     is_compared: bool = True
     """Whether comparisons of runs look at them."""
@@ -232,7 +232,7 @@ def intervals_of(
     groups: Sequence[ScoreGroup], resamples: int, resampling: Resampling
 ) -> dict[str, list[float]]:
     """Resample the images for every score; one that is never defined gets no interval."""
-    named: dict[str, Array] = {}
+    named: dict[str, NDArray[np.float64]] = {}
     for names, counts, statistic, _ in groups:
         ends = bootstrap_interval(counts, statistic, resamples=resamples, resampling=resampling)
         named.update(zip(names, ends, strict=True))

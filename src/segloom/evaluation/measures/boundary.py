@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Array,
     Measure,
     Pair,
     ScoreGroup,
@@ -25,6 +24,7 @@ from segloom.metrics.boundary import (
     boundary_scores,
     tolerance_pixels,
 )
+from segloom.metrics.scores import Numbers
 
 __all__ = ["BOUNDARY_COLUMNS", "BoundaryMeasure", "tolerance_words"]
 
@@ -130,6 +130,6 @@ def tolerance_words(row: Mapping[str, Any]) -> str:
     return share if row["tolerance"] < 1 else f"{row['pixels']} px"
 
 
-def _columns(counts: Array) -> Array:
+def _columns(counts: Numbers) -> NDArray[np.float64]:
     result = boundary_scores(counts)
     return np.concatenate([result.mean_iou, result.mean_f], axis=-1)

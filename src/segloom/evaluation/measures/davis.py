@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Array,
     Measure,
     Pair,
     ScoreGroup,
@@ -28,6 +27,7 @@ from segloom.metrics.davis_boundary import (
     davis_boundary_f,
     davis_slack,
 )
+from segloom.metrics.scores import Numbers
 
 __all__ = ["DavisMeasure"]
 
@@ -138,8 +138,8 @@ def _scores(counted: SplitCounts) -> NDArray[np.float64]:
     return davis_boundary_f(counted.stack("davis"))
 
 
-def _mean(sums: Array) -> Array:
-    mean: Array = sums[:, :-1] / sums[:, -1:]
+def _mean(sums: Numbers) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = sums[:, :-1] / sums[:, -1:]
     return mean
 
 

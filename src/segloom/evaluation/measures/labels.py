@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Array,
     Measure,
     Pair,
     ScoreGroup,
@@ -22,6 +21,7 @@ from segloom.evaluation.measures.base import (
 )
 from segloom.metrics import Scores
 from segloom.metrics.by_space import Measures, measures_of
+from segloom.metrics.scores import Numbers
 
 __all__ = ["LabelMeasure"]
 
@@ -107,7 +107,7 @@ class LabelMeasure(Measure):
         return Shown("class", ["IoU", "95 %", recall, "precision", "Dice", "pixels"], rows)
 
 
-def _columns(totals: Array, measures: Measures) -> Array:
+def _columns(totals: Numbers, measures: Measures) -> NDArray[np.float64]:
     result: Scores = measures.compact_scores(totals)
     summary = np.stack([getattr(result, name) for name in measures.names], axis=-1)
     return np.concatenate([summary, result.IoU], axis=-1)

@@ -28,8 +28,6 @@ from segloom.types import Region
 
 __all__ = ["RegionMeasure"]
 
-Array = NDArray[Any]
-
 
 class RegionMeasure(Measure):
     """Scores regions from the counts of the labels; on where a data set has any.
@@ -104,9 +102,9 @@ def _regions(counted: SplitCounts) -> Sequence[Region]:
     return counted.regions or space_of(counted.labels).usual_regions(counted.classes)
 
 
-def _units(counted: SplitCounts) -> tuple[list[str], Array]:
+def _units(counted: SplitCounts) -> tuple[list[str], NDArray[np.int64]]:
     """Add up the counts of every unit: names and ``(U, K, K)`` or ``(U, K, 2, 2)``."""
-    summed: dict[str, Array] = {}
+    summed: dict[str, NDArray[np.int64]] = {}
     cases = counted.cases or [""] * len(counted.images)
     for image, case in zip(counted.images, cases, strict=True):
         name = case or image.id
@@ -114,7 +112,7 @@ def _units(counted: SplitCounts) -> tuple[list[str], Array]:
     return list(summed), np.stack(list(summed.values()))
 
 
-def _count(confusion: Array, region: Region) -> Array:
+def _count(confusion: NDArray[np.int64], region: Region) -> NDArray[np.int64]:
     """Count TP, FP, FN, TN ``(U, 4)`` of a region; of classes that overlap it is a single one."""
     if confusion.ndim == 4:
         return count_region(confusion[:, region.classes[0]], (1,))
@@ -126,7 +124,7 @@ def _names(region: Region) -> tuple[str, ...]:
     return UNIT_SCORES if region.has_threshold else REGION_SCORES
 
 
-def _region(region: Region, confusion: Array, resamples: int) -> dict[str, Any]:
+def _region(region: Region, confusion: NDArray[np.int64], resamples: int) -> dict[str, Any]:
     counts = _count(confusion, region)  # (U, 4)
     names = _names(region)
     by_unit = unit_scores(counts)[:, : len(names)]  # (U, 5) or (U, 6)
@@ -145,6 +143,8 @@ def _region(region: Region, confusion: Array, resamples: int) -> dict[str, Any]:
     }
 
 
-def _defined(names: Sequence[str], ends: Array) -> list[tuple[str, Array]]:
+def _defined(
+    names: Sequence[str], ends: NDArray[np.float64]
+) -> list[tuple[str, NDArray[np.float64]]]:
     pairs = zip(names, ends, strict=True)
     return [(name, pair) for name, pair in pairs if not np.isnan(pair).any()]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Array,
     Measure,
     Pair,
     ScoreGroup,
@@ -19,6 +18,7 @@ from segloom.evaluation.measures.base import (
     Table,
     number_or_none,
 )
+from segloom.metrics.scores import Numbers
 from segloom.metrics.size_buckets import (
     NUM_SIZE_COUNTS,
     SIZE_DEFINITION,
@@ -118,7 +118,7 @@ class SizeMeasure(Measure):
 
 
 def _by_class(
-    counts: Array, result: SizeScores, bucket: int, classes: Sequence[str]
+    counts: Numbers, result: SizeScores, bucket: int, classes: Sequence[str]
 ) -> list[dict[str, object]]:
     return [
         {
@@ -131,6 +131,6 @@ def _by_class(
     ]
 
 
-def _columns(counts: Array) -> Array:
+def _columns(counts: Numbers) -> NDArray[np.float64]:
     result = size_scores(counts)
     return np.concatenate([result.mean_iou, result.recall], axis=-1)
