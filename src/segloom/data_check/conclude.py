@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from segloom.labels.decoder import BRIGHT, DARK
 from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["Meaning", "conclude"]
+__all__ = ["LabelOptions", "Meaning", "conclude"]
 
 Color = tuple[int, int, int]
 
@@ -31,14 +31,23 @@ MAX_COLORS = 256
 """More colours than this are those of photographs or of lossy files."""
 
 
+class LabelOptions(TypedDict, total=False):
+    """Options of `DataConfig` that say how label maps are read."""
+
+    mask_format: str
+    classes: list[str]
+    palette: list[list[int]]
+    label_map: dict[str, int]
+    ignore_values: list[int]
+
+
 @dataclass
 class Meaning:
     """What the stored values mean."""
 
     storage: str
     """In words: class ids, colours, ..."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Options of `DataConfig` that say so."""
+    options: LabelOptions = field(default_factory=LabelOptions)
     findings: list[Finding] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     """Stored value to class name, for the table."""
@@ -55,24 +64,34 @@ def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
         return _colors(contents, classes)
     if not contents.values:
         return Meaning("nothing readable")
-    values = sorted(contents.values)
-    is_bits = set(contents.kinds) == {"bit"}
-    if contents.num_lossy and len(values) > 2:
+    if contents.num_lossy and len(contents.values) > 2:
         return _lossy_grey(contents, classes)
     if contents.num_smeared and (drawn := true_values(contents)) is not None:
         return _smeared(contents, classes, drawn)
-    two = {0, 255} if max(values) < 256 else {0, 65535}
-    if is_bits or (set(values) == two and len(classes) in (0, 2)):
+    if _is_binary(contents, classes):
         return _binary(contents, classes)
-    if contents.has_many_values or len([v for v in values if v != IGNORE_INDEX]) > MAX_CLASSES:
-        return _no_labels(f"more than {MAX_CLASSES} different values")
+    if pictured := _pictured(contents):
+        return _no_labels(pictured)
+    return _ids(contents, classes)
+
+
+def _is_binary(contents: Contents, classes: Sequence[str]) -> bool:
+    two = {0, 255} if max(contents.values) < 256 else {0, 65535}
+    is_bits = set(contents.kinds) == {"bit"}
+    return is_bits or (set(contents.values) == two and len(classes) in (0, 2))
+
+
+def _pictured(contents: Contents) -> str:
+    """Say what shows that the files are pictures; empty if they may be label maps."""
+    if contents.has_many_values or len(contents.values.keys() - {IGNORE_INDEX}) > MAX_CLASSES:
+        return f"more than {MAX_CLASSES} different values"
     equal, pairs = contents.like_neighbour
-    if len(values) > FEW_VALUES and equal < 0.5 * pairs:
-        return _no_labels(
-            f"{len(values)} different values that change from pixel to pixel "
+    if len(contents.values) > FEW_VALUES and equal < 0.5 * pairs:
+        return (
+            f"{len(contents.values)} different values that change from pixel to pixel "
             f"({1 - equal / pairs:.0%} of neighbours differ)"
         )
-    return _ids(contents, classes)
+    return ""
 
 
 def _no_labels(what: str) -> Meaning:
@@ -87,7 +106,7 @@ def _no_labels(what: str) -> Meaning:
 
 def _binary(contents: Contents, classes: Sequence[str]) -> Meaning:
     names = list(classes) if len(classes) == 2 else ["background", "foreground"]
-    options = {"mask_format": "binary", "classes": names}
+    options = LabelOptions(mask_format="binary", classes=names)
     meaning = Meaning("two values, dark and bright", options)
     bright = 1 if set(contents.kinds) == {"bit"} else max(contents.values)
     meaning.names = {0: names[0], bright: names[1]}
@@ -122,28 +141,33 @@ def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
 
 def _smeared(contents: Contents, classes: Sequence[str], drawn: list[int]) -> Meaning:
     """Read smeared grey label maps by the values that were drawn."""
+    is_two = len(drawn) == 2 and drawn[0] <= DARK and drawn[1] >= BRIGHT
     note = Finding("note", "smeared", describe_smear(contents, drawn))
-    if len(classes) in (0, 2) and len(drawn) == 2 and drawn[0] <= DARK and drawn[1] >= BRIGHT:
+    if is_two and len(classes) in (0, 2):
         meaning = _binary(contents, classes)
         meaning.findings, meaning.names = [note], {}
         return meaning
     meaning = Meaning("grey values, smeared", {"mask_format": "index"}, [note])
     if not classes and len(drawn) == 3 and (drawn[0], drawn[2]) == (0, 255):
         _trimap(meaning, drawn[1])
-        return meaning
-    kept = drawn
-    if classes and len(drawn) == len(classes) + 1 and drawn[-1] == IGNORE_INDEX:
-        kept = drawn[:-1]
-    meaning.options["classes"] = list(classes) or _numbered(kept)
-    meaning.options["label_map"] = {str(value): place for place, value in enumerate(kept)}
-    if classes and len(kept) != len(classes):
-        meaning.options["label_map"] = {
-            str(value): place if place < len(classes) else IGNORE_INDEX
-            for place, value in enumerate(kept)
-        }
+    else:
+        _number_drawn(meaning, classes, drawn)
+    return meaning
+
+
+def _number_drawn(meaning: Meaning, classes: Sequence[str], drawn: list[int]) -> None:
+    """Number the values that were drawn in the order of the classes."""
+    has_void = len(drawn) == len(classes) + 1 and drawn[-1] == IGNORE_INDEX
+    kept = drawn[:-1] if classes and has_void else drawn
+    names = list(classes) or _numbered(kept)
+    meaning.options["classes"] = names
+    meaning.options["label_map"] = {
+        str(value): place if place < len(names) else IGNORE_INDEX
+        for place, value in enumerate(kept)
+    }
+    if len(kept) != len(names):
         message = f"{len(classes)} classes are named but areas have the values {_listed(drawn)}."
         meaning.findings.append(Finding("problem", "outside", message))
-    return meaning
 
 
 def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
@@ -164,19 +188,27 @@ def _ids(contents: Contents, classes: Sequence[str]) -> Meaning:
         _declared(meaning, values, list(classes))
     else:
         _guessed(meaning, values, contents)
+    _ignore_negative(meaning, contents)
+    _note_palette(meaning, contents)
+    _name_ids(meaning, values, contents)
+    return meaning
+
+
+def _ignore_negative(meaning: Meaning, contents: Contents) -> None:
     if negative := [value for value in sorted(contents.values) if value < 0]:
         ignored = [*negative, *meaning.options.get("ignore_values", ())]
         meaning.options["ignore_values"] = ignored
         message = f"{_listed(negative)} is below 0, as values of no data are; it is read as void."
         meaning.findings.append(Finding("note", "no-data", message))
-    _note_palette(meaning, contents)
+
+
+def _name_ids(meaning: Meaning, values: list[int], contents: Contents) -> None:
     ids = meaning.options.get("label_map") or {str(value): value for value in values}
     names = meaning.options["classes"]
     voids = set(meaning.options.get("ignore_values", ()))
     for value in contents.values:
         class_id = IGNORE_INDEX if value in voids else ids.get(str(value), IGNORE_INDEX)
         meaning.names[value] = names[class_id] if class_id < len(names) else "(void)"
-    return meaning
 
 
 def _declared(meaning: Meaning, values: list[int], classes: list[str]) -> None:
@@ -205,23 +237,35 @@ def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
         meaning.options["classes"] = _numbered(values)
         _shift(meaning, count)
         return
-    zeros, core = contents.zero
-    is_outline = zeros > 0 and core < 0.3 * zeros and count > 2
-    if values[0] == 0 and is_outline and values == list(range(count)):
+    if count > 2 and values == list(range(count)) and _is_outline(contents):
         meaning.options["classes"] = _numbered(values[1:])
         _shift(meaning, count - 1, void_zero=True)
         return
     if highest + 1 <= 2 * count + 2 and highest < MAX_CLASSES:
-        meaning.options["classes"] = _numbered(range(highest + 1))
-        unused = sorted(set(range(highest + 1)) - set(values))
-        if unused:
-            message = f"the ids {_listed(unused)} never occur; they keep their places."
-            meaning.findings.append(Finding("note", "unused-ids", message))
-        return
+        _keep_ids(meaning, values)
+    else:
+        _close_gaps(meaning, values)
+
+
+def _keep_ids(meaning: Meaning, values: list[int]) -> None:
+    places = range(values[-1] + 1)
+    meaning.options["classes"] = _numbered(places)
+    if unused := sorted(set(places) - set(values)):
+        message = f"the ids {_listed(unused)} never occur; they keep their places."
+        meaning.findings.append(Finding("note", "unused-ids", message))
+
+
+def _close_gaps(meaning: Meaning, values: list[int]) -> None:
     meaning.options["classes"] = _numbered(values)
     meaning.options["label_map"] = {str(value): place for place, value in enumerate(values)}
     message = f"the values {_listed(values)} have gaps; data.label_map numbers them from 0."
     meaning.findings.append(Finding("note", "gaps", message))
+
+
+def _is_outline(contents: Contents) -> bool:
+    """Tell whether 0 is only drawn along the edges of other values."""
+    zeros, core = contents.zero
+    return zeros > 0 and core < 0.3 * zeros
 
 
 def _trimap(meaning: Meaning, unsure: int) -> None:
@@ -310,15 +354,14 @@ def _grey_alone(contents: Contents) -> list[int]:
 def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:
     """Count the pixels of the colours that were drawn; none if no colour can be trusted."""
     codes = contents.color_codes()
-    many = contents.has_many_values or len(codes) > MAX_COLORS
-    if not (contents.num_lossy or contents.num_smeared or many):
-        return codes
-    drawn = true_colors(contents)
-    if drawn is not None:
-        shown = [spell(rgb(code)) for code in drawn]
-        meaning.findings.append(Finding("note", "smeared", describe_smear(contents, shown)))
-        return Counter({code: contents.flat[code] for code in drawn})
-    if not (contents.num_lossy or many):
+    is_doubtful = bool(contents.num_lossy or contents.has_many_values or len(codes) > MAX_COLORS)
+    if is_doubtful or contents.num_smeared:
+        drawn = true_colors(contents)
+        if drawn is not None:
+            shown = [spell(rgb(code)) for code in drawn]
+            meaning.findings.append(Finding("note", "smeared", describe_smear(contents, shown)))
+            return Counter({code: contents.flat[code] for code in drawn})
+    if not is_doubtful:
         return codes
     why = "are JPEG files" if contents.num_lossy else f"hold over {MAX_COLORS} colours"
     message = f"label maps in colour {why}, so no colour can be trusted; export them as PNG."
@@ -326,30 +369,35 @@ def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:
     return Counter()
 
 
-def _color_classes(
-    meaning: Meaning, colors: list[Color], classes: Sequence[str]
-) -> dict[str, object]:
+def _color_classes(meaning: Meaning, colors: list[Color], classes: Sequence[str]) -> LabelOptions:
     """Give the options that name the classes of colours."""
     known = known_palette(colors)
     if known and len(classes) in (0, len(known["classes"])):
-        return {**known, "classes": list(classes) or known["classes"]}
-    palette = [list(color) for color in colors]
+        names = list(classes) or known["classes"]
+        return {"classes": names, "palette": known["palette"], "label_map": known["label_map"]}
     if classes and len(classes) != len(colors):
-        message = (
-            f"{len(classes)} classes are named but the label maps hold {len(colors)} colours: "
-            f"{_listed(colors)}; put data.palette into the order of the classes, and send the "
-            "other colours to 255 with data.label_map."
-        )
-        meaning.findings.append(Finding("problem", "outside", message))
-        options = {"classes": list(classes), "palette": palette[: len(classes)]}
-        rest = {spell(color): IGNORE_INDEX for color in colors[len(classes) :]}
-        return options | ({"label_map": rest} if rest else {})
-    if not classes and len(colors) > MANY_CLASSES:
+        return _misfit(meaning, colors, classes)
+    if len(colors) > MANY_CLASSES and not classes:
         meaning.findings.append(_many(f"{len(colors)} colours", "colour"))
     names = list(classes) or [f"color_{r}_{g}_{b}" for r, g, b in colors]
     message = f"{len(colors)} colours, listed below by their share; name them in data.classes."
     meaning.findings.append(Finding("note", "colors", message))
-    return {"classes": names, "palette": palette}
+    return {"classes": names, "palette": list(map(list, colors))}
+
+
+def _misfit(meaning: Meaning, colors: list[Color], classes: Sequence[str]) -> LabelOptions:
+    """Give the first colours to the classes, of which there are more or fewer than colours."""
+    message = (
+        f"{len(classes)} classes are named but the label maps hold {len(colors)} colours: "
+        f"{_listed(colors)}; put data.palette into the order of the classes, and send the "
+        "other colours to 255 with data.label_map."
+    )
+    meaning.findings.append(Finding("problem", "outside", message))
+    palette = [list(color) for color in colors[: len(classes)]]
+    options = LabelOptions(classes=list(classes), palette=palette)
+    if rest := {spell(color): IGNORE_INDEX for color in colors[len(classes) :]}:
+        options["label_map"] = rest
+    return options
 
 
 def _name_colors(meaning: Meaning, codes: list[int]) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,9 @@ from segloom.images.read import is_turned, orientation
 from segloom.labels.smear import flat_pixels
 from segloom.labels.stored import StoredLabels, read_labels
 
-__all__ = ["Contents", "FilePair", "ValueCount", "read_contents", "rgb", "spell"]
+__all__ = ["Contents", "FilePair", "ValueCount", "read_contents", "rgb", "spell", "spread"]
+
+Member = TypeVar("Member")
 
 MAX_VALUES = 4096
 """Different values that are counted; label maps with more are none."""
@@ -110,6 +113,11 @@ def rgb(code: int) -> tuple[int, int, int]:
 def spell(color: tuple[int, int, int]) -> str:
     """Write a colour as the keys of data.label_map do."""
     return ",".join(map(str, color))
+
+
+def spread(members: Sequence[Member], limit: int | None) -> Sequence[Member]:
+    """Choose at most so many members, evenly spread; None takes all."""
+    return members[:: max(1, -(-len(members) // limit))] if limit else members
 
 
 def read_contents(

@@ -13,7 +13,7 @@ from segloom.data.planes import SampleDecoder
 from segloom.data.readers import find_data_set, read_labelled_source, reader_names
 from segloom.data.sets.shapes import BACKGROUND, visible
 from segloom.data.source import SPLITS, check_same_classes
-from segloom.data_check.contents import Contents, ValueCount
+from segloom.data_check.contents import Contents, ValueCount, spread
 from segloom.data_check.finding import Finding
 from segloom.errors import ConfigError, DataError, NoSplitError, UnknownNameError
 from segloom.images.read import IMAGE_ENDINGS
@@ -87,6 +87,18 @@ def read_known(
     found = NOTES.get(config.mask_format) or NOTES.get(config.name)
     note = found or f"this is a data set that the reader {config.name} knows"
     known.findings.append(Finding("note", config.name, f"{note}; its lines are below."))
+    chosen = spread(_read_splits(known, config), limit)
+    for number, (split, record, decoder, decode) in enumerate(chosen, 1):
+        _read(known, split, record, decode, decoder)
+        if progress:
+            progress(number, len(chosen))
+    return known
+
+
+def _read_splits(
+    known: Known, config: DataConfig
+) -> list[tuple[str, Record, LabelDecoder, SampleDecoder]]:
+    """List the samples of all splits, and note splits, classes and what is wrong with them."""
     samples: list[tuple[str, Record, LabelDecoder, SampleDecoder]] = []
     classes: dict[str, tuple[str, ...]] = {}
     for split in SPLITS:
@@ -111,13 +123,7 @@ def read_known(
             known.findings.append(Finding("problem", "classes", str(error)))
     known.is_outlined = bool(samples) and all(_is_outlined(one) for _, one, _, _ in samples)
     known.findings += _left_out(config, [record for _, record, _, _ in samples])
-    step = max(1, -(-len(samples) // limit)) if limit else 1
-    chosen = samples[::step]
-    for number, (split, record, decoder, decode) in enumerate(chosen, 1):
-        _read(known, split, record, decode, decoder)
-        if progress:
-            progress(number, len(chosen))
-    return known
+    return samples
 
 
 def _left_out(config: DataConfig, records: Sequence[Record]) -> list[Finding]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
@@ -51,6 +52,8 @@ NO_ENDING = 8
 """Endings up to this length are preferred to names that are only alike in what counts."""
 SURE = 0.5
 """Likeness from which files are rather label maps than photographs."""
+LOOK_AT = 5
+"""Files of a folder that are looked at."""
 MAX_TEMPLATES = 80
 """Folders that are compared; beyond, only those with most images."""
 
@@ -103,25 +106,31 @@ def scan(root: Path) -> Tree:
     for folder, names, files in os.walk(root):
         names[:] = sorted(name for name in names if not is_hidden(name))
         inside = Path(folder).relative_to(root)
-        images = []
-        for name in sorted([*files, *names]):
-            path = Path(folder, name)
-            suffix = path.suffix.lower()
-            if is_hidden(name):
-                continue
-            if suffix in DATA_ENDINGS and (fault := irregular(path)) is not None:
-                tree.irregular.append(fault)
-            elif name in names:
-                continue
-            elif suffix in DATA_ENDINGS:
-                images.append(path)
-            else:
-                tree.others[suffix or "no ending"] += 1
+        images = _sort_out(tree, Path(folder), names, files)
         tree.num_images += len(images)
         for ancestor in (inside, *inside.parents) if images else ():
             tree.stems.setdefault(ancestor.as_posix(), []).extend(path.stem for path in images)
             tree.samples.setdefault(ancestor.as_posix(), []).extend(images)
     return tree
+
+
+def _sort_out(tree: Tree, folder: Path, names: list[str], files: list[str]) -> list[Path]:
+    """Give the images of a folder, and note what else lies in it; ``names`` are its folders."""
+    images = []
+    for name in sorted([*files, *names]):
+        path = folder / name
+        suffix = path.suffix.lower()
+        if is_hidden(name):
+            continue
+        if suffix in DATA_ENDINGS and (fault := irregular(path)) is not None:
+            tree.irregular.append(fault)
+        elif name in names:
+            continue
+        elif suffix in DATA_ENDINGS:
+            images.append(path)
+        else:
+            tree.others[suffix or "no ending"] += 1
+    return images
 
 
 def several_masks(tree: Tree) -> dict[str, list[str]]:
@@ -219,24 +228,41 @@ def _two_folders(tree: Tree, images: Side, masks: Side) -> Iterator[tuple[float,
     common = images.splits & masks.splits
     image_stems = {split: tree.stems[f] for split, f in images.folders if split in common}
     mask_stems = {split: tree.stems[f] for split, f in masks.folders if split in common}
-    same = sum(len(_cores(image_stems[split]) & _cores(mask_stems[split])) for split in common)
-    best = (same, -NO_ENDING, "", "")
-    for image_ending in shared_ends(image_stems.values()):
-        for mask_ending in shared_ends(mask_stems.values()):
-            matched = sum(
-                len(_cut(image_stems[split], image_ending) & _cut(mask_stems[split], mask_ending))
-                for split in common
-            )
-            best = max(best, (matched, -len(image_ending + mask_ending), image_ending, mask_ending))
-    matched, _, image_ending, mask_ending = best
+    pairs = [(image_stems[split], mask_stems[split]) for split in common]
+    matched, image_ending, mask_ending = _best_ends(pairs)
     if matched:
         photo = 1 - 0.3 * _likeness(tree, images, image_ending)  # microscopy has few greys too
         label = _likeness(tree, masks, mask_ending)
         score = matched * photo * label * _names(images.template, masks.template)
         score *= 1.01 if "" not in common else 1.0  # divided by folders says more
         score *= 1 - 0.001 * len(PurePosixPath(images.template).parts)
-        splits = tuple(split for split in SPLIT_NAMES if split in common)
+        splits = _in_order(common)
         yield score, Layout(images.template, masks.template, image_ending, mask_ending, splits)
+
+
+def _best_ends(pairs: list[tuple[list[str], list[str]]]) -> tuple[int, str, str]:
+    """Choose the ends of images and of label maps that match most stems, and count these."""
+    same = sum(len(_cores(images) & _cores(masks)) for images, masks in pairs)
+    best = (same, -NO_ENDING, "", "")
+    for image_ending in shared_ends(images for images, _ in pairs):
+        for mask_ending in shared_ends(masks for _, masks in pairs):
+            matched = _matched(pairs, image_ending, mask_ending)
+            best = max(best, (matched, -len(image_ending + mask_ending), image_ending, mask_ending))
+    matched, _, image_ending, mask_ending = best
+    return matched, image_ending, mask_ending
+
+
+def _matched(
+    pairs: Iterable[tuple[Iterable[str], Iterable[str]]], image_ending: str, mask_ending: str
+) -> int:
+    """Count the stems of images and of label maps that agree without their ends."""
+    return sum(
+        len(_cut(images, image_ending) & _cut(masks, mask_ending)) for images, masks in pairs
+    )
+
+
+def _in_order(splits: frozenset[str]) -> tuple[str, ...]:
+    return tuple(split for split in SPLIT_NAMES if split in splits)
 
 
 def _one_folder(tree: Tree, side: Side) -> Iterator[tuple[float, Layout]]:
@@ -251,6 +277,9 @@ def _one_folder(tree: Tree, side: Side) -> Iterator[tuple[float, Layout]]:
 def _by_ends(
     tree: Tree, side: Side, stems: dict[str, set[str]], frequent: list[str]
 ) -> Iterator[tuple[float, Layout]]:
+    splits = _in_order(side.splits)
+    pairs = [(names, names) for names in stems.values()]
+    least = max(1, 0.3 * sum(map(len, stems.values())))
     for mask_ending in frequent:
         likeness = _likeness(tree, side, mask_ending)
         if mask_ending.endswith("*") and likeness < SURE:
@@ -258,14 +287,9 @@ def _by_ends(
         for image_ending in ("", *frequent):
             if image_ending == mask_ending:
                 continue
-            matched = sum(
-                len(_cut(names, image_ending) & _cut(names, mask_ending))
-                for names in stems.values()
-            )
-            is_drawn = matched and _is_drawn(tree, side, image_ending, mask_ending)
-            if matched and not is_drawn and matched >= 0.3 * sum(map(len, stems.values())):
+            matched = _matched(pairs, image_ending, mask_ending)
+            if matched >= least and not _is_drawn(tree, side, image_ending, mask_ending):
                 score = matched * likeness * _names("", mask_ending)
-                splits = tuple(split for split in SPLIT_NAMES if split in side.splits)
                 layout = Layout(side.template, side.template, image_ending, mask_ending, splits)
                 yield score * (1.01 if splits else 1.0), layout
 
@@ -292,12 +316,7 @@ def shared_ends(groups: Iterable[list[str]]) -> list[str]:
     stems = [stem for group in groups for stem in group]
     if len(stems) < 2:
         return ["", *(_tails(stems[0]) if stems else [])]
-    first, last = min(stem[::-1] for stem in stems), max(stem[::-1] for stem in stems)
-    length = next(
-        (i for i, (one, two) in enumerate(zip(first, last, strict=False)) if one != two),
-        min(len(first), len(last)),
-    )
-    shared = first[:length][::-1]  # what the least and the greatest share, all share
+    shared = os.path.commonprefix([stem[::-1] for stem in stems])[::-1]  # noqa: RUF071
     starts = [found.start() for found in re.finditer(r"[_\-.]", shared)]
     return ["", *(shared[start:] for start in starts)]
 
@@ -320,9 +339,8 @@ def _names(images: str, masks: str) -> float:
 
 def _likeness(tree: Tree, side: Side, ending: str) -> float:
     """How much the files of one side look like label maps: 0.05 (a photograph) to 1."""
-    files = [path for _, folder in side.folders for path in tree.samples[folder]]
-    files = [path for path in files if shared_stem(path.stem, ending) is not None]
-    looks = [_look(path) for path in files[:: max(1, len(files) // 5)][:5]]
+    files = [path for path in _samples(tree, side) if shared_stem(path.stem, ending) is not None]
+    looks = [_look(path) for path in few(files, LOOK_AT)]
     return float(np.mean(looks)) if looks else 0.5
 
 
@@ -335,15 +353,26 @@ def _is_drawn(tree: Tree, side: Side, ending: str = "", other: str | None = None
         ending: Which of them count.
         other: Which of these do not count.
     """
-    stems = [path for _, folder in side.folders for path in tree.samples[folder]]
     files = [
         path
-        for path in stems
+        for path in _samples(tree, side)
         if shared_stem(path.stem, ending) is not None
         and (other is None or shared_stem(path.stem, other) is None)
     ]
-    found = [two_values(path) for path in files[:: max(1, len(files) // 5)][:5]]
+    found = [two_values(path) for path in few(files, LOOK_AT)]
     return None not in found and {value for values in found for value in values or ()} == {0, 255}
+
+
+def _samples(tree: Tree, side: Side) -> list[Path]:
+    return [path for _, folder in side.folders for path in tree.samples[folder]]
+
+
+Member = TypeVar("Member")
+
+
+def few(members: list[Member], number: int) -> list[Member]:
+    """Choose a number of members, evenly spread."""
+    return members[:: max(1, len(members) // number)][:number]
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from segloom.config.data import DataConfig
@@ -10,6 +12,7 @@ from segloom.data.readers import read_source
 from segloom.data.source import DatasetSource
 from segloom.data_check.finding import Finding
 from segloom.errors import ConfigError, DataError
+from segloom.types import Record
 
 __all__ = ["find_leaks"]
 
@@ -26,19 +29,12 @@ def find_leaks(config: DataConfig, training: DatasetSource) -> list[Finding]:
         by_length.setdefault(_length(record.image), []).append(record.image)
     listed = []
     digests: dict[Path, str] = {}
-    for split in ("val", "test"):
-        try:
-            others = read_source(config, split).records
-        except (DataError, ConfigError):
-            continue  # a set may lack a split
-        for record in others:
-            # Slices of air of volumes are alike, and images of one file are parts of it.
-            alike = by_length.get(_length(record.image), ()) if record.part is None else ()
-            same = (
-                one for one in alike if one == record.image or _same(one, record.image, digests)
-            )
-            if (found := next(same, None)) is not None:
-                listed.append(f"{record.image} = {found}")
+    for record in _others(config):
+        # Slices of air of volumes are alike, and images of one file are parts of it.
+        alike = by_length.get(_length(record.image), ()) if record.part is None else ()
+        same = (one for one in alike if one == record.image or _same(one, record.image, digests))
+        if (found := next(same, None)) is not None:
+            listed.append(f"{record.image} = {found}")
     if not listed:
         return []
     message = (
@@ -46,6 +42,13 @@ def find_leaks(config: DataConfig, training: DatasetSource) -> list[Finding]:
         "mean nothing; remove them from one."
     )
     return [Finding("problem", "leak", message, tuple(listed))]
+
+
+def _others(config: DataConfig) -> Iterator[Record]:
+    """Give the samples of val and test; a set may lack one of them."""
+    for split in ("val", "test"):
+        with suppress(DataError, ConfigError):
+            yield from read_source(config, split).records
 
 
 def _length(path: Path) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.shapes import BACKGROUND, IGNORED, NAME_FILES
@@ -203,17 +203,22 @@ def _by_value(contents: Contents, named: NamedClasses) -> Meaning | None:
     meaning = Meaning("palette indices" if contents.kinds["palette"] else "class ids")
     meaning.findings.append(_note(named))
     meaning.options = {"mask_format": "index", "classes": list(legend.names)}
-    ids = legend.class_ids()
-    voids = [value for value in legend.voids if value != IGNORE_INDEX]
-    is_plain = [legend.first.get(name) for name in legend.names] == list(range(len(legend.names)))
-    if not is_plain or len(legend.kept) > len(legend.names):
-        meaning.options["label_map"] = {str(value): class_id for value, class_id in ids.items()}
-    elif voids:
-        meaning.options["ignore_values"] = sorted(voids)
+    _number(meaning, legend)
     if legend.unknown:
         meaning.findings.append(_outside(named, "values", legend.unknown))
     meaning.names = {value: legend.name(value) for value in contents.values}
     return meaning
+
+
+def _number(meaning: Meaning, legend: _Legend[int]) -> None:
+    """Add the options that make class ids of stored values, where these are none."""
+    voids = [value for value in legend.voids if value != IGNORE_INDEX]
+    is_plain = [legend.first.get(name) for name in legend.names] == list(range(len(legend.names)))
+    if not is_plain or len(legend.kept) > len(legend.names):
+        ids = legend.class_ids()
+        meaning.options["label_map"] = {str(value): class_id for value, class_id in ids.items()}
+    elif voids:
+        meaning.options["ignore_values"] = sorted(voids)
 
 
 def _number_names(contents: Contents, names: tuple[str, ...]) -> dict[int, str] | None:
@@ -285,23 +290,29 @@ def _labelmap(text: str) -> Parsed:
 
 def _table(text: str) -> Parsed:
     """Read a CSV with the columns of a name and of a value, or of red, green and blue."""
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)]
-    header = [cell.lower() for cell in rows[0]]
-    place = {cell: column for column, cell in enumerate(header)}
+    place, rows = _cells(text)
     name = place[next((word for word in NAME_COLUMNS if word in place), "name")]
-    names = tuple(row[name] for row in rows[1:])
+    names = tuple(row[name] for row in rows)
     if "pixel value" in place:
-        values = {int(row[place["pixel value"]]): row[name] for row in rows[1:]}
+        values = {int(row[place["pixel value"]]): row[name] for row in rows}
         return names, values, {}
     red, green, blue = (
         place[channel[0]] if channel[0] in place else place[channel]
         for channel in ("red", "green", "blue")
     )
-    return names, {}, {_color([row[red], row[green], row[blue]]): row[name] for row in rows[1:]}
+    return names, {}, {_color([row[red], row[green], row[blue]]): row[name] for row in rows}
+
+
+def _cells(text: str) -> tuple[dict[str, int], list[list[str]]]:
+    """Read a CSV: the place of every column by its name in lower case, and the rows."""
+    header, *rows = (
+        [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(row)
+    )
+    return {cell.lower(): column for column, cell in enumerate(header)}, rows
 
 
 def _dataset_json(text: str) -> Parsed:
-    labels: dict[str, Any] = parse_json(text).get("labels") or {}
+    labels: dict[str, int | str] = parse_json(text).get("labels") or {}
     if not isinstance(labels, dict):
         return (), {}, {}
     if all(re.fullmatch(r"\d+", key) for key in labels):  # of the Decathlon: value to name

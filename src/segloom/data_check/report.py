@@ -6,14 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from segloom.config.data import DataConfig
 from segloom.config.load import dump_data_options
 from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
 from segloom.data.sets.camvid import CAMVID, LABELED, NUM_FRAMES, STILLS
 from segloom.data_check.conclude import Meaning, conclude
-from segloom.data_check.contents import Contents, FilePair, read_contents
+from segloom.data_check.contents import Contents, FilePair, read_contents, rgb, spell, spread
 from segloom.data_check.finding import Finding
 from segloom.data_check.known import find_known, places_in, read_known, simpler
 from segloom.data_check.layout import Layout, Tree, find_layout, scan, several_masks
@@ -70,7 +69,7 @@ class DataReport:
     num_read: int = 0
     """Pairs that were read; fewer than there are if a limit was set."""
     findings: list[Finding] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     """Options of `DataConfig` that read this folder."""
 
     @property
@@ -118,20 +117,13 @@ def check(
         values = {**several, "root": directory, "classes": tuple(classes)}
         return _check_known(DataConfig.model_validate(values), directory, limit, progress)
     layout = find_layout(tree)
-    report = DataReport(directory, layout)
-    if tree.others:
-        kinds = ", ".join(f"{n} {ending}" for ending, n in tree.others.most_common(5))
-        report.findings.append(Finding("note", "other-files", f"left out, no images: {kinds}."))
-    if tree.irregular:
-        message = f"{len(tree.irregular)} things are named like images but are no files."
-        report.findings.append(Finding("problem", "irregular", message, tuple(tree.irregular)))
+    report = DataReport(directory, layout, findings=_no_images(tree))
     if layout is None:
         report.findings.append(_no_layout(tree))
         return report
     pairs = _pairs(report, layout)
     report.findings += _left_out(report, tree)
-    step = max(1, -(-len(pairs) // limit)) if limit else 1
-    contents = read_contents(pairs[::step], progress)
+    contents = read_contents(spread(pairs, limit), progress)
     named = None if classes else _find_names(directory, report)
     meaning = (named and conclude_named(contents, named)) or conclude(contents, classes)
     report.storage, report.num_read = meaning.storage, contents.num_read
@@ -143,6 +135,18 @@ def check(
         _recognise_camvid(report, layout, pairs)
         _check_as_trained(report, is_quick=limit is not None, are_named=bool(classes or named))
     return report
+
+
+def _no_images(tree: Tree) -> list[Finding]:
+    """Say which files of a folder are no images, or only look like some."""
+    found = []
+    if tree.others:
+        kinds = ", ".join(f"{n} {ending}" for ending, n in tree.others.most_common(5))
+        found.append(Finding("note", "other-files", f"left out, no images: {kinds}."))
+    if tree.irregular:
+        message = f"{len(tree.irregular)} things are named like images but are no files."
+        found.append(Finding("problem", "irregular", message, tuple(tree.irregular)))
+    return found
 
 
 def _left_out(report: DataReport, tree: Tree) -> list[Finding]:
@@ -322,6 +326,11 @@ def _file_findings(contents: Contents) -> list[Finding]:
             "their label maps have none; images are read upright, so see that the label maps are."
         )
         findings.append(Finding("note", "orientation", message, tuple(alone)))
+    return findings + _repeated(contents)
+
+
+def _repeated(contents: Contents) -> list[Finding]:
+    """Say which images occur more than once."""
     twice = [files for files in contents.hashes.values() if len(files) > 1]
     leaks = [files for files in twice if len({split for split, _ in files}) > 1]
     if leaks:
@@ -329,24 +338,25 @@ def _file_findings(contents: Contents) -> list[Finding]:
             f"{len(leaks)} images are in more than one split, so scores on them mean nothing; "
             "remove them from one."
         )
-        listed = tuple(" = ".join(str(path) for _, path in files) for files in leaks)
-        findings.append(Finding("problem", "leak", message, listed))
-    elif twice:
+        return [Finding("problem", "leak", message, _spell_same(leaks))]
+    if twice:
         message = f"{len(twice)} images occur more than once."
-        listed = tuple(" = ".join(str(path) for _, path in files) for files in twice)
-        findings.append(Finding("note", "twice", message, listed))
-    return findings
+        return [Finding("note", "twice", message, _spell_same(twice))]
+    return []
+
+
+def _spell_same(groups: list[list[tuple[str, Path]]]) -> tuple[str, ...]:
+    return tuple(" = ".join(str(path) for _, path in files) for files in groups)
 
 
 def _rows(contents: Contents, meaning: Meaning, total: int = 0) -> list[LabelRow]:
     """List the stored values; ``total`` are all pixels where a pixel may count several times."""
-    found = [(f"{code >> 16},{code >> 8 & 255},{code & 255}", code, count)
-             for code, count in contents.colors.items()]  # fmt: skip
-    found += [(str(value), value, count) for value, count in contents.values.items()]
-    total = total or sum(count.pixels for _, _, count in found) or 1
+    found = [(spell(rgb(code)), code, count) for code, count in contents.colors.items()]
+    grey = 0x010101 if contents.colors else 1  # among colours, that of three equal channels
+    found += [(str(value), value * grey, count) for value, count in contents.values.items()]
+    total = total or max(1, sum(count.pixels for _, _, count in found))
     rows = []
     for text, code, count in found:
-        code = code * 0x010101 if contents.colors and "," not in text else code
         name = meaning.names.get(code, "")
         rows.append((code, LabelRow(text, count.pixels / total, count.files, name)))
     by_share = bool(contents.colors) or len(rows) > 64
@@ -354,8 +364,8 @@ def _rows(contents: Contents, meaning: Meaning, total: int = 0) -> list[LabelRow
     return [row for _, row in rows]
 
 
-def _options(directory: Path, layout: Layout, meaning: Meaning) -> dict[str, Any]:
-    options: dict[str, Any] = {
+def _options(directory: Path, layout: Layout, meaning: Meaning) -> dict[str, object]:
+    options: dict[str, object] = {
         "name": "folder",
         "root": str(directory),
         "images": layout.images,
@@ -377,20 +387,21 @@ def _recognise_camvid(report: DataReport, layout: Layout, pairs: list[FilePair])
     is_original = (layout.images, layout.masks) == (STILLS, LABELED)
     values = {int(row.value) for row in report.labels if row.value.isdecimal()}
     if is_segnet and max(values, default=0) <= 11:
-        counts = {split: count.pairs for split, count in report.splits.items()}
-        report.findings = [f for f in report.findings if f.kind not in ("gaps", "unused-ids")]
-        void = {"11": VOID}
-        names = {str(class_id): name for class_id, name in enumerate(CAMVID.classes)} | void
-        report.labels = [
-            LabelRow(row.value, row.share, row.files, names.get(row.value, VOID))
-            for row in report.labels
-        ]
-        message = "this is CamVid in the SegNet layout: 11 classes, 11 is void."
-        report.findings.append(Finding("note", "camvid", message))
-        if counts != NUM_FRAMES:
-            usual = "/".join(str(number) for number in NUM_FRAMES.values())
-            message = f"the splits hold {counts}, but papers use {usual}: scores do not compare."
-            report.findings.append(Finding("note", "camvid-split", message))
+        _name_segnet(report)
     elif not is_original:
         return
     report.options = {"name": "camvid", "root": str(report.directory)}
+
+
+def _name_segnet(report: DataReport) -> None:
+    """Name the classes of the SegNet layout, and compare its splits with those of papers."""
+    report.findings = [f for f in report.findings if f.kind not in ("gaps", "unused-ids")]
+    names = {str(class_id): name for class_id, name in enumerate(CAMVID.classes)}
+    report.labels = [replace(row, name=names.get(row.value, VOID)) for row in report.labels]
+    message = "this is CamVid in the SegNet layout: 11 classes, 11 is void."
+    report.findings.append(Finding("note", "camvid", message))
+    counts = {split: count.pairs for split, count in report.splits.items()}
+    if counts != NUM_FRAMES:
+        usual = "/".join(str(number) for number in NUM_FRAMES.values())
+        message = f"the splits hold {counts}, but papers use {usual}: scores do not compare."
+        report.findings.append(Finding("note", "camvid-split", message))

@@ -6,13 +6,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from segloom.data.class_masks import is_mask
 from segloom.data.locate import shared_stem
 from segloom.data.mask_names import NamedMask, assign_masks, masks_among
-from segloom.data_check.layout import Side, Tree, nested, shared_ends, side_of, two_values
+from segloom.data_check.layout import (
+    Side,
+    Tree,
+    few,
+    nested,
+    shared_ends,
+    side_of,
+    two_values,
+)
 
 __all__ = ["find_bands", "find_mask_files"]
 
@@ -51,19 +59,23 @@ class _Candidate:
 
     def is_likely(self) -> bool:
         """Tell whether enough images have several masks, and these look like masks."""
+        return self._has_several() and self._shows_masks()
+
+    def _has_several(self) -> bool:
         own = [masks for masks in self.found.values() if masks]
         several = [masks for masks in own if len(masks) > 1]
-        masks = [mask for some in own for mask in some]
         if not several or (len(several) < 2 and 4 * len(several) < len(own)):
             return False
-        if 2 * len(own) < len(self.found) or self.num_lonely > (1 - MOST) * len(masks):
+        if 2 * len(own) < len(self.found) or self.num_lonely > (1 - MOST) * sum(map(len, own)):
             return False
-        if any(mask.is_alone for some in several for mask in some):
-            return False  # a label map, and other pictures of the image beside it
-        pictures = _some(list(self.found))
+        # One that is alone is a label map, and the others are further pictures of the image.
+        return not any(mask.is_alone for some in several for mask in some)
+
+    def _shows_masks(self) -> bool:
+        pictures = few(list(self.found), LOOK_AT)
         if 2 * sum(two_values(path) is not None for path in pictures) > len(pictures):
             return False  # masks of masks
-        chosen = _some(masks)
+        chosen = few(list(chain.from_iterable(self.found.values())), LOOK_AT)
         return sum(is_mask(mask.path) for mask in chosen) >= MOST * len(chosen)
 
 
@@ -80,12 +92,7 @@ def find_bands(tree: Tree) -> tuple[str, ...]:
     return bands if number > 1 and 2 * number >= sets.total() else ()
 
 
-def _some(members: list[Any]) -> list[Any]:
-    """Choose a few, evenly spread."""
-    return members[:: max(1, len(members) // LOOK_AT)][:LOOK_AT]
-
-
-def find_mask_files(tree: Tree) -> dict[str, Any] | None:
+def find_mask_files(tree: Tree) -> dict[str, object] | None:
     """Give the options of `DataConfig` that read a folder of images with several masks each.
 
     Returns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from segloom.data_check.contents import Contents
 from segloom.labels.smear import MIN_GAP, find_peaks
@@ -43,24 +43,38 @@ def true_colors(contents: Contents) -> list[int] | None:
     pixels = sum(count.pixels for count in (*contents.colors.values(), *contents.values.values()))
     if contents.has_many_values and not contents.flat:
         return None
-    spread = COLOR_SPREAD if contents.num_lossy else 0
+    spread, least_gap = (COLOR_SPREAD, MIN_COLOR_GAP) if contents.num_lossy else (0, MIN_GAP)
+    peaks, covered = _color_peaks(_flat_colors(contents), spread)
+    gaps = [_gap(one, other) for one, other in combinations(peaks, 2)]
+    is_clear = len(peaks) <= MAX_TRUE_COLORS and gaps and min(gaps) >= least_gap
+    return peaks if is_clear and covered >= MIN_SHARE * pixels else None
+
+
+def _flat_colors(contents: Contents) -> Counter[int]:
+    """Count flat pixels by colour; grey values are colours of three equal channels."""
     flat: Counter[int] = Counter()
     for code, number in contents.flat.items():
         flat[code if code in contents.colors or code > 255 else code * 0x010101] += number
+    return flat
+
+
+def _color_peaks(flat: Counter[int], spread: int) -> tuple[list[int], int]:
+    """Find the colours around which the others lie, and count the pixels near them.
+
+    The search ends where there are too many.
+    """
     total = sum(flat.values())
     peaks: list[int] = []
     covered = 0
     for code, number in flat.most_common(20_000):
-        if any(_gap(code, peak) <= spread for peak in peaks):
-            covered += number
-        elif number >= RARE * total:
+        is_near = any(_gap(code, peak) <= spread for peak in peaks)
+        if not is_near and number >= RARE * total:
             peaks.append(code)
-            covered += number
             if len(peaks) > MAX_TRUE_COLORS:
-                return None
-    gaps = [_gap(one, other) for place, one in enumerate(peaks) for other in peaks[:place]]
-    is_clear = gaps and min(gaps) >= (MIN_COLOR_GAP if contents.num_lossy else MIN_GAP)
-    return peaks if is_clear and covered >= MIN_SHARE * pixels else None
+                break
+        if is_near or number >= RARE * total:
+            covered += number
+    return peaks, covered
 
 
 def _gap(one: int, other: int) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segloom.config.data import DataConfig
 from segloom.data.class_masks import ClassMaskDecoder
@@ -185,6 +186,7 @@ def _spread(records: Sequence[Record]) -> list[Record]:
 def _add(
     seen: _Seen, record: Record, source: DatasetSource, decoder: LabelDecoder, space: LabelSpace
 ) -> None:
+    mask: NDArray[np.integer]
     if record.mask is not None and isinstance(source.decode, PlainDecoder):
         stored = read_labels(record.mask)
         mask = decoder.convert(stored, record.mask)
@@ -228,10 +230,14 @@ def _classes(labels: LabelSet, seen: _Seen) -> list[Finding]:
         if level == "problem":
             message = f"{message}, so there is nothing to learn; {_fix(labels, seen)}"
         return [Finding(level, "one-class", f"{message}.")]
+    return [_absent(missing, labels, seen)]
+
+
+def _absent(missing: list[str], labels: LabelSet, seen: _Seen) -> Finding:
     verb = "has" if len(missing) == 1 else "have"
     shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
     message = f"{shown} {verb} not one pixel in the {seen.files}; {_fix(labels, seen)}."
-    return [Finding("problem", "absent", message)]
+    return Finding("problem", "absent", message)
 
 
 def _fix(labels: LabelSet, seen: _Seen) -> str:
