@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
 
 __all__ = ["lazy_names"]
 
@@ -17,7 +16,7 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], object
         homes: Public name to the module that defines it.
     """
 
-    def get(name: str) -> Any:
+    def get(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(import_module(homes[name]), name)

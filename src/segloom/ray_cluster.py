@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import ModuleType
-from typing import Any
 
 from segloom.errors import ConfigError, TrainingError
 
@@ -41,7 +40,7 @@ def connection(address: str | None) -> Iterator[ModuleType]:
         with _told_when_lost(ray):
             yield ray
         return
-    options: dict[str, Any] = {"address": address, "log_to_driver": False}
+    options: dict[str, object] = {"address": address, "log_to_driver": False}
     if address is None:
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": STORE}
     elif address != "auto":

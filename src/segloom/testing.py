@@ -10,7 +10,6 @@ import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,8 @@ from segloom.models import (
     from_pretrained,
     save_pretrained,
 )
+from segloom.models.enhancement_names import EnhancementLike
+from segloom.types import Prediction
 
 __all__ = [
     "ON_TRANSFORMERS",
@@ -70,7 +71,7 @@ def check_enhancement(
     refusals: dict[str, str] = {}
     for architecture in architectures or list(ARCHITECTURES):
 
-        def build(*parts: Any, architecture: str = architecture) -> SegmentationModel:
+        def build(*parts: EnhancementLike, architecture: str = architecture) -> SegmentationModel:
             torch.manual_seed(0)
             return create_model(
                 architecture,
@@ -155,7 +156,7 @@ def check_learns(model: SegmentationModel) -> None:
     assert not wild, f"the gradient is not finite in {wild}"
 
 
-def _auxiliary(model: SegmentationModel, prediction: Any) -> dict[str, Tensor]:
+def _auxiliary(model: SegmentationModel, prediction: Prediction) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for name, part in model.enhancements.items():
         assert isinstance(part, Enhancement), f"{name} is no Enhancement"
@@ -218,7 +219,7 @@ def check_exports(model: SegmentationModel) -> None:
     """
     # A vision transformer's position embedding is resampled once.
     is_static = model.spec["architecture"] in ON_TRANSFORMERS
-    sizes: dict[int, Any] = {0: Dim.DYNAMIC}
+    sizes: dict[int, object] = {0: Dim.DYNAMIC}
     sizes |= {} if is_static else {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     program = torch.export.export(
         model.eval(), (torch.randn(IMAGE),), dynamic_shapes={"image": sizes}, strict=False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypedDict
 
 from segloom.errors import ConfigError
 from segloom.text import printable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALONE",
     "IGNORE_INDEX",
+    "Batch",
     "Blend",
     "FeatureSpec",
     "LabelSet",
@@ -107,6 +108,18 @@ class Sample(TypedDict):
     meta: SampleMeta
 
 
+class Batch(TypedDict, total=False):
+    """Samples of a batch; see `Sample`."""
+
+    image: Tensor
+    """uint8 ``(B, C, H, W)``."""
+    mask: Tensor
+    """Integers ``(B, H, W)``."""
+    edge: Tensor
+    """uint8 ``(B, H, W)``, where edge maps come with the images."""
+    meta: list[SampleMeta]
+
+
 class FeatureSpec(NamedTuple):
     """One map that the encoder returns."""
 
@@ -154,7 +167,7 @@ class Prediction(NamedTuple):
 
     logits: Tensor
     """``(B, K, H, W)`` at the size of the input image, not normalised."""
-    signals: dict[str, Any]
+    signals: dict[str, object]
     """Per enhancement, what its auxiliary loss needs: a tensor, a named tuple of tensors, None."""
 
 
@@ -190,6 +203,12 @@ class Record:
     """See `Place`; empty takes the case."""
     order: int | None = None
     """Likewise; None takes the part of a case."""
+
+    @property
+    def label_file(self) -> Path:
+        """The file of ``mask``, of a sample whose reader sets it."""
+        assert self.mask is not None, self.id  # noqa: S101 - the reader sets it
+        return self.mask
 
     @property
     def place(self) -> Place:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 from tyro.conf import Suppress
@@ -24,7 +24,7 @@ SMALLEST_GAIN = 1.0
 
 SEEDS = re.compile(r"\s*(\d{1,9})\s*\.\.\s*(\d{1,9})\s*")
 
-SEED_WORDS: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
+SEED_WORDS: PrimitiveConstructorSpec[tuple[object, ...]] = PrimitiveConstructorSpec(
     nargs="*",
     metavar="0..4|0,1|0 1",
     instance_from_str=tuple,  # the validator below reads them
@@ -34,7 +34,7 @@ SEED_WORDS: PrimitiveConstructorSpec[Any] = PrimitiveConstructorSpec(
 """Lets tyro hand the words over as they are."""
 
 
-def _words(value: Any) -> Any:
+def _words(value: object) -> object:
     """Split ``a,b c`` as users write lists on the command line and in YAML."""
     if isinstance(value, str):
         value = [value]
@@ -90,11 +90,12 @@ class ComparisonPlan(Section):
 
     @field_validator("seeds", mode="before")
     @classmethod
-    def _read_seeds(cls, value: Any) -> Any:
-        if isinstance(value, int):
-            value = [value]
-        found: list[Any] = []
-        for item in _words(value):
+    def _read_seeds(cls, value: object) -> object:
+        words = _words([value] if isinstance(value, int) else value)
+        if not isinstance(words, tuple):
+            return words
+        found: list[object] = []
+        for item in words:
             span = SEEDS.fullmatch(item) if isinstance(item, str) else None
             if span:
                 first, last = int(span[1]), int(span[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -150,7 +150,7 @@ class DataConfig(Section):
     scene_size: tuple[int, int] = (240, 320)
     """Reader scenes: height and width of a scene in pixels."""
 
-    options: Annotated[dict[str, Any], pairs(str, "NAME VALUE")] = Field(default_factory=dict)
+    options: Annotated[dict[str, object], pairs(str, "NAME VALUE")] = Field(default_factory=dict)
     """Options of a plug-in's reader by name; those of the readers here are fields of their own."""
 
     @field_validator("label_map")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -76,7 +76,7 @@ class EvalConfig(Section):
     Cityscapes use 0.00375, else pixels; empty skips it."""
     size_limits: tuple[int, ...] = (256, 1024, 4096)
     """Areas in pixels between which object-size buckets lie; empty skips the sizes."""
-    measures: Annotated[dict[str, dict[str, Any]], pairs(read_options, "NAME OPTIONS")] = Field(
+    measures: Annotated[dict[str, dict[str, object]], pairs(read_options, "NAME OPTIONS")] = Field(
         default_factory=dict
     )
     """Measures of other packages by name, each with its options, such as {min_area: 5}."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ValidationError
 
 from segloom.config.base import Section
@@ -26,7 +24,7 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
 
-    def override(self, **options: Any) -> RunConfig:
+    def override(self, **options: object) -> RunConfig:
         """Return a configuration with other values of some options.
 
         Args:

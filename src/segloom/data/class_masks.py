@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +73,7 @@ class ClassMaskDecoder(FileDecoder):
 
     def bits(
         self, masks: Sequence[Sequence[Path]], size: tuple[int, int], image: Path
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.integer]:
         """Join the masks of an image to bits ``(H, W)``.
 
         Args:

@@ -64,7 +64,7 @@ class Centroids(NamedTuple):
     """``(M,)``."""
 
 
-def tile_centroids(labels: NDArray[np.uint8], tile: int) -> NDArray[np.int64]:
+def tile_centroids(labels: NDArray[np.integer], tile: int) -> NDArray[np.int64]:
     """Find the centroid of every class in every tile of a label map, rounded down.
 
     What is left of a tile at the right and at the bottom is not looked at. The sums run over runs

@@ -17,7 +17,7 @@ from segloom.data.class_uniform import ClassUniform
 from segloom.data.dataset import EdgeSample, SegmentationDataset
 from segloom.data.transforms import SampleKey, fill_of
 from segloom.errors import ConfigError
-from segloom.types import IGNORE_INDEX
+from segloom.types import IGNORE_INDEX, Batch
 
 __all__ = ["EpochSampler", "build_loader", "collate"]
 
@@ -163,7 +163,7 @@ def _quiet_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def collate(samples: Sequence[EdgeSample]) -> dict[str, object]:
+def collate(samples: Sequence[EdgeSample]) -> Batch:
     """Stack samples, padding on the right and below to the largest.
 
     Returns:
@@ -181,7 +181,7 @@ def collate(samples: Sequence[EdgeSample]) -> dict[str, object]:
         place[:rows, :columns] = sample["image"].permute(1, 2, 0)
         place[rows:] = fill
         place[:rows, columns:] = fill
-    batch: dict[str, object] = {
+    batch: Batch = {
         "image": image.permute(0, 3, 1, 2),
         "mask": _stack([sample["mask"] for sample in samples], (height, width), IGNORE_INDEX),
         "meta": [sample["meta"] for sample in samples],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Planes(NamedTuple):
 
     image: NDArray[np.uint8]
     """``(H, W, C)``, 0 to 255; RGB, or the bands of `PixelFormat`."""
-    mask: NDArray[Any]
+    mask: NDArray[np.integer]
     """uint8 ``(H, W)``, class ids and 255 for void; for classes that overlap their bits, of
     `segloom.labels.bits.label_type`."""
     edge: NDArray[np.uint8] | None = None

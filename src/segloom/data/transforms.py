@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -259,9 +259,12 @@ def _span(
     return slice(start, start + taken), slice(0, wanted)
 
 
+Number = TypeVar("Number", bound=np.integer)
+
+
 def _resize(
-    plane: NDArray[np.uint8], rows: slice, columns: slice, zoom: float | None
-) -> NDArray[np.uint8]:
+    plane: NDArray[Number], rows: slice, columns: slice, zoom: float | None
+) -> NDArray[Number]:
     """Bring a plane to the length of the spans; ``zoom`` None marks a label map."""
     width, height = columns.stop - columns.start, rows.stop - rows.start
     if plane.shape[:2] == (height, width):
@@ -270,22 +273,22 @@ def _resize(
         method = cv2.INTER_NEAREST_EXACT  # pixel centres, as the image; INTER_NEAREST is off by 1/2
     else:
         method = cv2.INTER_AREA if zoom < 0.5 else cv2.INTER_LINEAR
-    resized: NDArray[np.uint8] = cv2.resize(plane, (width, height), interpolation=method)
+    resized: NDArray[Number] = cv2.resize(plane, (width, height), interpolation=method)
     return resized
 
 
 def _place(
-    plane: NDArray[np.uint8],
+    plane: NDArray[Number],
     size: tuple[int, int],
     at: tuple[slice, slice],
     fill: int | tuple[int, ...],
-) -> NDArray[np.uint8]:
+) -> NDArray[Number]:
     if plane.shape[:2] == size:
         return np.require(plane, requirements=["C", "W", "O"])
     rows, columns = at
     below, beside = size[0] - rows.stop, size[1] - columns.stop
     value = fill if isinstance(fill, tuple) else (fill,)
-    placed: NDArray[np.uint8] = cv2.copyMakeBorder(
+    placed: NDArray[Number] = cv2.copyMakeBorder(
         plane, rows.start, below, columns.start, beside, cv2.BORDER_CONSTANT, value=value
     )
     return placed
@@ -321,14 +324,14 @@ def _rotate(planes: Planes, size: tuple[int, int], draws: Draws) -> Planes:
     )
 
 
-def _channels(mask: NDArray[Any]) -> NDArray[Any]:
+def _channels(mask: NDArray[np.integer]) -> NDArray[np.integer]:
     """Show OpenCV, which has no int64, the two halves of each as channels of int32."""
     if mask.dtype != np.int64:
         return mask
     return np.ascontiguousarray(mask).view(np.int32).reshape(*mask.shape, 2)
 
 
-def _whole(mask: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _whole(mask: NDArray[np.integer], dtype: np.dtype[np.integer]) -> NDArray[np.integer]:
     """Undo `_channels`."""
     return mask if mask.ndim == 2 else np.ascontiguousarray(mask).view(dtype)[..., 0]
 

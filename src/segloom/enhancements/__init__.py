@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -78,7 +78,7 @@ def enhancement_class(name: str) -> type[EnhancementConfig]:
     return config_class
 
 
-def enhancement_config(name: str, **options: Any) -> EnhancementConfig:
+def enhancement_config(name: str, **options: object) -> EnhancementConfig:
     """Make the options of the enhancement called ``name``.
 
     Raises:

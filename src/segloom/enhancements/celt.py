@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +159,7 @@ class Celt(Enhancement):
         source = image if self.source_index is None else features[self.source_index]
         return features, self.attend(source, features[self.feature_index])
 
-    def correct(self, logits: Tensor, signal: Any) -> Tensor:
+    def correct(self, logits: Tensor, signal: object) -> Tensor:
         """Add the convolved map to the logits ``(B, K, H, W)``."""
         addition: Tensor = self.project(signal)
         if self.source_index is not None:

@@ -13,7 +13,7 @@ Site: rewire, once; no parameters, no signal, and the names in the state dict st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from torch import nn
 
@@ -76,7 +76,7 @@ class Dilation(Enhancement):
         Raises:
             ConfigError: The encoder is no ResNet with a 3x3 ``conv2`` in every block.
         """
-        encoder: Any = model.encoder
+        encoder: object = model.encoder
         instead = getattr(encoder, "instead", "such an encoder")
         encoder = getattr(encoder, "model", encoder)  # timm's, as SMP wraps it
         for stage, rate in self.rates.items():

@@ -20,7 +20,6 @@ Axes: B batch, C channels of a map, h w size at the finer map, H W image size.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,7 +73,7 @@ class EdgeSupervision(Enhancement):
         self.fuse = nn.Conv2d(2, 1, 1)
 
     def enrich(
-        self, image: Tensor, features: list[Tensor], signal: Any
+        self, image: Tensor, features: list[Tensor], signal: object
     ) -> tuple[list[Tensor], Tensor | None]:
         """Find edges in training; the maps pass unchanged."""
         fine, coarse = (features[index] for index in self.indices)

@@ -5,7 +5,7 @@ Axes: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,19 @@ from segloom.images.read import to_rgb
 __all__ = ["is_tensor", "label_map_of", "pixels_of"]
 
 
-def is_tensor(value: object) -> bool:
+class _Tensor(Protocol):
+    """What is asked of a tensor of torch."""
+
+    ndim: int
+
+    def detach(self) -> Self: ...
+
+    def cpu(self) -> Self: ...
+
+    def numpy(self) -> NDArray[np.number]: ...
+
+
+def is_tensor(value: object) -> TypeGuard[_Tensor]:
     """Tell a tensor of torch, whose channels come first, without importing torch."""
     return hasattr(value, "detach") and hasattr(value, "numpy")
 
@@ -77,7 +89,7 @@ def label_map_of(mask: object, *, name: str = "the label map") -> NDArray[np.int
     Raises:
         DataError: It has another form, or numbers with a fraction.
     """
-    values = np.asarray(mask) if isinstance(mask, Image.Image) else _array(mask, name)
+    values = _array(np.asarray(mask) if isinstance(mask, Image.Image) else mask, name)
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[-1]):
         values = values[0] if values.shape[0] == 1 else values[..., 0]
     if values.ndim != 2 or values.dtype.kind not in "bui":
@@ -85,10 +97,10 @@ def label_map_of(mask: object, *, name: str = "the label map") -> NDArray[np.int
             f"{name} is {values.dtype} of shape {values.shape}; give class ids as whole numbers "
             "(height, width), and 255 for pixels without a class."
         )
-    return values.astype(np.uint8) if values.dtype.kind == "b" else values
+    return values.astype(np.uint8 if values.dtype.kind == "b" else values.dtype, copy=False)
 
 
-def _array(value: Any, name: str) -> NDArray[Any]:
+def _array(value: object, name: str) -> NDArray[np.number]:
     if is_tensor(value):
         value = value.detach().cpu().numpy()
     if not isinstance(value, np.ndarray):
@@ -98,11 +110,11 @@ def _array(value: Any, name: str) -> NDArray[Any]:
     return value
 
 
-def _to_bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _to_bytes(values: NDArray[np.number], name: str) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
-        return values
+        return values.astype(np.uint8, copy=False)
     if values.dtype == np.uint16:
-        return (values >> 8).astype(np.uint8)
+        return (values.astype(np.uint16, copy=False) >> 8).astype(np.uint8)
     if values.dtype.kind == "f":
         low, high = float(values.min()), float(values.max())
         if low >= 0 and high <= 1:  # false for NaN

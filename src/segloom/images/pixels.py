@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from segloom.errors import DataError
 from segloom.images.form import as_rgb
 from segloom.images.read import MAX_PIXELS, is_slice, read_image
 
-__all__ = ["PixelFormat", "band_files", "has_plain_pixels", "read_pixels"]
+__all__ = ["PixelFormat", "PixelValues", "band_files", "has_plain_pixels", "read_pixels"]
 
 TIFF_ENDINGS = (".tif", ".tiff")
 ALPHA = (1, 2)
@@ -32,6 +32,17 @@ ALPHA = (1, 2)
 PNG_HEAD, PNG_DEPTH, PNG_COLOR = b"\x89PNG\r\n\x1a\n", 24, 25
 """First bytes of a PNG, and the places of its bit depth and its kind of colour."""
 PNG_RGB = (2, 6)
+
+
+class PixelValues(TypedDict, total=False):
+    """A `PixelFormat` as JSON values."""
+
+    low: Sequence[float]
+    high: Sequence[float]
+    mean: Sequence[float]
+    std: Sequence[float]
+    bands: Sequence[str]
+    shown: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -115,16 +126,13 @@ class PixelFormat:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> PixelFormat:
+    def from_dict(cls, values: PixelValues) -> PixelFormat:
         """Undo `to_dict`."""
-        low, high, mean, std = (
-            tuple(float(value) for value in values[name]) for name in ("low", "high", "mean", "std")
-        )
         return cls(
-            low,
-            high,
-            mean,
-            std,
+            tuple(map(float, values["low"])),
+            tuple(map(float, values["high"])),
+            tuple(map(float, values["mean"])),
+            tuple(map(float, values["std"])),
             bands=tuple(map(str, values.get("bands", ()))),
             shown=tuple(map(int, values.get("shown", ()))),
         )
@@ -209,9 +217,9 @@ def read_pixels(path: Path, bands: Sequence[str] = ()) -> NDArray[np.number]:
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def _read_bands(files: Sequence[Path]) -> NDArray[Any]:
+def _read_bands(files: Sequence[Path]) -> NDArray[np.number]:
     """Read files of one band each."""
-    found: list[NDArray[Any]] = []
+    found: list[NDArray[np.number]] = []
     for path in files:
         if not path.is_file():
             raise DataError(f"the band {path} of the image {files[0]} does not exist; add it.")
@@ -230,7 +238,7 @@ def _read_bands(files: Sequence[Path]) -> NDArray[Any]:
     return np.concatenate(found, axis=2)
 
 
-def _read_array(path: Path) -> NDArray[Any]:
+def _read_array(path: Path) -> NDArray[np.number]:
     """Read an array of NumPy, channels last; they may come first if that axis is the shortest."""
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
     if stored.dtype.kind not in "biuf" or stored.ndim not in (2, 3) or 0 in stored.shape:

@@ -6,8 +6,6 @@ background leaves the image as it is.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,7 +47,9 @@ def paint(labels: NDArray[np.integer], label_set: LabelSet) -> Picture:
     return space_of(label_set).paint(checked_form(labels), label_set.palette)
 
 
-def tint(image: Picture, labels: NDArray[Any], label_set: LabelSet, alpha: float = 0.5) -> Picture:
+def tint(
+    image: Picture, labels: NDArray[np.integer], label_set: LabelSet, alpha: float = 0.5
+) -> Picture:
     """Tint an image with the colours of its classes; background and void keep the image.
 
     Args:

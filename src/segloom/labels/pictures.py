@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -287,9 +287,12 @@ def write_image(path: Path, rgb: Picture) -> None:
     ending = path.suffix.lower()
     if ending not in (".png", ".jpg", ".jpeg"):
         raise DataError(f"{path}: pictures are written as .png, .jpg or .jpeg, not '{ending}'.")
-    options: dict[str, Any] = {} if ending == ".png" else {"quality": 92, "subsampling": 0}
     with atomic_path(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(rgb)).save(temporary, **options)
+        picture = Image.fromarray(np.ascontiguousarray(rgb))
+        if ending == ".png":
+            picture.save(temporary)
+        else:
+            picture.save(temporary, quality=92, subsampling=0)
 
 
 def write_label_png(path: Path, labels: NDArray[np.integer]) -> None:

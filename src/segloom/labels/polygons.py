@@ -10,7 +10,7 @@ Axes: H height, W width, P corners.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,7 @@ def trace_polygons(
     ]
 
 
-def _opencv() -> Any:
+def _opencv() -> ModuleType:
     try:
         import cv2
     except ImportError as error:

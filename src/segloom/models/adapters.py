@@ -9,7 +9,6 @@ Axes: r rank.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -41,9 +40,9 @@ def add_lora(model: SegmentationModel, rank: int) -> None:
             "model.lora needs peft; install it with `pip install 'segloom[lora]'`."
         ) from error
     fresh: tuple[str, ...] = getattr(model.encoder, "fresh", ())
-    blocks: Any = getattr(model.decoder, "blocks", None)
-    is_adopted = hasattr(model.decoder, "encoder_parameters")
-    parts: list[nn.Module] = [model.encoder, *([blocks] if is_adopted else [])]
+    parts = [model.encoder]
+    if hasattr(model.decoder, "encoder_parameters"):
+        parts.append(model.decoder.get_submodule("blocks"))
     names = [_linear_names(part) for part in parts]
     if not any(names):
         raise ConfigError(

@@ -33,6 +33,8 @@ from segloom.plugins import find_plugin, plugin_places
 if TYPE_CHECKING:
     from torch import nn
 
+    from segloom.models.encoders.encoder import Encoder, SmpNetwork
+
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
@@ -72,7 +74,7 @@ class Architecture:
 class Network(NamedTuple):
     """The three parts of a network, before enhancements join them."""
 
-    encoder: nn.Module
+    encoder: Encoder
     """Like an encoder of SMP: ``out_channels`` and ``output_stride``, and maps by level; images are
     padded to a multiple of ``input_multiple`` or, where it has none, of the output stride."""
     decoder: nn.Module
@@ -264,20 +266,20 @@ def build_network(
 
 def _build(
     architecture: Architecture,
-    build: Callable[..., Any],
+    build: Callable[..., SmpNetwork],
     encoder_name: str,
     in_channels: int,
     classes: int,
-    options: dict[str, Any],
-) -> Any:
+    options: dict[str, object],
+) -> SmpNetwork:
     """Call the builder, with an encoder of ours where SMP's fits no decoder or one size alone."""
     from segloom.models.encoders.substitute import adapt_dpt, needs_substitute, substituted
 
-    sizes: dict[str, Any] = {"in_channels": in_channels, "classes": classes}
+    sizes = {"in_channels": in_channels, "classes": classes}
     if architecture.name in ("linear", "eomt") or not needs_substitute(encoder_name):
         return build(encoder_name=encoder_name, **sizes, **options)
     if architecture.name == "dpt":
-        return adapt_dpt(build, encoder_name, **sizes, **options)
+        return adapt_dpt(build, encoder_name, in_channels=in_channels, classes=classes, **options)
     own = {name: options[name] for name in TIMM_OPTIONS if name in options}
     rest = {name: value for name, value in options.items() if name not in own}
     with substituted(
@@ -286,7 +288,7 @@ def _build(
         return build(encoder_name=alias, **sizes, **rest)
 
 
-def _check_options(architecture: Architecture, options: dict[str, Any], known: set[str]) -> None:
+def _check_options(architecture: Architecture, options: dict[str, object], known: set[str]) -> None:
     for option in options:
         if option in ("activation", "aux_params"):
             raise ConfigError(
@@ -307,7 +309,7 @@ def _check_options(architecture: Architecture, options: dict[str, Any], known: s
 
 
 def _check_values(
-    architecture: Architecture, options: dict[str, Any], hints: dict[str, Any]
+    architecture: Architecture, options: dict[str, object], hints: dict[str, Any]
 ) -> None:
     for option, value in options.items():
         try:
@@ -320,18 +322,22 @@ def _check_values(
             ) from error
 
 
-def _allowed(hint: Any) -> list[str]:
+def _allowed(hint: object) -> list[str]:
     """Name the values that an annotation allows."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
     if get_origin(hint) is Annotated:
         _, field = get_args(hint)
         return [f"a whole number of {field.metadata[0].ge} or more"]
-    names = {bool: ["true", "false"], int: ["a whole number"], type(None): ["null"]}
+    names: dict[object, list[str]] = {
+        bool: ["true", "false"],
+        int: ["a whole number"],
+        type(None): ["null"],
+    }
     return names.get(hint) or [name for part in get_args(hint) for name in _allowed(part)]
 
 
-def _builder(architecture: Architecture) -> tuple[Callable[..., Any], set[str]]:
+def _builder(architecture: Architecture) -> tuple[Callable[..., SmpNetwork], set[str]]:
     """Return what builds the network, and the names of the options it takes."""
     if architecture.builder:
         module, _, name = architecture.builder.partition(":")

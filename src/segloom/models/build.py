@@ -6,9 +6,9 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import lcm
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import nn
 
@@ -23,6 +23,7 @@ from segloom.models.architectures import (
     find_architecture,
     find_encoder,
 )
+from segloom.models.encoders.encoder import Encoder
 from segloom.models.enhancement_names import (
     AS_MODULE,
     EnhancementLike,
@@ -47,7 +48,7 @@ def create_model(
     classes: int = 1,
     mode: Literal["auto"] | Mode = "auto",
     enhancements: Sequence[EnhancementLike] | EnhancementLike | None = (),
-    **options: Any,
+    **options: object,
 ) -> SegmentationModel:
     """Build any architecture on any encoder with any enhancements.
 
@@ -85,7 +86,7 @@ def create_model(
     normalization = load_encoder_weights(
         network.encoder, encoder_name, encoder_weights, in_channels
     )
-    adopt: Any = getattr(network.decoder, "adopt", None)
+    adopt: Callable[[nn.Module], None] | None = getattr(network.decoder, "adopt", None)
     if adopt is not None:  # takes over the encoder's last blocks, with their weights
         adopt(network.encoder)
     maps = _count_maps(parts)
@@ -277,12 +278,12 @@ def _check_one_logit(model: SegmentationModel) -> None:
             )
 
 
-def _output_stride(encoder: Any) -> int:  # of SMP, which mypy does not read
+def _output_stride(encoder: Encoder) -> int:
     return int(encoder.output_stride)
 
 
 def _shape(network: Network, in_channels: int, classes: int, extra_channels: int) -> ModelShape:
-    encoder: Any = network.encoder
+    encoder = network.encoder
     channels = list(encoder.out_channels)
     if hasattr(encoder, "output_strides"):  # a vision transformer: no image level, one stride
         strides = list(encoder.output_strides)
@@ -291,9 +292,8 @@ def _shape(network: Network, in_channels: int, classes: int, extra_channels: int
         strides = [min(2**level, _output_stride(encoder)) for level in range(len(channels))]
         levels = range(len(channels))
         channels[0] += extra_channels  # level 0 is the image as the encoder gets it
-    kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    modules = network.segmentation_head.modules()
-    head: Any = next(m for m in modules if isinstance(m, kinds) or hasattr(m, "in_channels"))
+    modules: Iterable[object] = network.segmentation_head.modules()
+    width = next(module.in_channels for module in modules if hasattr(module, "in_channels"))
     features = tuple(FeatureSpec(*values) for values in zip(levels, channels, strides, strict=True))
     pyramid = tuple(getattr(network.decoder, "pyramid_channels", ()))
-    return ModelShape(in_channels, classes, features, head.in_channels, pyramid)
+    return ModelShape(in_channels, classes, features, width, pyramid)

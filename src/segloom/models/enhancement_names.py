@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import nn
 
@@ -17,7 +16,7 @@ __all__ = ["AS_MODULE", "EnhancementLike", "base_name", "name_enhancements"]
 AS_MODULE = "given as a module"
 """Stands in a saved spec for options that are not known."""
 
-EnhancementLike = str | Mapping[str, Mapping[str, Any]] | EnhancementConfig | Enhancement
+EnhancementLike = str | Mapping[str, Mapping[str, object]] | EnhancementConfig | Enhancement
 
 
 def name_enhancements(
@@ -62,7 +61,7 @@ def name_enhancements(
     return named
 
 
-def _options(name: str, options: object) -> dict[str, Any]:
+def _options(name: str, options: object) -> dict[str, object]:
     if options == AS_MODULE:
         raise ConfigError(
             f"enhancement {name} was attached as a module, whose options were not saved; pass the "

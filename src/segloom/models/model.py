@@ -144,7 +144,7 @@ class SegmentationModel(nn.Module):
         seen = image[:, : self.shape.image_channels] if self.edge_channels else image
         parts = self._parts()
         prepared = image
-        signals: dict[str, Any] = {}  # `dict[str, Any]()` would break compilation
+        signals: dict[str, object] = {}  # `dict[str, object]()` would break compilation
         for name, part in parts:
             prepared, signals[name] = part.prepare(prepared)
         encoded = self.encoder(prepared)
@@ -177,11 +177,12 @@ class SegmentationModel(nn.Module):
         padding = self._padding(*target.shape[-2:])
         target = F.pad(target, padding, value=IGNORE_INDEX)
         losses = {}
-        own: Any = [(self.spec["architecture"], self.decoder)]
-        for name, part in [*self._parts(), *(own if hasattr(self.decoder, "loss") else [])]:
-            loss = part.loss(prediction.signals[name], target)
-            if loss is not None:
-                losses[name] = loss
+        parts: list[tuple[str, object]] = [*self._parts()]
+        for name, part in [*parts, (self.spec["architecture"], self.decoder)]:
+            if hasattr(part, "loss"):
+                loss = part.loss(prediction.signals[name], target)
+                if loss is not None:
+                    losses[name] = loss
         return losses
 
     def auxiliary_logits(self, prediction: Prediction) -> dict[str, list[Tensor]]:
@@ -204,7 +205,7 @@ class SegmentationModel(nn.Module):
         self,
         directory: Path | str,
         labels: LabelSet | None = None,
-        metrics: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, object] | None = None,
     ) -> None:
         """Write weights, configuration and card; see `segloom.models.save_pretrained`."""
         from segloom.models.weights.checkpoint import save_pretrained
@@ -212,17 +213,27 @@ class SegmentationModel(nn.Module):
         save_pretrained(self, directory, labels, metrics)
 
     @staticmethod
-    def from_pretrained(source: Path | str, **changes: Any) -> SegmentationModel:
+    def from_pretrained(source: Path | str, **changes: object) -> SegmentationModel:
         """Open a directory, a run or a hub model; see `segloom.models.from_pretrained`."""
         from segloom.models.weights.checkpoint import from_pretrained
 
         return from_pretrained(source, **changes)
 
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        labels: LabelSet | None = None,
+        metrics: Mapping[str, object] | None = None,
+        private: bool = False,
+        token: str | None = None,
+    ) -> str:
         """Upload to the hub; see `segloom.models.push_to_hub`."""
         from segloom.models.weights.checkpoint import push_to_hub
 
-        return push_to_hub(self, repo_id, **options)
+        return push_to_hub(
+            self, repo_id, labels=labels, metrics=metrics, private=private, token=token
+        )
 
     def freeze_encoder(self) -> None:
         """Keep the encoder's weights and its normalisation statistics as they are."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from segloom.models.encoders.encoder import Encoder
+from segloom.models.model import SegmentationModel
 
 __all__ = [
     "freeze_unused",
@@ -50,7 +52,7 @@ def widen_first_weight(
     return given
 
 
-def freeze_unused(encoder: nn.Module, in_channels: int) -> None:
+def freeze_unused(encoder: Encoder, in_channels: int) -> None:
     """Stop training of parts that are built but never run.
 
     SMP's PSPNet takes three of five stages, and DPT leaves out its transformer's classifier. Such
@@ -72,7 +74,7 @@ def freeze_unused(encoder: nn.Module, in_channels: int) -> None:
         parameter.requires_grad_(gradient is not None)
 
 
-def freeze_unused_branches(model: Any) -> None:
+def freeze_unused_branches(model: SegmentationModel) -> None:
     """Stop training of the maps of a feature pyramid that no part of the model looks at.
 
     Args:
@@ -94,8 +96,9 @@ def freeze_unused_branches(model: Any) -> None:
         parameter.requires_grad_(gradient is not None)
 
 
-def _small_size(encoder: Any) -> tuple[int, int]:  # of SMP, which mypy does not read
+def _small_size(encoder: Encoder) -> tuple[int, int]:
     """Choose a small image size that the encoder takes, in pixels."""
     if getattr(encoder, "is_fixed_input_size", False):
-        return tuple(encoder.input_size[-2:])
+        height, width = encoder.input_size[-2:]
+        return height, width
     return (4 * encoder.output_stride,) * 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 
@@ -24,6 +24,15 @@ from segloom.training.network import build_training_network
 from segloom.training.step import TrainingStep
 
 __all__ = ["Assembly", "assemble"]
+
+
+class _Share(TypedDict):
+    """Options that the loaders of training and validation have in common."""
+
+    rank: int
+    world_size: int
+    workers: int
+    pin_memory: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Assembly:
         loader = build_loader(self.validation, batch_size=1, shuffle=False, **self._share())
         return Batches(loader, len(loader))
 
-    def _share(self) -> dict[str, Any]:
+    def _share(self) -> _Share:
         return {
             "rank": process_rank(),
             "world_size": self.config.train.devices,

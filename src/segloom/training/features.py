@@ -6,8 +6,8 @@ be computed; images that change at random would never be met again, and are refu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,10 +61,10 @@ def cache_features(model: SegmentationModel) -> None:
     Args:
         model: Its encoder is frozen, see `check_cacheable`.
     """
-    run: Any = model.encoder.forward
-    kept: dict[bytes, Any] = {}
+    run: Callable[[Tensor], object] = model.encoder.forward
+    kept: dict[bytes, object] = {}
 
-    def forward(image: Tensor) -> Any:
+    def forward(image: Tensor) -> object:
         found = []
         for number in range(len(image)):
             one = image[number : number + 1]

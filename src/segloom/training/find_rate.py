@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
 from threading import current_thread, main_thread
 from types import FrameType
-from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer, seed_everything
 from pydantic import ValidationError
+from torch import Tensor
 
 from segloom.config.load import explain_invalid as explain_options
 from segloom.config.run import RunConfig
@@ -198,7 +198,12 @@ class _Ramp(Hook):
         self.rate = float(trainer.optimizers[0].param_groups[-1]["lr"])
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Mapping[str, Tensor],
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Note the loss of a finished step, whose parts count alike."""
         self.parts.append(float(outputs["total"]))

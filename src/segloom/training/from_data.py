@@ -15,7 +15,6 @@ from functools import cache
 from math import log10, sqrt
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -83,7 +82,7 @@ def choose_options(config: RunConfig, say: Callable[[str], None] = lambda _: Non
         return _taken(config, read_config(stored), names) if stored.is_file() else config
     source = read_source(config.data, "train")
     device, memory = _device(config)
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, object] = {}
     crop, why = config.data.crop, ""
     if "data.crop" in names:
         size = _median_size(config, source)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from segloom.config.edges import EdgeTrainingConfig
 from segloom.data import build_dataset, build_loader
@@ -119,16 +119,21 @@ def _train(
     return result
 
 
-def hed_parameter_groups(network: HedNetwork, config: EdgeTrainingConfig) -> list[dict[str, Any]]:
+def hed_parameter_groups(
+    network: HedNetwork, config: EdgeTrainingConfig
+) -> list[dict[str, object]]:
     """Give every parameter its rate and decay: biases learn twice as fast and do not decay."""
-    groups: dict[float, dict[str, Any]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         is_bias = name.endswith("bias")
         rate = next(rate for start, rate in RATES.items() if name.startswith(start))
-        group: dict[str, Any] = {"params": [], "factor": rate * (1 + is_bias), "lr": config.lr}
-        group["weight_decay"] = 0.0 if is_bias else config.weight_decay
-        groups.setdefault(group["factor"], group)["params"].append(parameter)
-    return list(groups.values())
+        factor = rate * (1 + is_bias)
+        decay = 0.0 if is_bias else config.weight_decay
+        groups.setdefault((factor, decay), []).append(parameter)
+    return [
+        {"params": parameters, "factor": factor, "lr": config.lr, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
+    ]
 
 
 def label_boundaries(mask: Tensor) -> Tensor:
@@ -220,12 +225,19 @@ def _save(
         torch.save(state, temporary)
 
 
-def _read_state(config: EdgeTrainingConfig) -> dict[str, Any] | None:
+class _State(TypedDict):
+    network: dict[str, Tensor]
+    optimizer: dict[str, object]
+    rows: list[dict[str, float]]
+    options: str
+
+
+def _read_state(config: EdgeTrainingConfig) -> _State | None:
     path = config.out / "state.pt"
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: _State = torch.load(path, map_location="cpu", weights_only=True)
         options = state["options"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise ConfigError(f"{path} is damaged; remove it or choose another --out.") from error
@@ -240,6 +252,7 @@ def _read_state(config: EdgeTrainingConfig) -> dict[str, Any] | None:
 def _same_options(config: EdgeTrainingConfig) -> str:
     """Write down what must not change when a training goes on: all but its length and place."""
     # Empty, options of plug-ins are left out, as in the files of versions that knew none.
-    no_options: dict[str, Any] = {} if config.data.options else {"data": {"options"}}
-    places = dict.fromkeys(("steps", "save_every", "out", "device"), True)
-    return config.model_dump_json(exclude={**places, **no_options})
+    no_options: dict[str, set[str]] = {} if config.data.options else {"data": {"options"}}
+    return config.model_dump_json(
+        exclude={"steps": True, "save_every": True, "out": True, "device": True, **no_options}
+    )

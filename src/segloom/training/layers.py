@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
 
 from torch import nn
 
@@ -28,7 +28,7 @@ def encoder_layers(model: SegmentationModel) -> list[list[nn.Parameter]]:
     """
     fresh: tuple[str, ...] = getattr(model.encoder, "fresh", ())
     named = [(n, p) for n, p in model.encoder.named_parameters() if not n.startswith(fresh)]
-    adopted: Any = getattr(model.decoder, "encoder_parameters", list)
+    adopted: Callable[[], list[nn.Parameter]] = getattr(model.decoder, "encoder_parameters", list)
     own = {id(parameter) for parameter in adopted()}
     named += [(f"decoder.{n}", p) for n, p in model.decoder.named_parameters() if id(p) in own]
     layers: dict[str, list[nn.Parameter]] = {"": []}

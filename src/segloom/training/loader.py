@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 __all__ = ["Batches", "TrainingBatches"]
 
@@ -18,13 +17,13 @@ class Batches:
         num_batches: Batches of a whole epoch.
     """
 
-    def __init__(self, loader: DataLoader[Any], num_batches: int) -> None:
+    def __init__(self, loader: DataLoader[object], num_batches: int) -> None:
         self.loader, self.num_batches = loader, num_batches
 
     def __len__(self) -> int:
         return self.num_batches
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         # A generator, so that nothing is drawn before Lightning has set the epoch.
         yield from self.loader
 
@@ -36,13 +35,13 @@ class TrainingBatches(Batches):
     a run resumes in the middle of an epoch.
     """
 
-    def __init__(self, loader: DataLoader[Any], num_batches: int) -> None:
+    def __init__(self, loader: DataLoader[object], num_batches: int) -> None:
         super().__init__(loader, num_batches)
-        self.sampler: Sampler[Any] | object = loader.sampler
+        self.sampler = loader.sampler
 
     def state_dict(self) -> dict[str, object]:
         """Return nothing: the sampler is told where to start when the loader is built."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, object]) -> None:
         """Do nothing; see `state_dict`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -16,6 +15,7 @@ from segloom.ops.channels import channels_of
 from segloom.training.optimizer import build_optimizer
 from segloom.training.step import TrainingStep
 from segloom.training.streaming import metric_of
+from segloom.types import Batch
 
 __all__ = ["SegmentationTask"]
 
@@ -48,12 +48,12 @@ class SegmentationTask(LightningModule):  # type: ignore[misc]  # mypy does not 
         self.counts = metric_of(space)
         self.validation_losses: list[Tensor] = []
 
-    def training_step(self, batch: dict[str, object], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return the losses by name; ``loss`` is what Lightning descends."""
         values: dict[str, Tensor] = self.step(self.step.pixels(batch), batch["mask"])
         return {**{name: value.detach() for name, value in values.items()}, "loss": values["total"]}
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count predicted against true classes; void of the truth is not counted."""
         logits = self.step.model.run(self.step.normalize(self.step.pixels(batch))).logits
         values = self.step.label_losses(logits, batch["mask"].long())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -14,13 +14,13 @@ from segloom.training.layers import encoder_layers
 __all__ = ["build_optimizer", "parameter_groups"]
 
 
-def parameter_groups(model: SegmentationModel, config: OptimConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: SegmentationModel, config: OptimConfig) -> list[dict[str, object]]:
     """Divide the trainable parameters into encoder and rest, decayed and not.
 
     Biases and the parameters of normalisation layers, which have one axis, are not decayed unless
     ``decay_all`` asks for it.
     """
-    adopted: Any = getattr(model.decoder, "encoder_parameters", list)
+    adopted: Callable[[], list[nn.Parameter]] = getattr(model.decoder, "encoder_parameters", list)
     encoder = {id(parameter) for parameter in [*model.encoder.parameters(), *adopted()]}
     factors = _layer_factors(model, config.layer_decay)
     groups: dict[tuple[bool, bool, float], list[nn.Parameter]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segloom.config.load import load_run_config
 from segloom.config.run import RunConfig
@@ -23,7 +23,7 @@ __all__ = ["train"]
 
 
 def train(
-    config: RunConfig | str | os.PathLike[str], *, show_progress: bool = True, **options: Any
+    config: RunConfig | str | os.PathLike[str], *, show_progress: bool = True, **options: object
 ) -> RunResult:
     """Train a network and write its run directory, as ``segloom train`` does.
 

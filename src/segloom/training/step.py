@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from segloom.losses import SegmentationLosses
 from segloom.models import SegmentationModel
 from segloom.ops.channels import channels_of
+from segloom.types import Batch
 
 __all__ = ["TrainingStep"]
 
@@ -48,12 +46,12 @@ class TrainingStep(nn.Module):
             values[name] = torch.stack(totals).sum()
         return {**values, "total": self.losses.total(values)}
 
-    def pixels(self, batch: Mapping[str, Any]) -> Tensor:
+    def pixels(self, batch: Batch) -> Tensor:
         """Give what the network looks at, uint8 ``(B, C, H, W)``: the image, with its edges last.
 
         Edges are left out where the network does not take them.
         """
-        image: Tensor = batch["image"]
+        image = batch["image"]
         if not self.model.edge_channels:
             return image
         return torch.cat([image, batch["edge"][:, None]], dim=1)

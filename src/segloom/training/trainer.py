@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -35,7 +34,7 @@ class StateFile(TorchCheckpointIO):  # type: ignore[misc]  # Lightning types it 
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+        self, checkpoint: dict[str, object], path: str | Path, storage_options: object | None = None
     ) -> None:
         """Write a checkpoint in one step."""
         with atomic_path(Path(path)) as temporary:

@@ -17,12 +17,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -52,12 +52,44 @@ __all__ = ["DATA_SET", "CocoDecoder", "is_here", "read"]
 BACKGROUND = "background"
 
 
+class _Entry(TypedDict):
+    """An image as COCO describes it; there may be further fields."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+class _Object(TypedDict, total=False):
+    id: int
+    image_id: int
+    category_id: int
+    iscrowd: int
+    segmentation: object
+    """Outlines or run lengths; see `draw_outline`."""
+    attributes: object
+    """CVAT's."""
+
+
+class _Category(TypedDict, total=False):
+    id: int
+    name: str
+    supercategory: str
+
+
+class _Content(TypedDict):
+    images: list[_Entry]
+    annotations: list[_Object]
+    categories: list[_Category]
+
+
 class _Image(NamedTuple):
     file: str
     height: int
     width: int
-    objects: list[dict[str, Any]]
-    fields: dict[str, Any]
+    objects: list[_Object]
+    fields: Mapping[str, object]
     """All that the file says of the image."""
 
 
@@ -129,8 +161,7 @@ class CocoDecoder(FileDecoder):
         Raises:
             DataError: The image or an object's outline cannot be used.
         """
-        path = record.mask
-        assert path is not None  # noqa: S101 - `read` sets it
+        path = record.label_file
         annotations = _load(path, path.stat().st_mtime_ns)
         entry = annotations.images[record.part or 0]
         image = self.read_image(record.image)
@@ -155,7 +186,7 @@ class CocoDecoder(FileDecoder):
         return Planes(image, decoder.convert(StoredLabels(labels, "grey", is_lossy=False), path))
 
 
-def _is_crowd(item: dict[str, Any]) -> bool:
+def _is_crowd(item: _Object) -> bool:
     return bool(item.get("iscrowd")) and "attributes" not in item
 
 
@@ -190,13 +221,14 @@ def _classes(
     return config.classes
 
 
-def _parse(path: Path) -> Any:
+def _parse(path: Path) -> _Content:
     try:
-        return parse_json(path.read_bytes())
+        content: _Content = parse_json(path.read_bytes())
     except ValueError as error:
         raise DataError(f"{path} is no JSON or is cut short ({error}); copy it again.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+    return content
 
 
 @contextmanager
@@ -234,7 +266,7 @@ def _categories(path: Path, _changed: int) -> dict[int, str]:
         return _named(content, path)
 
 
-def _named(content: dict[str, Any], path: Path) -> dict[int, str]:
+def _named(content: _Content, path: Path) -> dict[int, str]:
     """Give the names of the categories in the order of their ids.
 
     Roboflow writes the project itself as category 0, above all others and without an object.
@@ -280,7 +312,7 @@ def _places(config: DataConfig, path: Path, annotations: _Annotations) -> list[P
     return found
 
 
-def _image(entry: dict[str, Any], path: Path) -> _Image:
+def _image(entry: _Entry, path: Path) -> _Image:
     name, height, width = inner_path(entry["file_name"], path), entry["height"], entry["width"]
     sides = (height, width)
     if not all(type(side) is int and side > 0 for side in sides) or height * width > MAX_PIXELS:

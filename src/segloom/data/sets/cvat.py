@@ -102,8 +102,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     Raises:
         DataError: A shape is damaged or has no area, or the image has another size.
     """
-    path = record.mask
-    assert path is not None  # noqa: S101 - `read` sets it
+    path = record.label_file
     image = _entry_of(_load(path, _changed(path)), record.image, path)
     check_drawn_size(record, (image.height, image.width), height, width)
     try:

@@ -101,8 +101,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     Raises:
         DataError: A region is damaged or has no area, or the image has another size.
     """
-    path = record.mask
-    assert path is not None  # noqa: S101 - `read` sets it
+    path = record.label_file
     try:
         regions = _regions(load_json(path, TOOL)[record.part or 0], path)
         return [_shape(region, record, height, width) for region in regions]

@@ -14,7 +14,7 @@ import binascii
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,8 +85,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
         DataError: The file is damaged, is of an image of another size, or holds a shape without an
             area.
     """
-    path = record.mask
-    assert path is not None  # noqa: S101 - `read` sets it
+    path = record.label_file
     content = _load(path)
     size = (content.get("imageHeight") or height, content.get("imageWidth") or width)
     check_drawn_size(record, size, height, width)
@@ -96,7 +95,21 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
         raise damaged(path, TOOL, error) from error
 
 
-def _shape(entry: dict[str, Any], path: Path, height: int, width: int) -> Shape:
+class _Entry(TypedDict, total=False):
+    label: str
+    shape_type: str | None
+    points: list[tuple[float, float]]
+    mask: str
+
+
+class _File(TypedDict, total=False):
+    imagePath: str | None
+    imageHeight: int | None
+    imageWidth: int | None
+    shapes: list[_Entry]
+
+
+def _shape(entry: _Entry, path: Path, height: int, width: int) -> Shape:
     label, kind = str(entry["label"]), entry.get("shape_type") or "polygon"
     points = [(float(x), float(y)) for x, y in entry["points"]]
     if kind == "rectangle":
@@ -163,8 +176,8 @@ def _is_labelme(path: Path) -> bool:
     return isinstance(content.get("shapes"), list) and "imagePath" in content
 
 
-def _load(path: Path) -> dict[str, Any]:
-    content = load_json(path, TOOL)
+def _load(path: Path) -> _File:
+    content: _File | None = load_json(path, TOOL)
     return content if isinstance(content, dict) else {}
 
 

@@ -76,8 +76,7 @@ class SliceDecoder:
         Raises:
             DataError: A file cannot be used, or image and labels do not lie on each other.
         """
-        path = record.mask
-        assert path is not None  # noqa: S101 - `read` sets it
+        path = record.label_file
         if record.part is None:
             values, stored = _load_slice(record.image), _load_slice(path)
             stored = stored[..., 0] if stored.ndim == 3 else stored

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -60,8 +60,8 @@ _held: dict[str, _Held] = {}
 class _Pairs:
     """Images and masks of two sequences, one by one."""
 
-    images: Sequence[Any]
-    masks: Sequence[Any]
+    images: Sequence[object]
+    masks: Sequence[object]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -111,8 +111,7 @@ class ShapeDecoder(FileDecoder):
         Raises:
             DataError: The image or a shape cannot be used.
         """
-        path = record.mask
-        assert path is not None  # noqa: S101 - the readers set it
+        path = record.label_file
         image = self.read_image(record.image)
         height, width = image.shape[:2]
         labels = np.full((height, width), self.uncovered, np.uint8)

@@ -15,7 +15,7 @@ import binascii
 import io
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -88,8 +88,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
         DataError: The file is damaged, is of an image of another size, or holds a shape without an
             area.
     """
-    path = record.mask
-    assert path is not None  # noqa: S101 - `read` sets it
+    path = record.label_file
     content = load_json(path, TOOL)
     try:
         size = content["size"]["height"], content["size"]["width"]
@@ -99,7 +98,24 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
         raise damaged(path, TOOL, error) from error
 
 
-def _shape(entry: dict[str, Any], path: Path, height: int, width: int) -> Shape:
+class _Bitmap(TypedDict):
+    data: str
+    origin: tuple[float, float]
+
+
+class _Points(TypedDict, total=False):
+    exterior: list[list[float]]
+    interior: list[list[list[float]]]
+
+
+class _Object(TypedDict, total=False):
+    classTitle: str
+    geometryType: str
+    bitmap: _Bitmap
+    points: _Points
+
+
+def _shape(entry: _Object, path: Path, height: int, width: int) -> Shape:
     label, kind = str(entry["classTitle"]), entry.get("geometryType")
     if kind not in ("polygon", "rectangle", "bitmap"):
         raise DataError(

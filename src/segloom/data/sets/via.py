@@ -12,7 +12,7 @@ without them a hash of their names does.
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 from segloom.config.data import DataConfig
 from segloom.data.locate import locate, plain_name
@@ -41,6 +41,38 @@ __all__ = ["DATA_SET", "is_here", "read", "read_shapes"]
 TOOL = "VIA"
 MAX_BYTES = 2**26
 """Of a file; COCO's may be larger."""
+
+
+class _Facts(TypedDict, total=False):
+    """What is drawn; lengths in pixels."""
+
+    name: str
+    all_points_x: list[float]
+    all_points_y: list[float]
+    x: float
+    y: float
+    width: float
+    height: float
+    cx: float
+    cy: float
+    r: float
+    rx: float
+    ry: float
+    theta: float
+
+
+class _Region(TypedDict):
+    shape_attributes: _Facts
+    region_attributes: dict[str, object]
+
+
+class _Entry(TypedDict):
+    """An image."""
+
+    filename: str
+    regions: list[_Region] | dict[str, _Region]
+
+
 NAMES = ("label", "class", "name", "type")
 """Attributes that hold the label of a region that has several."""
 
@@ -85,8 +117,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
     Raises:
         DataError: A region is damaged or has no area.
     """
-    path = record.mask
-    assert path is not None  # noqa: S101 - `read` sets it
+    path = record.label_file
     try:
         name = record.image.name
         named = {_name(entry): entry for entry in reversed(_entries(path))}
@@ -97,7 +128,7 @@ def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...
         raise damaged(path, TOOL, error) from error
 
 
-def _shape(region: dict[str, Any], path: Path) -> Shape:
+def _shape(region: _Region, path: Path) -> Shape:
     label, facts = _label(region), region["shape_attributes"]
     kind = facts["name"]
     if kind == "polygon":
@@ -118,7 +149,7 @@ def _shape(region: dict[str, Any], path: Path) -> Shape:
     )
 
 
-def _label(region: dict[str, Any]) -> str:
+def _label(region: _Region) -> str:
     """Give the label of a region; a group of check boxes is a mapping of the ticked ones."""
     attributes = region["region_attributes"]
     name = next(iter(attributes)) if len(attributes) == 1 else None
@@ -134,12 +165,12 @@ def _label(region: dict[str, Any]) -> str:
     return str(ticked[0]).strip()
 
 
-def _regions(entry: dict[str, Any]) -> list[dict[str, Any]]:
+def _regions(entry: _Entry) -> list[_Region]:
     regions = entry["regions"]  # VIA 1 numbers them in a mapping
     return list(regions.values()) if isinstance(regions, dict) else list(regions)
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def _entries(path: Path) -> list[_Entry]:
     content = load_json(path, TOOL)
     return list((content.get("_via_img_metadata") or content).values())
 
@@ -163,11 +194,11 @@ def _is_via(path: Path) -> bool:
     return isinstance(first, dict) and {"filename", "regions"} <= first.keys()
 
 
-def _name(entry: dict[str, Any]) -> str:
+def _name(entry: _Entry) -> str:
     return PurePosixPath(str(entry["filename"]).replace("\\", "/")).name
 
 
-def _image_of(entry: dict[str, Any], root: Path, path: Path) -> Path:
+def _image_of(entry: _Entry, root: Path, path: Path) -> Path:
     name = _name(entry)
     folders = [path.parent, path.parent / "images", root / "images"]
     if name and (found := locate(name, folders)) is not None:

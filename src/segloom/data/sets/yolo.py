@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from segloom.config.data import DataConfig
 from segloom.data.locate import locate, resolve_place
@@ -123,8 +122,7 @@ def read_shapes(record: Record, height: int, width: int, names: tuple[str, ...])
     Raises:
         DataError: A line is no polygon, or its class has no name.
     """
-    path = record.mask
-    assert path is not None  # noqa: S101 - `read` sets it
+    path = record.label_file
     if not path.is_file():
         return []
     shapes = []
@@ -202,7 +200,9 @@ def _names(root: Path) -> list[str]:
         if not path.is_file():
             continue
         try:
-            content: Any = parse_yaml(path.read_text(encoding="utf-8-sig"))
+            content: dict[str, dict[int, str] | list[str]] = parse_yaml(
+                path.read_text(encoding="utf-8-sig")
+            )
             names = content["names"]
             if isinstance(names, dict):
                 return [str(names[k]) for k in sorted(names, key=int)]

@@ -10,7 +10,6 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segloom.config.data import DataConfig
 from segloom.config.load import dump_data_options
@@ -139,11 +138,11 @@ def _common_options(config: DataConfig, sources: dict[str, DatasetSource]) -> di
     return options[first]
 
 
-def _options(config: DataConfig, source: DatasetSource) -> dict[str, Any]:
+def _options(config: DataConfig, source: DatasetSource) -> dict[str, object]:
     own = source.labels
     if own is None:  # the reader knows no more than the user's options
         names = ("classes", "palette", "label_map", "mask_format", "ignore_values")
-        values: dict[str, Any] = config.model_dump(mode="json", include=set(names))
+        values: dict[str, object] = config.model_dump(mode="json", include=set(names))
         return {name: values[name] for name in names if values[name] not in ([], {}, "auto")}
     labels, decoder = settle_labels(config, source, source)
     if config.scheme == "dlse" and decoder.unknown is not None:  # unknown values have a class
@@ -161,7 +160,10 @@ def _options(config: DataConfig, source: DatasetSource) -> dict[str, Any]:
         palette=palette if is_color else (),
         ignore_values=voids,
     )
-    options: dict[str, Any] = {"classes": list(labels.classes), "mask_format": decoder.mask_format}
+    options: dict[str, object] = {
+        "classes": list(labels.classes),
+        "mask_format": decoder.mask_format,
+    }
     if palette:
         options["palette"] = [list(color) for color in palette]
     if plain.table != decoder.table:

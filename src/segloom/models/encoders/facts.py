@@ -5,11 +5,19 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 import torch
 
 __all__ = ["EncoderFacts", "encoder_facts", "settings_of"]
+
+
+class Settings(Protocol):
+    """What timm says of pretrained weights."""
+
+    input_size: tuple[int, ...]
+    """Channels, height and width of the images."""
+    fixed_input_size: bool
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class EncoderFacts:
         """Every map has one stride: a vision transformer without stages."""
         return len(self.strides) > 1 and len(set(self.strides)) == 1
 
-    def size_arguments(self) -> dict[str, Any]:
+    def size_arguments(self) -> dict[str, bool]:
         """Choose the arguments under which the class takes images of any size."""
         wanted = {"dynamic_img_size": True}
         if "dynamic_img_size" not in self.arguments or "swin" in self.family:
@@ -73,11 +81,12 @@ def encoder_facts(name: str) -> EncoderFacts:
     )
 
 
-def settings_of(name: str) -> Any:
+def settings_of(name: str) -> Settings | None:
     """Return timm's settings of pretrained weights, or None where it has none."""
     import timm
 
-    return timm.get_pretrained_cfg(name, allow_unregistered=True)
+    settings: Settings | None = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return settings
 
 
 def _arguments(kind: type) -> frozenset[str]:

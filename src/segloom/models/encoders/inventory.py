@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -80,7 +80,7 @@ def _build(name: str) -> tuple[nn.Module, int, tuple[int, ...]]:
 
     if name.startswith("tu-"):
         facts = encoder_facts(name.removeprefix("tu-"))
-        model: Any = timm.create_model(name.removeprefix("tu-"), num_classes=0)
+        model: nn.Module = timm.create_model(name.removeprefix("tu-"), num_classes=0)
         return model, facts.image_size, tuple(dict.fromkeys(facts.strides))
     return get_encoder(name, weights=None), SIDE, ()
 

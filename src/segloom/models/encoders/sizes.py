@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
+from segloom.models.encoders.encoder import Encoder
 from segloom.models.encoders.facts import encoder_facts
 
 __all__ = ["settle_image_size"]
 
 
-def settle_image_size(encoder: Any, name: str, in_channels: int) -> None:
+def settle_image_size(encoder: Encoder, name: str, in_channels: int) -> None:
     """Let an encoder say to which multiple of pixels images must be padded.
 
     Models with windows or grids of a fixed number of tokens take multiples of their own image size
@@ -43,7 +42,7 @@ def settle_image_size(encoder: Any, name: str, in_channels: int) -> None:
     )
 
 
-def _runs(encoder: Any, in_channels: int, size: tuple[int, int]) -> bool:
+def _runs(encoder: Encoder, in_channels: int, size: tuple[int, int]) -> bool:
     was_training = encoder.training
     encoder.eval()  # running statistics must not see this image
     try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 from segmentation_models_pytorch.encoders.timm_universal import TimmUniversalEncoder
+from torch import nn
 
+from segloom.models.encoders.encoder import Encoder, SmpNetwork
 from segloom.models.encoders.facts import encoder_facts
 from segloom.models.encoders.hiera import HieraEncoder
 from segloom.models.encoders.sizes import settle_image_size
@@ -59,14 +60,17 @@ def substituted(
         del smp_encoders[ALIAS]
 
 
-def adapt_dpt(build: Callable[..., Any], encoder_name: str, **arguments: Any) -> Any:
+def adapt_dpt(
+    build: Callable[..., SmpNetwork], encoder_name: str, *, in_channels: int, **arguments: object
+) -> SmpNetwork:
     """Build SMP's DPT so that it takes images of any size and patches of any size.
 
     DPT's decoder makes maps of sizes that are right for patches of 16 pixels alone.
     """
     name = encoder_name.removeprefix("tu-")
     facts = encoder_facts(name)
-    network = build(encoder_name=encoder_name, **{**facts.size_arguments(), **arguments})
+    options = {**facts.size_arguments(), **arguments}
+    network = build(encoder_name=encoder_name, in_channels=in_channels, **options)
     encoder = network.encoder
     encoder.is_fixed_input_size = False
     if facts.is_plain:
@@ -76,16 +80,16 @@ def adapt_dpt(build: Callable[..., Any], encoder_name: str, **arguments: Any) ->
         encoder.output_strides = [DPT_STRIDE] * len(encoder.output_strides)
         if facts.strides[-1] != DPT_STRIDE:
             network.decoder = _dpt_decoder(encoder, arguments)
-    settle_image_size(encoder, name, arguments["in_channels"])
+    settle_image_size(encoder, name, in_channels)
     return network
 
 
-def _dpt_decoder(encoder: Any, arguments: dict[str, Any]) -> Any:
+def _dpt_decoder(encoder: Encoder, arguments: dict[str, object]) -> nn.Module:
     """Build DPT's decoder for the strides that the encoder has now, with SMP's defaults."""
     from segmentation_models_pytorch.base.initialization import initialize_decoder
     from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
 
-    decoder = DPTDecoder(
+    decoder: nn.Module = DPTDecoder(
         encoder_out_channels=encoder.out_channels,
         encoder_output_strides=encoder.output_strides,
         encoder_has_prefix_tokens=encoder.has_prefix_tokens,
@@ -107,9 +111,9 @@ def _build(
     in_channels: int,
     has_half: bool,
     arguments: dict[str, object],
-) -> object:
+) -> Encoder:
     facts = encoder_facts(name)
-    encoder: Any
+    encoder: Encoder
     if facts.is_plain:
         encoder = PyramidEncoder(
             name,

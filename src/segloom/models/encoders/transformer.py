@@ -13,6 +13,7 @@ import timm
 from torch import Tensor, nn
 
 from segloom.blocks.feature_pyramid import SimpleFeaturePyramid
+from segloom.models.encoders.encoder import Encoder
 from segloom.models.encoders.facts import encoder_facts
 from segloom.ops.resize import resize
 
@@ -54,7 +55,7 @@ class PatchScale:
         return (self(inputs[0]),)
 
 
-def make_transformer(name: str, in_channels: int, **arguments: Any) -> Any:
+def make_transformer(name: str, in_channels: int, **arguments: object) -> Any:
     """Build a plain transformer of timm with random weights, without classifier, for any size.
 
     Args:
@@ -74,7 +75,7 @@ def make_transformer(name: str, in_channels: int, **arguments: Any) -> Any:
     return model
 
 
-class TokenEncoder(nn.Module):
+class TokenEncoder(Encoder):
     """A plain transformer whose only map is its last, normalised.
 
     Args:
@@ -104,7 +105,7 @@ def last_map(model: Any, x: Tensor) -> list[Tensor]:
     return list(maps)
 
 
-class PyramidEncoder(nn.Module):
+class PyramidEncoder(Encoder):
     """A plain transformer whose last map, normalised, becomes maps at the usual strides.
 
     Args:
@@ -127,7 +128,7 @@ class PyramidEncoder(nn.Module):
         depth: int = 5,
         output_stride: int = 32,
         has_half: bool = False,
-        **arguments: Any,
+        **arguments: object,
     ) -> None:
         super().__init__()
         facts = encoder_facts(name)

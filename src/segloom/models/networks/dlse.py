@@ -22,7 +22,7 @@ Axes: B batch, C image channels, E edge channels, H W image size, h w size of a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field
@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from segloom.errors import ConfigError
 from segloom.models.architectures import Network
+from segloom.models.encoders.encoder import Encoder
 from segloom.ops.sizes import larger_size
 
 __all__ = ["build"]
@@ -64,7 +65,7 @@ def build(
         ConfigError: The published form is asked for on another encoder.
     """
     edges = max(in_channels - 3, 0) if edge_channels is None else edge_channels
-    encoder: nn.Module
+    encoder: Encoder
     decoder: nn.Module
     if form == "published":
         if encoder_name != "resnet50":
@@ -78,7 +79,7 @@ def build(
     from segmentation_models_pytorch.encoders import get_encoder
 
     encoder = get_encoder(encoder_name, in_channels=in_channels, weights=None, output_stride=16)
-    decoder = CorrectedDecoder(cast("Any", encoder).out_channels, edges)
+    decoder = CorrectedDecoder(encoder.out_channels, edges)
     return Network(encoder, decoder, nn.Conv2d(8, classes, 3, padding=1))
 
 
@@ -131,7 +132,7 @@ class PreactivationUnit(nn.Module):
         return branch + self.shortcut(x), reduced
 
 
-class PreactivationResNet(nn.Module):
+class PreactivationResNet(Encoder):
     """The published encoder: ResNet-50 with its batch norms first, biases, and TensorFlow padding.
 
     Args:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from segmentation_models_pytorch.encoders import get_encoder
 from timm.models import generate_default_cfgs, register_model
 from timm.models._builder import build_model_with_cfg
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
+
+from segloom.models.encoders.encoder import Encoder
 
 __all__ = ["dilate_last_stages", "make_pyramid_encoder", "resnet18s"]
 
@@ -22,7 +22,7 @@ default_cfgs = generate_default_cfgs(
 
 
 @register_model  # type: ignore[untyped-decorator]  # mypy does not read timm
-def resnet18s(pretrained: bool = False, **kwargs: Any) -> ResNet:
+def resnet18s(pretrained: bool = False, **kwargs: object) -> ResNet:
     """Build a ResNet-18 with the deep stem of timm's resnet50s: three 3x3 convolutions, 64-64-128.
 
     timm has the deeper two; with this one, ``tu-resnet18s`` is the encoder of SFNet-R18 and
@@ -32,8 +32,7 @@ def resnet18s(pretrained: bool = False, **kwargs: Any) -> ResNet:
     return build_model_with_cfg(ResNet, "resnet18s", pretrained, **{**arguments, **kwargs})
 
 
-# mypy does not read SMP, hence Any.
-def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | None) -> Any:
+def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | None) -> Encoder:
     """Build an encoder with random weights whose last four maps are at strides 4 to 32.
 
     Args:
@@ -48,7 +47,7 @@ def make_pyramid_encoder(encoder_name: str, in_channels: int, *, dilate: bool | 
     Raises:
         ValueError: The encoder cannot be dilated.
     """
-    encoder = get_encoder(encoder_name, in_channels=in_channels, depth=5, weights=None)
+    encoder: Encoder = get_encoder(encoder_name, in_channels=in_channels, depth=5, weights=None)
     if dilate is not False and not dilate_last_stages(encoder) and dilate:
         raise ValueError(f"{encoder_name} is no ResNet, the only kind that dilate=true dilates.")
     return encoder
@@ -63,7 +62,7 @@ def dilate_last_stages(encoder: nn.Module) -> bool:
     Returns:
         Whether the encoder is a ResNet.
     """
-    body: Any = getattr(encoder, "model", encoder)
+    body: object = getattr(encoder, "model", encoder)
     stages = [(getattr(body, name, None), rate) for name, rate in DILATIONS.items()]
     blocks = [
         (block, rate)

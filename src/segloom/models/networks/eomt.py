@@ -17,7 +17,7 @@ u v grid of masks (4 pixels each).
 from __future__ import annotations
 
 from math import log2
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field
@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from segloom.errors import ConfigError
 from segloom.losses.mask_classification import mask_classification_loss
 from segloom.models.architectures import Network
+from segloom.models.encoders.encoder import Encoder
 from segloom.models.encoders.facts import encoder_facts
 from segloom.models.encoders.transformer import PatchScale, make_transformer, token_stride
 from segloom.ops.resize import resize
@@ -95,7 +96,7 @@ def build_eomt(
     return Network(encoder, decoder, (OneLogitHead(2) if classes == 1 else ScoreHead(classes)))
 
 
-class EomtEncoder(nn.Module):
+class EomtEncoder(Encoder):
     """A plain transformer whose tokens are handed on with what further blocks need.
 
     Args:
@@ -167,7 +168,7 @@ class EomtDecoder(nn.Module):
         self.class_head = nn.Linear(width, classes + 1)
         self.mask_probability = [1.0] * num_blocks
 
-    def adopt(self, encoder: Any) -> None:
+    def adopt(self, encoder: EomtEncoder) -> None:
         """Take over the last blocks and the last norm of an encoder whose weights are loaded."""
         blocks = list(encoder.model.blocks)
         cut = len(blocks) - self.num_blocks

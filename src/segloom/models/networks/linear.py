@@ -8,13 +8,12 @@ Axes: B batch, D channels of the last map, h w its size.
 
 from __future__ import annotations
 
-from typing import Any
-
 from segmentation_models_pytorch.base import SegmentationHead
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 
 from segloom.models.architectures import Network
+from segloom.models.encoders.encoder import Encoder
 from segloom.models.encoders.facts import encoder_facts
 from segloom.models.encoders.sizes import settle_image_size
 from segloom.models.encoders.substitute import needs_substitute, substituted
@@ -41,16 +40,20 @@ def build_linear(
     return Network(encoder, LinearDecoder(width, freezes_encoder=freeze), head)
 
 
-def _encoder(encoder_name: str, in_channels: int) -> Any:
+def _encoder(encoder_name: str, in_channels: int) -> Encoder:
+    encoder: Encoder
     name = encoder_name.removeprefix("tu-")
     if encoder_name.startswith("tu-") and encoder_facts(name).is_plain:
         encoder = TokenEncoder(name, in_channels)
         settle_image_size(encoder, name, in_channels)
-        return encoder
-    if not needs_substitute(encoder_name):
-        return get_encoder(encoder_name, in_channels, weights=None)
-    with substituted(encoder_name, in_channels=in_channels, has_half=False, arguments={}) as alias:
-        return get_encoder(alias, in_channels)
+    elif needs_substitute(encoder_name):
+        with substituted(
+            encoder_name, in_channels=in_channels, has_half=False, arguments={}
+        ) as ours:
+            encoder = get_encoder(ours, in_channels)
+    else:
+        encoder = get_encoder(encoder_name, in_channels, weights=None)
+    return encoder
 
 
 class LinearDecoder(nn.Module):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segloom.models.architectures import Network
+from segloom.models.encoders.encoder import Encoder
 
 __all__ = ["MEAN", "STD", "build_blog_linknet", "rename_blog_key"]
 
@@ -35,7 +36,7 @@ def build_blog_linknet(in_channels: int, classes: int) -> Network:
     return Network(BlogEncoder(in_channels), BlogDecoder(), head)
 
 
-class BlogEncoder(nn.Module):
+class BlogEncoder(Encoder):
     """Stem, pooling and four blocks: maps of stride 1, 2, 4, 8, 16, 32 and 64."""
 
     output_stride = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from torch import Tensor
 
@@ -107,7 +107,17 @@ FUSE = {"fenet": "conv_last.0.weight", "sfnet": "head.conv_last.0.0.weight"}
 HEAD = {"fenet": "conv_last.3.weight", "sfnet": "head.conv_last.1.weight"}
 
 
-def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> dict[str, Any] | None:
+class ReferenceFacts(TypedDict):
+    """Arguments of `create_model` for a network of the released programs."""
+
+    architecture: str
+    encoder_name: str
+    in_channels: int
+    classes: int
+    options: dict[str, object]
+
+
+def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> ReferenceFacts | None:
     """Tell which network of the released programs a state dict is.
 
     FENet's dense connections have no tensors, so they cannot be told.
@@ -138,7 +148,7 @@ def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> dict[st
     for name in ("layer0.0.0.weight", FUSE[family], HEAD[family]):
         if name not in tensors:
             raise CheckpointError(f"{file} is incomplete: it lacks {name}.")
-    options: dict[str, Any] = {"pyramid_channels": tensors[FUSE[family]].shape[0]}
+    options: dict[str, object] = {"pyramid_channels": tensors[FUSE[family]].shape[0]}
     if any(".ppm.down." in key for key in tensors):
         options["context"] = "sum"
     if architecture == "sfnet" and not any(".fpn_out_align." in key for key in tensors):

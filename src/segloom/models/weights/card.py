@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from segloom.models.architectures import find_architecture
 from segloom.models.model import SegmentationModel
@@ -15,7 +14,7 @@ __all__ = ["model_card"]
 
 
 def model_card(
-    model: SegmentationModel, labels: LabelSet | None, metrics: Mapping[str, Any]
+    model: SegmentationModel, labels: LabelSet | None, metrics: Mapping[str, object]
 ) -> str:
     """Write the card as Markdown with the front matter that model hubs read.
 

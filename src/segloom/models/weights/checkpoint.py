@@ -63,7 +63,7 @@ class SavedModel:
     normalization: Normalization
     labels: LabelSet | None
     """Classes and palette, where they were saved."""
-    metrics: dict[str, Any]
+    metrics: Mapping[str, object]
     """Scores by name, as they were given when saving."""
     weights: Path
     """The weight file."""
@@ -75,7 +75,7 @@ def save_pretrained(
     model: SegmentationModel,
     directory: Path | str,
     labels: LabelSet | None = None,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, object] | None = None,
 ) -> None:
     """Write a network to a directory, over the files that an earlier one left there.
 
@@ -193,7 +193,7 @@ def push_to_hub(
     repo_id: str,
     *,
     labels: LabelSet | None = None,
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, object] | None = None,
     private: bool = False,
     token: str | None = None,
 ) -> str:
@@ -237,7 +237,7 @@ OWN_KEYS = {
 """Arguments of `create_model` that are no options of the architecture."""
 
 
-def _plain(labels: LabelSet) -> dict[str, Any]:
+def _plain(labels: LabelSet) -> dict[str, object]:
     """Give the labels as JSON values; whether they overlap is the network's mode."""
     values = asdict(labels)
     del values["is_multilabel"]

@@ -86,7 +86,7 @@ def convert(
     level: int | None = None,
     mode: Literal["parity", "default"] = "parity",
     class_names: Sequence[str] = (),
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Conversion:
     """Turn a state dict into a model directory, complete or not at all.
 
@@ -155,7 +155,7 @@ def _unwrap(tensors: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
 
 
 def _convert_dlse(
-    file: Path, out: Path, class_names: Sequence[str], options: Mapping[str, Any]
+    file: Path, out: Path, class_names: Sequence[str], options: Mapping[str, object]
 ) -> Conversion:
     if set(options) - {"gate"}:
         raise CheckpointError(f"of the options of {file} only gate is free; leave out the others.")

@@ -10,7 +10,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from torch import Tensor, nn
@@ -144,8 +143,9 @@ def _from_timm(
     if settings.hf_hub_id:
         _require(settings.hf_hub_id, None)
     # A vision transformer's position table has the size of its images.
-    patches: Any = getattr(getattr(encoder, "model", None), "patch_embed", None)
-    size = {"img_size": patches.img_size} if getattr(patches, "img_size", None) else {}
+    patches = getattr(getattr(encoder, "model", None), "patch_embed", None)
+    side = getattr(patches, "img_size", None)
+    size = {"img_size": side} if side else {}
     full = timm.create_model(name, pretrained=True, **size)
     return full.state_dict(), tuple(settings.mean), tuple(settings.std)
 

@@ -102,9 +102,10 @@ def inspect_checkpoint(
         return _blog_linknet(tensors, file, architecture)
     known = inspect_reference_state(tensors, file)
     if known is not None:
-        for given, found in ((architecture, "architecture"), (encoder_name, "encoder_name")):
-            if given and given.lower().removeprefix("tu-") != known[found].removeprefix("tu-"):
-                raise CheckpointError(f"{file} has {known[found]}, not {given}; leave that out.")
+        stated = (architecture, known["architecture"]), (encoder_name, known["encoder_name"])
+        for given, found in stated:
+            if given and given.lower().removeprefix("tu-") != found.removeprefix("tu-"):
+                raise CheckpointError(f"{file} has {found}, not {given}; leave that out.")
         return CheckpointSource(method=None, is_reference_network=True, **known)
     method = next((name for name, mark in METHOD_MARKS.items() if mark in tensors), None)
     architecture = _architecture(tensors, file, architecture)
@@ -113,8 +114,8 @@ def inspect_checkpoint(
     if head is None:
         raise CheckpointError(f"{file} has no segmentation head ({HEADS[method]}).")
     first = tensors.get("encoder.conv1.weight", tensors.get("encoder.model.conv1.weight"))
-    enhancement: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    enhancement: dict[str, object] = {}
+    options: dict[str, object] = {}
     if method == "afma":
         enhancement = _afma_options(tensors, file, encoder_name, level)
         if architecture == "pspnet":  # dilated as torchvision and timm do, not as SMP does
@@ -200,7 +201,7 @@ def _resnet(tensors: Mapping[str, Tensor]) -> str | None:
 
 def _afma_options(
     tensors: Mapping[str, Tensor], file: str, encoder_name: str, level: int | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     channels = tensors[METHOD_MARKS["afma"]].shape[1]
     is_basic = encoder_name.removeprefix("tu-") in ("resnet18", "resnet34")
     known = BASIC_CHANNELS if is_basic else BOTTLENECK_CHANNELS
@@ -220,7 +221,7 @@ def _afma_options(
     return {"level": levels[0] if level is None else level, "patch": _root(inner, file)}
 
 
-def _celt_options(tensors: Mapping[str, Tensor], file: str) -> dict[str, Any]:
+def _celt_options(tensors: Mapping[str, Tensor], file: str) -> dict[str, object]:
     hidden, relations = _shape(tensors, "encoder.linear_layer_1.weight", file)
     width = _shape(tensors, "encoder.linear_layer_2.weight", file)[0]
     linear = "encoder.transformer_layer_up.encoder.layers.0.linear1.weight"

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from segloom.errors import CheckpointError
@@ -132,7 +132,7 @@ def _ours(layers: set[str]) -> Iterator[tuple[str, str]]:
         yield from zip(found, parts, strict=False)  # a rest is said by its name on loading
 
 
-def _turned(array: np.ndarray[Any, Any], variable: str) -> Tensor:
+def _turned(array: NDArray[np.generic], variable: str) -> Tensor:
     """Put the axes of a kernel in torch's order: HWIO to OIHW, HWC1 to C1HW, IO to OI."""
     if array.ndim == 4:
         axes = (2, 3, 0, 1) if variable == "depthwise_kernel" else (3, 2, 0, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from operator import methodcaller
 
 from lightning.pytorch import LightningModule, Trainer
 
@@ -26,8 +26,8 @@ class Annealing(Hook):
         self.model, self.num_steps = model, num_steps
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Hand on the share of the steps that are taken."""
-        decoder: Any = self.model.decoder
-        decoder.anneal(min(trainer.global_step / self.num_steps, 1.0))
+        share = min(trainer.global_step / self.num_steps, 1.0)
+        methodcaller("anneal", share)(self.model.decoder)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -20,6 +20,12 @@ from segloom.training.callbacks.hook import Hook
 from segloom.training.distributed.group import average_over_processes
 
 __all__ = ["WeightAverage"]
+
+
+class _State(TypedDict):
+    average: dict[str, Tensor]
+    updates: int
+    steps: int
 
 
 class WeightAverage(Hook):
@@ -88,11 +94,11 @@ class WeightAverage(Hook):
         finally:
             self._swap_out()
 
-    def state_dict(self) -> dict[str, object]:
+    def state_dict(self) -> _State:
         """Return the average and its age."""
         return {"average": self.average, "updates": self.updates, "steps": self.steps}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: _State) -> None:
         """Take them back."""
         self.average = state_dict["average"]
         self.updates, self.steps = state_dict["updates"], state_dict["steps"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -20,7 +20,7 @@ from segloom.training.callbacks.annealing import Annealing
 from segloom.training.callbacks.average import WeightAverage
 from segloom.training.callbacks.hook import Hook
 from segloom.training.callbacks.progress import ProgressDisplay, describe_row
-from segloom.training.callbacks.recorder import Recorder
+from segloom.training.callbacks.recorder import Recorder, Row
 from segloom.training.callbacks.saver import Saver
 from segloom.training.callbacks.seeding import StepSeed
 from segloom.training.callbacks.unfreezing import Unfreezing
@@ -72,14 +72,14 @@ def build_callbacks(
         with (run.path / "log.txt").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
 
-    def on_row(row: dict[str, Any]) -> None:
+    def on_row(row: Row) -> None:
         report(describe_row(row, config.train.epochs))
         if display is not None:
             scores = [past["val/mIoU"] for past in recorder.rows]
             best = max((score for score in scores if score is not None), default=None)
             display.show_row(row, best)
 
-    def save(directory: Path, metrics: dict[str, Any]) -> None:
+    def save(directory: Path, metrics: Mapping[str, object]) -> None:
         save_pretrained(model, directory, labels, metrics)
 
     if is_first:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from lightning.pytorch import LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Task as RichTask
 from rich.text import Text
+from torch import Tensor
 
 from segloom.training.callbacks.hook import Hook
+from segloom.training.callbacks.recorder import Row
 from segloom.training.stages import Stage
 
 __all__ = ["ProgressDisplay", "describe_row", "format_seconds"]
@@ -34,7 +36,7 @@ class ProgressDisplay(Hook):
         self.stage, self.epochs = stage, stage.config.train.epochs
         self.console = console or Console(stderr=True)
         self.bar: Progress | None = None
-        self.task: Any = None
+        self.task = TaskID(0)
         self.start = time.monotonic()
         self.first_epoch = 0
         self.num_steps, self.first_step = 0, 0.0
@@ -60,7 +62,12 @@ class ProgressDisplay(Hook):
         self.bar.start()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Mapping[str, Tensor],
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Move the bar; without one, say once how long it will take."""
         self.num_steps += 1
@@ -78,13 +85,14 @@ class ProgressDisplay(Hook):
                 loss=f"{float(outputs['total']):.3f}",
             )
 
-    def show_row(self, row: dict[str, Any], best: float | None = None) -> None:
+    def show_row(self, row: Row, best: float | None = None) -> None:
         """Show a finished epoch; ``best`` is the best score of the run, resumed or not."""
         score = row["val/mIoU"]
         if self.bar is not None and score is not None:
             self.bar.update(self.task, score=f"{score:.3f} (best {max(best or 0, score):.3f})")
-        done = row["epoch"] - self.first_epoch
-        left = (time.monotonic() - self.start) / done * (self.stage.end - row["epoch"])
+        epoch = row["epoch"] or 0
+        left = (time.monotonic() - self.start) / (epoch - self.first_epoch)
+        left *= self.stage.end - epoch
         line = self.stage.title + describe_row(row, self.epochs)
         if left > 0 and self.bar is None:
             line += f"  {format_seconds(left)} left"
@@ -133,7 +141,7 @@ class _TimeLeft(ProgressColumn):
         return Text(f"{format_seconds(task.elapsed / done * (task.total - task.completed))} left")
 
 
-def describe_row(row: dict[str, Any], epochs: int) -> str:
+def describe_row(row: Row, epochs: int) -> str:
     """Write a row of the history as a line of text."""
     score = "-" if row["val/mIoU"] is None else f"{row['val/mIoU']:.4f}"
     return (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from typing import Any, SupportsFloat
+from collections.abc import Callable, Mapping
+from typing import SupportsFloat, TypeAlias, TypedDict
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from segloom.errors import TrainingError
@@ -17,13 +18,26 @@ from segloom.files import write_csv, write_text
 from segloom.run_directory import RunDirectory
 from segloom.training.callbacks.hook import Hook
 from segloom.training.distributed.group import sum_over_processes
+from segloom.training.module import SegmentationTask
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "Row"]
 
 CHECK_EVERY = 20
 """Steps between two looks at the loss on a GPU, where each look waits for the device."""
 
 VALIDATION = ("val/mIoU", "val/aAcc", "val/mAcc", "val/loss")
+
+
+Row: TypeAlias = dict[str, float | None]
+"""Of the history: column to number, None where there is none."""
+
+
+class _State(TypedDict):
+    rows: list[Row]
+    names: list[str]
+    sums: Tensor
+    count: int
+    seconds: float
 
 
 class Recorder(Hook):
@@ -36,10 +50,10 @@ class Recorder(Hook):
     """
 
     def __init__(
-        self, run: RunDirectory, *, tensorboard: bool, on_row: Callable[[dict[str, Any]], None]
+        self, run: RunDirectory, *, tensorboard: bool, on_row: Callable[[Row], None]
     ) -> None:
         self.run, self.on_row = run, on_row
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self.names: list[str] = []
         self.sums = torch.zeros(())
         self.count = 0
@@ -47,7 +61,7 @@ class Recorder(Hook):
         self.seconds = 0.0
         self.validation: dict[str, float | None] = {}
         self.tensorboard = tensorboard
-        self.events: Any = None
+        self.events: SummaryWriter | None = None
         self._clock = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,13 +73,18 @@ class Recorder(Hook):
             )
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Note the rate of this step; afterwards the optimiser holds that of the next."""
         self.rate = float(trainer.optimizers[0].param_groups[-1]["lr"])
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Mapping[str, Tensor],
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Add the losses of a batch; stop at one that is not a number."""
         losses = {name: value for name, value in outputs.items() if name != "loss"}
@@ -77,15 +96,14 @@ class Recorder(Hook):
         if pl_module.device.type == "cpu" or self.count % CHECK_EVERY == 0:
             self._check_finite(trainer, batch_idx)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: SegmentationTask) -> None:
         """Take the scores of all processes."""
-        task: Any = pl_module
-        result = task.take_scores()
-        losses = task.validation_losses or [torch.tensor(0.0, device=pl_module.device)]
+        result = pl_module.take_scores()
+        losses = pl_module.validation_losses or [torch.tensor(0.0, device=pl_module.device)]
         total = torch.stack(losses).double().sum()
-        counted = torch.tensor(float(len(task.validation_losses)), device=total.device)
+        counted = torch.tensor(float(len(pl_module.validation_losses)), device=total.device)
         totals = sum_over_processes(torch.stack([total, counted.double()])).tolist()
-        task.validation_losses.clear()
+        pl_module.validation_losses.clear()
         self.validation = {
             "val/mIoU": _number(result.mIoU),
             "val/aAcc": _number(result.aAcc),
@@ -97,7 +115,7 @@ class Recorder(Hook):
         """Finish the row."""
         self._check_finite(trainer, trainer.fit_loop.batch_idx)
         sums = sum_over_processes(self.sums.clone()) / trainer.world_size / self.count
-        row: dict[str, Any] = {
+        row: Row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "lr": self.rate,
@@ -117,7 +135,7 @@ class Recorder(Hook):
         if self.events is not None:
             self.events.close()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> _State:
         """Return the rows and the sums of an epoch under way."""
         return {
             "rows": self.rows,
@@ -127,7 +145,7 @@ class Recorder(Hook):
             "seconds": self.seconds + self._lap() if self.count else 0.0,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: _State) -> None:
         """Take them back; rows of epochs after the saved state are gone."""
         self.rows, self.names = state_dict["rows"], state_dict["names"]
         self.sums, self.count = state_dict["sums"], state_dict["count"]
@@ -154,7 +172,7 @@ class Recorder(Hook):
             "the last saved epoch with train.resume."
         )
 
-    def _write(self, row: dict[str, Any]) -> None:
+    def _write(self, row: Row) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         write_csv(self.run.history, columns, self.rows)
         lines = [json.dumps(row, allow_nan=False) for row in self.rows]

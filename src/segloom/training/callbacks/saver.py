@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from types import FrameType
-from typing import Any
+from typing import TypedDict
 
 from lightning.pytorch import LightningModule, Trainer
 
@@ -25,6 +25,14 @@ __all__ = ["Saver", "StopRequested"]
 
 class StopRequested(Exception):  # noqa: N818 - a request, no error; Lightning would exit on KeyboardInterrupt
     """A signal asked the training to stop, and its state has been saved."""
+
+
+class _State(TypedDict):
+    best: float | None
+    best_epoch: int
+    position: list[int]
+    is_finished: bool
+    epochs: int
 
 
 class Saver(Hook):
@@ -48,7 +56,7 @@ class Saver(Hook):
         self,
         run: RunDirectory,
         model: SegmentationModel,
-        save: Callable[[Path, dict[str, Any]], None],
+        save: Callable[[Path, Mapping[str, object]], None],
         recorder: Recorder,
         *,
         average: WeightAverage | None,
@@ -78,7 +86,12 @@ class Saver(Hook):
         self.stop.set()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Stop here if asked to, unless the epoch is over anyway or a step is half done."""
         done = batch_idx + 1
@@ -117,7 +130,7 @@ class Saver(Hook):
         if any_process(self.stop.is_set()) and not self.is_finished:
             raise StopRequested
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> _State:
         """Return the best score so far and where the training stands."""
         return {
             "best": self.best,
@@ -127,7 +140,7 @@ class Saver(Hook):
             "epochs": self.epochs,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: _State) -> None:
         """Take them back."""
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
 
