@@ -149,6 +149,10 @@ def check_learns(model: SegmentationModel) -> None:
         assert torch.isfinite(logits).all(), f"auxiliary logits of {signal_name} are not finite"
     assert torch.isfinite(loss), f"the loss is {float(loss.detach())}"
     loss.backward()  # type: ignore[no-untyped-call]
+    _check_gradients(model)
+
+
+def _check_gradients(model: SegmentationModel) -> None:
     learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
     silent = [name for name, parameter in learning.items() if parameter.grad is None]
     assert not silent, f"no gradient reaches {silent}"

@@ -135,6 +135,18 @@ class ComparisonPlan(Section):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} holds a value twice: {', '.join(map(str, values))}")
+        self._check_sets()
+        if self.until_decided and not 2 <= len(self.seeds) < self.max_seeds:
+            raise ValueError(
+                f"until_decided begins with two seeds or more and ends with more, but seeds has "
+                f"{len(self.seeds)} and max_seeds is {self.max_seeds}"
+            )
+        if sum(value is not None for value in (self.epochs, self.steps, self.minutes)) > 1:
+            raise ValueError("give one of epochs, steps and minutes")
+        return self
+
+    def _check_sets(self) -> None:
+        """Refuse names of sets of enhancements that are not in the plan."""
         for name, trials in self.tuning.items():
             if name not in self.enhancements or trials < 0:
                 raise ValueError(
@@ -146,15 +158,7 @@ class ComparisonPlan(Section):
                 f"the baseline {self.baseline} is not among the enhancements "
                 f"({', '.join(self.enhancements)}); add it, or name another with baseline"
             )
-        if self.until_decided and not 2 <= len(self.seeds) < self.max_seeds:
-            raise ValueError(
-                f"until_decided begins with two seeds or more and ends with more, but seeds has "
-                f"{len(self.seeds)} and max_seeds is {self.max_seeds}"
-            )
-        if sum(value is not None for value in (self.epochs, self.steps, self.minutes)) > 1:
-            raise ValueError("give one of epochs, steps and minutes")
         for text in self.enhancements:
             like = text.partition("=")[2] if text.startswith("control=") else ""
             if like and (like not in self.enhancements or like == NONE):
                 raise ValueError(f"{text}: there is no set {like} among the enhancements")
-        return self

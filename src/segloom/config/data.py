@@ -222,6 +222,18 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> DataConfig:
+        self._check_class_uniform()
+        if self.mask_format == "multilabel":
+            self._check_multilabel()
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
+        if self.classes and self.palette and len(self.classes) != len(self.palette):
+            raise ValueError(
+                f"{len(self.classes)} classes but {len(self.palette)} colours in palette"
+            )
+        return self
+
+    def _check_class_uniform(self) -> None:
         if self.class_uniform_coarse and not self.class_uniform:
             raise ValueError("class_uniform_coarse adds to class_uniform, which is 0; set it too")
         if self.class_uniform_until and not self.class_uniform_coarse:
@@ -234,15 +246,6 @@ class DataConfig(Section):
                 "with coarse the coarse set is part of the training set in every epoch; leave "
                 "class_uniform_until out"
             )
-        if self.mask_format == "multilabel":
-            self._check_multilabel()
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes holds a name twice: {', '.join(self.classes)}")
-        if self.classes and self.palette and len(self.classes) != len(self.palette):
-            raise ValueError(
-                f"{len(self.classes)} classes but {len(self.palette)} colours in palette"
-            )
-        return self
 
     def _check_multilabel(self) -> None:
         if self.class_uniform:

@@ -163,7 +163,7 @@ class TrainConfig(Section):
             ValueError: They do not add up to ``epochs``.
         """
         named = [stage.epochs for stage in self.stages] or [None]
-        left, unnamed = self.epochs - sum(length or 0 for length in named), named.count(None)
+        left, unnamed = self.epochs - sum(filter(None, named)), named.count(None)
         if left < unnamed or (left and not unnamed):
             raise ValueError(
                 f"epochs is {self.epochs}, but the {len(named)} stages take "

@@ -149,12 +149,7 @@ def _read_axis(text: str, base: RunConfig) -> Axis:
 def _read_span(
     option: str, kinds: Sequence[object], span: re.Match[str], base: RunConfig, source: str
 ) -> Span:
-    whole = all(re.fullmatch(r"[+-]?\d+", end) for end in span.group(1, 2))
-    if not {int, float, Any} & set(kinds):
-        raise ConfigError(f"{source}: {option} is no number; name choices, divided by commas.")
-    is_integer = whole and float not in kinds
-    if not whole and not {float, Any} & set(kinds):
-        raise ConfigError(f"{source}: {option} takes whole numbers; write such ends.")
+    is_integer = _takes_whole(option, kinds, span.group(1, 2), source)
     low, high = (int(end) if is_integer else float(end) for end in span.group(1, 2))
     if not low < high:
         raise ConfigError(f"{source}: a range goes from low to high, not from {low} to {high}.")
@@ -163,6 +158,16 @@ def _read_span(
     for end in (low, high):
         with_values(base, {option: end}, source)
     return Span(option, low, high, bool(span[3]), is_integer)
+
+
+def _takes_whole(option: str, kinds: Sequence[object], ends: Sequence[str], source: str) -> bool:
+    """Tell whether a range of these ends is one of whole numbers, which the option must take."""
+    whole = all(re.fullmatch(r"[+-]?\d+", end) for end in ends)
+    if not {int, float, Any} & set(kinds):
+        raise ConfigError(f"{source}: {option} is no number; name choices, divided by commas.")
+    if not whole and not {float, Any} & set(kinds):
+        raise ConfigError(f"{source}: {option} takes whole numbers; write such ends.")
+    return whole and float not in kinds
 
 
 def _read_choices(

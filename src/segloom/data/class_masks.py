@@ -103,15 +103,17 @@ class ClassMaskDecoder(FileDecoder):
         labels[void] = IGNORE_INDEX
         return labels
 
-    def overlaps(self, record: Record) -> Counter[tuple[str, str]]:
+    def conflicts(self, record: Record) -> Counter[tuple[str, str]]:
         """Count the pixels of a sample that lie under two classes, by the names of both.
+
+        There are none where classes may overlap.
 
         Raises:
             DataError: As `bits`.
         """
         found: Counter[tuple[str, str]] = Counter()
         drawn = [place for place, files in enumerate(record.class_masks) if files]
-        if len(drawn) < 2:
+        if not self.is_exclusive or len(drawn) < 2:
             return found
         first = read_labels(record.class_masks[drawn[0]][0])
         size = (first.pixels.shape[0], first.pixels.shape[1])

@@ -91,10 +91,13 @@ def nearest(image: Path, stem: str, candidates: list[Path], folder: Path) -> lis
     if len(candidates) < 2:
         return candidates
     parents = image.absolute().parent.parts
-    depths = {path: len(path.relative_to(folder).parts) - 1 for path in candidates}
-    alike = {
-        path: depth
-        for path, depth in depths.items()
-        if depth and path.relative_to(folder).parts[:-1] == parents[-depth:]
+    depths = {
+        path: _shared_depth(path.relative_to(folder).parent.parts, parents) for path in candidates
     }
-    return [path for path, depth in alike.items() if depth == max(alike.values())]
+    deepest = max(depths.values())
+    return [path for path, depth in depths.items() if depth == deepest > 0]
+
+
+def _shared_depth(folders: tuple[str, ...], parents: tuple[str, ...]) -> int:
+    """Count folders if they are the last of the parents too; else 0."""
+    return len(folders) if folders and folders == parents[-len(folders) :] else 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,12 +109,17 @@ def split_folders(config: DataConfig, split: str) -> tuple[Path, Path, bool]:
     others = [name for name in SPLITS if split_folder(root, config.images, name) is not None]
     whole = resolve_place(root, without_split(config.images)) or root / without_split(config.images)
     if "{split}" in config.images and (others or not whole.is_dir() or whole == root):
-        hint = f"it has {', '.join(others)}" if others else "it has no split at all"
         wanted = root / config.images.replace("{split}", split)
-        kind = NoSplitError if others else DataError
-        raise kind(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
+        raise _no_folder(wanted, others)
     masks = require_folder(root / without_split(config.masks), "masks")
     return require_folder(whole, "images"), masks, False
+
+
+def _no_folder(wanted: Path, others: Sequence[str]) -> DataError:
+    """Say that a split has no folder; ``others`` have one."""
+    hint = f"it has {', '.join(others)}" if others else "it has no split at all"
+    kind = NoSplitError if others else DataError
+    return kind(f"there is no folder {wanted} ({hint}); set data.images and data.masks.")
 
 
 def split_folder(root: Path, template: str, split: str) -> Path | None:
@@ -283,16 +289,25 @@ def match_keys(images: Mapping[Path, Path], labels: Mapping[Path, Path]) -> dict
         left = [key for key in images if key not in found]
         if not left:
             break
-        taken = set() if is_exact else {path for paths in found.values() for path in paths}
+        taken = set() if is_exact else set(chain.from_iterable(found.values()))
         groups: dict[str, list[Path]] = {}
         for key, path in labels.items():
             if path not in taken:
                 groups.setdefault(rule(key), []).append(path)
-        rivals = Counter(map(rule, left))
-        for key in left:
-            if (same := groups.get(rule(key))) and (is_exact or rivals[rule(key)] == 1):
-                found[key] = same
+        found |= _matches({key: rule(key) for key in left}, groups, is_exact=is_exact)
     return {key: found.get(key, []) for key in images}
+
+
+def _matches(
+    names: Mapping[Path, str], groups: Mapping[str, list[Path]], *, is_exact: bool
+) -> dict[Path, list[Path]]:
+    """Give images the label maps of their names; unless these are exact, only one may have each."""
+    rivals = Counter(names.values())
+    return {
+        key: groups[name]
+        for key, name in names.items()
+        if name in groups and (is_exact or rivals[name] == 1)
+    }
 
 
 RULES: tuple[tuple[bool, Callable[[Path], str]], ...] = (
@@ -331,11 +346,7 @@ def pair_folders(
     Raises:
         DataError: There are no images, or one has no label map or several.
     """
-    found = find_images(images, image_ending)
-    labels = find_images(masks, mask_ending)
-    if images.is_relative_to(masks) and images != masks:
-        labels = {key: path for key, path in labels.items() if not path.is_relative_to(images)}
-    found = images_alone(found, labels)  # one folder may lie in the other, or be the other
+    found, labels = _tell_apart(images, masks, image_ending, mask_ending)
     if not found:
         raise DataError(
             f"{images} holds no image{f' that ends with {image_ending}' if image_ending else ''}; "
@@ -345,19 +356,28 @@ def pair_folders(
     pairs = match_keys(found, labels)
     missing = [key for key in keys if len(pairs[key]) != 1]
     if missing:
-        several = len(pairs[missing[0]]) > 1
         hint = (
             " If each shows a class or an object, set data.name: mask_files, or data.mask_format: "
             "multilabel for folders of classes that overlap."
-        ) * several
-        more = f" (nor have {len(missing) - 1} more of {len(keys)} images)"
-        ending = f" and ends with {mask_ending}" if mask_ending else ""
+        ) * (len(pairs[missing[0]]) > 1)
+        more = f" (nor have {len(missing) - 1} more of {len(keys)} images)" * (len(missing) > 1)
+        ending = f" and ends with {mask_ending}" * bool(mask_ending)
         raise DataError(
-            f"image {found[missing[0]]} has no {kind} of its own{more * (len(missing) > 1)}: no "
-            f"one file below {masks} has its stem{ending}; add it, move the image away, or set "
-            f"{option}.{hint}"
+            f"image {found[missing[0]]} has no {kind} of its own{more}: no one file below {masks} "
+            f"has its stem{ending}; add it, move the image away, or set {option}.{hint}"
         )
     return tuple(
         Record(name, found[key], pairs[key][0])
         for name, key in zip(unique_ids(keys), keys, strict=True)
     )
+
+
+def _tell_apart(
+    images: Path, masks: Path, image_ending: str, mask_ending: str
+) -> tuple[dict[Path, Path], dict[Path, Path]]:
+    """Find images and label maps; one folder may lie in the other, or be the other."""
+    found = find_images(images, image_ending)
+    labels = find_images(masks, mask_ending)
+    if images.is_relative_to(masks) and images != masks:
+        labels = {key: path for key, path in labels.items() if not path.is_relative_to(images)}
+    return images_alone(found, labels), labels

@@ -58,7 +58,11 @@ def find_pixel_format(config: DataConfig) -> PixelFormat | None:
     step = max(1, len(paths) // NUM_IMAGES)
     stated = None if config.value_range == "auto" else config.value_range
     changed = tuple((path, _changed(path)) for path in paths[::step][:NUM_IMAGES])
-    found = _look(changed, stated, config.bands)
+    return _with_picture(config, _look(changed, stated, config.bands))
+
+
+def _with_picture(config: DataConfig, found: PixelFormat | None) -> PixelFormat | None:
+    """Add the bands that pictures show."""
     if config.picture_bands is None:
         return found
     number = len(found.low) if found else 3

@@ -146,34 +146,36 @@ def settle_labels(
         DataError: The classes are not known, or a file cannot be read.
         ConfigError: The options contradict one another.
     """
-    own = source.labels
-    if own is not None and own.is_multilabel:  # such a reader has settled everything
-        return own, make_decoder(2, "binary")
-    if own is not None and config.classes not in ((), own.classes):
-        # The user gives the stored values another meaning than the reader.
-        source = replace(source, labels=None, label_map={}, ignore_values=(), unknown=None)
-        own = None
-    num_classes = len(config.classes or (own.classes if own else ()))
+    if source.labels is not None and source.labels.is_multilabel:
+        return source.labels, make_decoder(2, "binary")  # such a reader has settled everything
+    source = _without_other_classes(source, config.classes)
+    known, colors = (source.labels.classes, source.labels.palette) if source.labels else ((), ())
     masks = [record.mask for record in evidence.records if record.mask is not None]
-    mask_format = _mask_format(config, source, masks, num_classes)
-    classes = config.classes or (own.classes if own else STORAGES[mask_format].classes)
+    mask_format = _mask_format(config, source, masks, len(config.classes or known))
+    classes = config.classes or known or STORAGES[mask_format].classes
     if not classes:
         raise DataError(_ask_for_classes(masks))
     if config.label_map:  # it lists every value, those that mean void too
         source = replace(source, label_map=config.label_map, ignore_values=(), unknown=None)
-    label_map = source.label_map
-    palette = config.palette or (own.palette if own else ())
+    palette = config.palette or colors
     if mask_format == "color":
-        _check_colors(masks, palette, label_map)
+        _check_colors(masks, palette, source.label_map)
     decoder = make_decoder(
         len(classes),
         mask_format,
         palette=palette if mask_format == "color" else (),
-        label_map=label_map,
+        label_map=source.label_map,
         ignore_values=(*source.ignore_values, *config.ignore_values),
         unknown=source.unknown,
     )
-    return LabelSet(classes, palette or _palette(classes, label_map)), decoder
+    return LabelSet(classes, palette or _palette(classes, source.label_map)), decoder
+
+
+def _without_other_classes(source: DatasetSource, classes: tuple[str, ...]) -> DatasetSource:
+    """Drop a reader's meaning of the stored values if the user gives them another one."""
+    if source.labels is None or classes in ((), source.labels.classes):
+        return source
+    return replace(source, labels=None, label_map={}, ignore_values=(), unknown=None)
 
 
 def _check_colors(

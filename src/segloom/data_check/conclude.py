@@ -68,14 +68,14 @@ def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
         return _lossy_grey(contents, classes)
     if contents.num_smeared and (drawn := true_values(contents)) is not None:
         return _smeared(contents, classes, drawn)
-    if _is_binary(contents, classes):
+    if _shows_two(contents, classes):
         return _binary(contents, classes)
     if pictured := _pictured(contents):
         return _no_labels(pictured)
     return _ids(contents, classes)
 
 
-def _is_binary(contents: Contents, classes: Sequence[str]) -> bool:
+def _shows_two(contents: Contents, classes: Sequence[str]) -> bool:
     two = {0, 255} if max(contents.values) < 256 else {0, 65535}
     is_bits = set(contents.kinds) == {"bit"}
     return is_bits or (set(contents.values) == two and len(classes) in (0, 2))
@@ -230,7 +230,7 @@ def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
     highest, count = values[-1], len(values)
     if count > MANY_CLASSES:
         meaning.findings.append(_many(f"{count} values", "number"))
-    if len(values) == 2 and values[0] == 0 and highest > 100 and IGNORE_INDEX in contents.values:
+    if _is_trimap(values) and IGNORE_INDEX in contents.values:
         _trimap(meaning, highest)
         return
     if values == list(range(1, count + 1)):
@@ -260,6 +260,11 @@ def _close_gaps(meaning: Meaning, values: list[int]) -> None:
     meaning.options["label_map"] = {str(value): place for place, value in enumerate(values)}
     message = f"the values {_listed(values)} have gaps; data.label_map numbers them from 0."
     meaning.findings.append(Finding("note", "gaps", message))
+
+
+def _is_trimap(values: list[int]) -> bool:
+    """Tell whether the values besides 255 are those of a trimap: black and a grey."""
+    return len(values) == 2 and values[0] == 0 and values[1] > 100
 
 
 def _is_outline(contents: Contents) -> bool:

@@ -41,6 +41,11 @@ class Known:
     """Whether a pixel is of two of them."""
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def could_be_plain(self) -> bool:
+        """Whether classes may overlap and no pixel is of two."""
+        return self.space.overlaps and not self.has_overlap
+
 
 def find_known(directory: Path, classes: Sequence[str] = ()) -> DataConfig | None:
     """Give the options that read the data set in a folder; None if it is none that we know.
@@ -159,7 +164,7 @@ def simpler(config: DataConfig, known: Known) -> DataConfig | None:
     """
     if not known.contents.num_read:
         return None
-    if known.space.overlaps and not known.has_overlap:
+    if known.could_be_plain:
         return config.model_copy(update={"name": "mask_files", "mask_format": "auto"})
     covers = known.classes[0] == BACKGROUND and 0 not in known.contents.values
     if (config.name == "mask_files" or known.is_outlined) and covers and known.classes[2:]:

@@ -125,7 +125,7 @@ def check(
     report.findings += _left_out(report, tree)
     contents = read_contents(spread(pairs, limit), progress)
     named = None if classes else _find_names(directory, report)
-    meaning = (named and conclude_named(contents, named)) or conclude(contents, classes)
+    meaning = _conclude(contents, named, classes)
     report.storage, report.num_read = meaning.storage, contents.num_read
     report.sizes = {f"{w}x{h}": n for (h, w), n in contents.sizes.most_common()}
     report.labels = _rows(contents, meaning)
@@ -147,6 +147,12 @@ def _no_images(tree: Tree) -> list[Finding]:
         message = f"{len(tree.irregular)} things are named like images but are no files."
         found.append(Finding("problem", "irregular", message, tuple(tree.irregular)))
     return found
+
+
+def _conclude(contents: Contents, named: NamedClasses | None, classes: Sequence[str]) -> Meaning:
+    """Say what label values mean, by the file that names them if it is about them."""
+    meaning = conclude_named(contents, named) if named is not None else None
+    return meaning or conclude(contents, classes)
 
 
 def _left_out(report: DataReport, tree: Tree) -> list[Finding]:

@@ -62,7 +62,7 @@ class _Candidate:
         return self._has_several() and self._shows_masks()
 
     def _has_several(self) -> bool:
-        own = [masks for masks in self.found.values() if masks]
+        own = list(filter(None, self.found.values()))
         several = [masks for masks in own if len(masks) > 1]
         if not several or (len(several) < 2 and 4 * len(several) < len(own)):
             return False

@@ -194,8 +194,8 @@ def _add(
         _note_stored(seen, stored)
     else:
         mask = source.decode(record, decoder).mask
-        if isinstance(source.decode, ClassMaskDecoder) and source.decode.is_exclusive:
-            seen.overlaps.update(source.decode.overlaps(record))
+        if isinstance(source.decode, ClassMaskDecoder):
+            seen.overlaps.update(source.decode.conflicts(record))
     seen.num_files += 1
     counts = space.count(mask).classes
     seen.pixels.update({int(place): int(counts[place]) for place in np.flatnonzero(counts)})

@@ -65,7 +65,12 @@ def pixels_of(
             f"{name} has shape {values.shape}; give (height, width) or (height, width, channels)."
         )
     pixels = _to_bytes(values, name)
-    if channels is None or pixels.shape[2] == channels:
+    return pixels if channels is None else _with_channels(pixels, channels, name)
+
+
+def _with_channels(pixels: NDArray[np.uint8], channels: int, name: str) -> NDArray[np.uint8]:
+    """Repeat grey or drop alpha to give ``(H, W, channels)``."""
+    if pixels.shape[2] == channels:
         return pixels
     if pixels.shape[2] == 1:
         return np.repeat(pixels, channels, axis=2)

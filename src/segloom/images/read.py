@@ -367,21 +367,29 @@ def _refuse_streams(source: str) -> None:
         raise DataError(f"{source} is no file; cameras are not read, so name images.")
 
 
+WILDCARDS = frozenset("*?[")
+
+
 def _expand(source: Path) -> list[Path]:
     if not source.is_dir() and os.path.lexists(source):
         return [source]
     if source.is_dir():
         inside = _visible(source.rglob("*"), below=source)
         return sorted(filter(_is_image, inside)) or sorted(filter(is_slice, inside))
-    if any(sign in str(source) for sign in "*?["):
-        plain = list(takewhile(lambda part: not set(part) & set("*?["), source.parts))
-        start = Path(*plain)
-        pattern = Path(*source.parts[len(plain) :])
-        matches = _visible(start.glob(str(pattern)), below=start)
-        inside = [file for folder in matches if folder.is_dir() for file in _expand(folder)]
-        slices = filter(is_slice, matches) if is_slice(source) else ()
-        return sorted({*filter(_is_image, matches), *slices, *inside})
+    if set(str(source)) & WILDCARDS:
+        return _matching(source)
     raise DataError(f"{source} does not exist.")
+
+
+def _matching(source: Path) -> list[Path]:
+    """List what a pattern matches, and what lies in the folders among that."""
+    plain = list(takewhile(lambda part: not set(part) & WILDCARDS, source.parts))
+    start = Path(*plain)
+    pattern = Path(*source.parts[len(plain) :])
+    matches = _visible(start.glob(str(pattern)), below=start)
+    inside = [file for folder in matches if folder.is_dir() for file in _expand(folder)]
+    slices = filter(is_slice, matches) if is_slice(source) else ()
+    return sorted({*filter(_is_image, matches), *slices, *inside})
 
 
 def _visible(paths: Iterable[Path], *, below: Path) -> list[Path]:

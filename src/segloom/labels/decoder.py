@@ -160,10 +160,9 @@ class LabelDecoder:
         """Name the options that make values void, or classes."""
         if self.mask_format == "color" or self.is_complete:
             names = (self.storage.spell(int(code)) for code in codes[:8])
-            entries = ", ".join(f'"{name}": {IGNORE_INDEX}' for name in names)
-            return f"Make them void with data.label_map: {{{entries}}}, or give class ids."
-        voids = sorted({code for code, class_id in self.table if class_id == IGNORE_INDEX})
-        voids = [value for value in voids if value != IGNORE_INDEX] + [int(c) for c in codes]
+            return f"Make them void with data.label_map: {_entries(names)}, or give class ids."
+        known = {code for code, class_id in self.table if class_id == IGNORE_INDEX}
+        voids = sorted(known - {IGNORE_INDEX}) + codes.tolist()
         fix = f"Make them void with data.ignore_values: {voids[:16]}"
         if stored.pixels.min() > 0 and codes.max() == self.num_classes:
             shift = ", ".join(f'"{i + 1}": {i}' for i in range(self.num_classes))
@@ -171,6 +170,10 @@ class LabelDecoder:
         if stored.kind == "palette":
             fix += "; or, if the colours count and not the indices, set data.mask_format: color"
         return f"{fix}; or name the further classes in data.classes."
+
+
+def _entries(names: Iterable[str]) -> str:
+    return "{" + ", ".join(f'"{name}": {IGNORE_INDEX}' for name in names) + "}"
 
 
 @lru_cache(maxsize=4)
@@ -244,10 +247,11 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
     step = max(1, len(paths) // 16)
     first = paths[::step][:16]
     chosen = set(first)
+    rest = [path for path in paths if path not in chosen]
     values: set[int] = set()
     areas: set[int] = set()
     may_be_two = num_classes in (0, 2)
-    for number, path in enumerate([*first, *(path for path in paths if path not in chosen)]):
+    for number, path in enumerate([*first, *rest]):
         if number >= len(first) and len(values) > 1:
             break
         stored = read_labels(path)
@@ -255,14 +259,18 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
             return "color"
         if may_be_two and stored.kind == "bit":
             return "binary"
-        found = np.unique(stored.pixels).tolist()
-        values.update(found)
-        if stored.kind == "grey" and (stored.is_lossy or len(found) > MANY_VALUES):
-            flat = stored.pixels[flat_pixels(stored.pixels, is_lossy=stored.is_lossy)]
-            areas.update(np.unique(flat).tolist())
-        else:
-            areas.update(found)
+        found = set(np.unique(stored.pixels).tolist())
+        values |= found
+        areas |= _area_values(stored, found)
     return _format_of_values(values, areas) if may_be_two else "index"
+
+
+def _area_values(stored: StoredLabels, found: set[int]) -> set[int]:
+    """Give the values inside areas: all that were found, unless the file may be smeared."""
+    if stored.kind != "grey" or not (stored.is_lossy or len(found) > MANY_VALUES):
+        return found
+    flat = stored.pixels[flat_pixels(stored.pixels, is_lossy=stored.is_lossy)]
+    return set(np.unique(flat).tolist())
 
 
 def _format_of_values(values: set[int], areas: set[int]) -> LabelFormat:

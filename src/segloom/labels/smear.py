@@ -8,7 +8,8 @@ two classes never makes a third.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,24 +50,43 @@ def find_peaks(counts: dict[int, int]) -> list[int] | None:
     """
     total = sum(counts.values())
     kept = sorted(value for value, number in counts.items() if number >= 0.0002 * total)
+    groups = _close_together(kept)
+    if not all(_has_one_peak(group, counts, is_of_two=len(groups) == 2) for group in groups):
+        return None
+    peaks = [max(group, key=counts.__getitem__) for group in groups]
+    return peaks if _smallest_gap(np.array(peaks)) >= MIN_GAP else None
+
+
+def _has_one_peak(group: list[int], counts: dict[int, int], *, is_of_two: bool) -> bool:
+    """Tell whether one value of a group is frequent and all lie close to each other."""
+    if group[-1] - group[0] > 2 * LOSSY_SPAN:
+        return False
+    # Compression clips at black and white, so near them any value may be frequent.
+    if is_of_two and (group[-1] <= 2 * LOSSY_SPAN or group[0] >= 239):
+        return True
+    first, *rest = sorted((counts[value] for value in group), reverse=True)
+    return not rest or rest[0] <= 0.5 * first
+
+
+def _smallest_gap(values: NDArray[np.integer]) -> int:
+    """Give the least difference of two values, or the largest channel's of two colours; 0 of one.
+
+    Args:
+        values: ``(K,)`` or ``(K, 3)``.
+    """
+    gaps = (np.abs(one - other).max() for one, other in combinations(values, 2))
+    return int(min(gaps, default=0))
+
+
+def _close_together(values: Iterable[int]) -> list[list[int]]:
+    """Divide sorted values where two neighbours are farther apart than compression moves one."""
     groups: list[list[int]] = []
-    for value in kept:
+    for value in values:
         if groups and value - groups[-1][-1] <= LOSSY_SPAN:
             groups[-1].append(value)
         else:
             groups.append([value])
-    peaks = []
-    for group in groups:
-        first, *rest = sorted(group, key=lambda value: -counts[value])
-        # Compression clips at black and white, so near them any value may be frequent.
-        is_extreme = len(groups) == 2 and (group[-1] <= 2 * LOSSY_SPAN or group[0] >= 239)
-        if group[-1] - group[0] > 2 * LOSSY_SPAN or (
-            rest and not is_extreme and counts[rest[0]] > 0.5 * counts[first]
-        ):
-            return None
-        peaks.append(first)
-    gaps = np.diff(peaks)
-    return None if len(peaks) < 2 or gaps.min() < MIN_GAP else peaks
+    return groups
 
 
 def read_by_nearest(
@@ -85,14 +105,15 @@ def read_by_nearest(
     """
     drawn = np.asarray(values, np.int64)
     distances = np.stack([_distance(pixels, value) for value in drawn])  # (K, H, W)
-    gaps = [int(np.abs(one - other).max()) for i, one in enumerate(drawn) for other in drawn[:i]]
-    if not gaps or min(gaps) < MIN_GAP:
+    gap = _smallest_gap(drawn)
+    if gap < MIN_GAP:
         return None
     nearest: NDArray[np.intp] = distances.argmin(axis=0)
     near = np.take_along_axis(distances, nearest[None], 0)[0]
-    is_known = near <= (min(LOSSY_SPAN * 2, min(gaps) // 3) if is_lossy else 0)
+    farthest, most = (min(LOSSY_SPAN * 2, gap // 3), 0.01) if is_lossy else (0, 0.001)
+    is_known = near <= farthest
     flat = flat_pixels(pixels, is_lossy=is_lossy)
-    if not flat.any() or (flat & ~is_known).sum() > (0.01 if is_lossy else 0.001) * flat.sum():
+    if not flat.any() or (flat & ~is_known).sum() > most * flat.sum():
         return None
     if not is_lossy and len(np.unique(near[~is_known])) < MIN_IN_BETWEEN:
         return None

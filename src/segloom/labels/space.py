@@ -105,7 +105,9 @@ class Exclusive(LabelSpace):
     def for_network(self, mode: str, num_channels: int | None) -> LabelSpace:
         """Settle whether two classes are learned by one channel; see `LabelSpace.for_network`."""
         is_pair = self.num_classes == 2
-        if mode == OneLogit.mode and not (is_pair and num_channels in (None, 1)):
+        if mode == OneLogit.mode:
+            if is_pair and num_channels in (None, 1):
+                return OneLogit(self.num_classes)
             is_asked = f"model.classes is {num_channels}"
             raise ConfigError(
                 "model.mode binary is one logit for two classes, but "
@@ -117,7 +119,7 @@ class Exclusive(LabelSpace):
                 "model.mode is multiclass but model.classes is 1, a single logit; leave one of "
                 "them out."
             )
-        if mode == OneLogit.mode or (mode == "auto" and is_pair and num_channels == 1):
+        if mode == "auto" and is_pair and num_channels == 1:
             return OneLogit(self.num_classes)
         return super().for_network(mode, num_channels)
 

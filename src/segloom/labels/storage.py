@@ -253,16 +253,8 @@ def _brightness(stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
             return (stored.pixels > 0).astype(np.uint8)
     grey = stored.rgb()[..., 1] if stored.kind == "palette" else stored.pixels
     bright = grey > THRESHOLD
-    drawn = grey[flat_pixels(grey) & (grey > 0)] if not bright.any() and grey.any() else grey[:0]
-    if drawn.size or (not stored.is_lossy and grey.max() == 1):
-        values = ", ".join(map(str, np.unique(drawn if drawn.size else grey)[:8].tolist()))
-        hint = "set data.mask_format: index"
-        if stored.is_lossy:
-            hint = "export it again as PNG, since JPEG mixes such ids"
-        raise DataError(
-            f"label map {path} holds {values} and nothing above {THRESHOLD}, as ids 0 and 1 do, "
-            f"which are all dark to data.mask_format: binary; {hint}."
-        )
+    if not bright.any():
+        _refuse_dark_ids(grey, path, is_lossy=stored.is_lossy)
     # Five annotators' votes are grey too, but a picture has far more shades.
     is_grey = ((grey > 40) & (grey < 216)).mean() > 0.5
     if bright.any() and is_grey and len(np.unique(grey)) > MANY_SHADES:
@@ -271,3 +263,17 @@ def _brightness(stored: StoredLabels, path: Path) -> NDArray[np.uint8]:
             "map of 0 and 255; check data.images and data.masks."
         )
     return bright.astype(np.uint8)
+
+
+def _refuse_dark_ids(grey: NDArray[np.integer], path: Path, *, is_lossy: bool) -> None:
+    """Refuse a label map without a bright pixel in which something is drawn all the same."""
+    drawn = grey[flat_pixels(grey) & (grey > 0)] if grey.any() else grey[:0]
+    if drawn.size or (not is_lossy and grey.max() == 1):
+        values = ", ".join(map(str, np.unique(drawn if drawn.size else grey)[:8].tolist()))
+        hint = "set data.mask_format: index"
+        if is_lossy:
+            hint = "export it again as PNG, since JPEG mixes such ids"
+        raise DataError(
+            f"label map {path} holds {values} and nothing above {THRESHOLD}, as ids 0 and 1 do, "
+            f"which are all dark to data.mask_format: binary; {hint}."
+        )

@@ -149,10 +149,7 @@ def _store(image: Image.Image, lossy: bool, path: Path) -> StoredLabels:
     if mode == "1":
         return StoredLabels(np.array(image, dtype=np.uint8), "bit", lossy)
     if mode == "P":
-        colors = np.zeros((256, 3), np.uint8)
-        known = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-        colors[: len(known)] = known
-        return StoredLabels(np.array(image), "palette", lossy, colors)
+        return StoredLabels(np.array(image), "palette", lossy, _palette(image))
     if mode == "F":
         raise DataError(f"label map {path} has floating-point pixels; save it as 8-bit PNG.")
     if mode == "I" or mode.startswith("I;"):
@@ -162,9 +159,17 @@ def _store(image: Image.Image, lossy: bool, path: Path) -> StoredLabels:
     if mode in ("L", "LA", "La"):
         return StoredLabels(np.array(image.getchannel("L")), "grey", lossy)
     rgb = np.array(image.convert("RGB"))
-    if (rgb[..., 0] == rgb[..., 1]).all() and (rgb[..., 0] == rgb[..., 2]).all():
+    if (rgb == rgb[..., :1]).all():
         return StoredLabels(np.ascontiguousarray(rgb[..., 0]), "grey", lossy)
     return StoredLabels(rgb, "color", lossy)
+
+
+def _palette(image: Image.Image) -> NDArray[np.uint8]:
+    """Give the colours of all 256 indices; those that the file leaves out are black."""
+    colors = np.zeros((256, 3), np.uint8)
+    known = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    colors[: len(known)] = known
+    return colors
 
 
 def _alpha_shape(image: Image.Image) -> NDArray[np.uint8] | None:

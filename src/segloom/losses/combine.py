@@ -87,13 +87,8 @@ def build_losses(
         if name in weights and not options:
             weights[name] = weight
             continue
-        if name in known_enhancements and name not in known:
-            raise ConfigError(
-                f"loss.terms weighs {name}, which is not attached; add --model.enhancements "
-                f"{name}, or leave it out of loss.terms."
-            )
         if name not in known:
-            raise UnknownNameError("loss", name, [*known, *weights])
+            raise _unknown(name, known_enhancements, [*known, *weights])
         if name == "cross_entropy":
             options = {"label_smoothing": config.label_smoothing, **options}
         losses[name] = build_term(name, class_weights, options, mode)
@@ -101,3 +96,13 @@ def build_losses(
     if not losses:
         raise ConfigError(f"loss.terms names no loss of the labels; add {FORMS[mode].usual} 1.0.")
     return SegmentationLosses(losses, weights)
+
+
+def _unknown(name: str, enhancements: Collection[str], known: Sequence[str]) -> ConfigError:
+    """Say why a term can be weighed by no name."""
+    if name in enhancements:
+        return ConfigError(
+            f"loss.terms weighs {name}, which is not attached; add --model.enhancements "
+            f"{name}, or leave it out of loss.terms."
+        )
+    return UnknownNameError("loss", name, known)

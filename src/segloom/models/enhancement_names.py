@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from torch import nn
 
@@ -32,25 +33,8 @@ def name_enhancements(
     if enhancements is None:
         return {}
     items = list(enhancements) if isinstance(enhancements, list | tuple) else [enhancements]
-    pairs: list[tuple[str, EnhancementConfig | Enhancement]] = []
-    for item in items:
-        if isinstance(item, str):
-            name, options = parse_enhancement(item)
-            pairs.append((name, enhancement_config(name, **options)))
-        elif isinstance(item, Mapping):
-            # A saved name such as afma_2 is the second afma.
-            pairs += [
-                (base := base_name(name), enhancement_config(base, **_options(name, options)))
-                for name, options in item.items()
-            ]
-        elif isinstance(item, EnhancementConfig | Enhancement):
-            pairs.append((_class_name(item), item))
-        else:
-            raise ConfigError(
-                f"an enhancement is a name, a mapping, a configuration or a module; got {item!r}."
-            )
     named: dict[str, EnhancementConfig | Enhancement] = {}
-    for name, part in pairs:
+    for name, part in chain.from_iterable(map(_read, items)):
         if "." in name or hasattr(nn.ModuleDict(), name):
             raise ConfigError(
                 f"an enhancement cannot be called {name}, which means something else in PyTorch; "
@@ -59,6 +43,23 @@ def name_enhancements(
         count = sum(key == name or base_name(key) == name for key in named)
         named[name if count == 0 else f"{name}_{count + 1}"] = part
     return named
+
+
+def _read(item: object) -> Iterator[tuple[str, EnhancementConfig | Enhancement]]:
+    """Give what one of the four forms asks for, with the name of its kind."""
+    if isinstance(item, str):
+        name, options = parse_enhancement(item)
+        yield name, enhancement_config(name, **options)
+    elif isinstance(item, Mapping):
+        for saved, values in item.items():
+            name = base_name(saved)  # a saved name such as afma_2 is the second afma
+            yield name, enhancement_config(name, **_options(saved, values))
+    elif isinstance(item, EnhancementConfig | Enhancement):
+        yield _class_name(item), item
+    else:
+        raise ConfigError(
+            f"an enhancement is a name, a mapping, a configuration or a module; got {item!r}."
+        )
 
 
 def _options(name: str, options: object) -> dict[str, object]:

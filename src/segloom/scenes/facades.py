@@ -76,23 +76,31 @@ def house_front(
         for column in range(count):
             left = int((column + 0.5 - wide / 2) * cell)
             right = int((column + 0.5 + wide / 2) * cell)
-            low = int(bottom - 0.22 * storey)
-            if floor == 0 and column == count // 2:
-                low = rows  # the door
-            high = int(bottom - (0.24 + tall) * storey)
+            low, high = int(bottom - 0.22 * storey), int(bottom - (0.24 + tall) * storey)
             pane = panes[choice[floor][column]]
-            if low == rows:
-                pane = jitter_colors(rng, (92, 74, 66), 26, 20)
-            if cell > 5:
-                cv2.rectangle(front, (left - 1, high - 1), (right + 1, low + 1), frame, -1)
-            cv2.rectangle(front, (left, high), (right, low), pane, -1)
-            if low < rows and cell > 12:
-                middle = (left + right) // 2
-                cv2.line(front, (middle, high), (middle, low), frame, 1)
-                cv2.line(front, (left, (high + low) // 2), (right, (high + low) // 2), frame, 1)
+            if floor == 0 and column == count // 2:  # the door
+                low, pane = rows, jitter_colors(rng, (92, 74, 66), 26, 20)
+            _window(front, (left, high, right, low), pane, frame, cell)
     if rng.random() < 0.5:
         front[: max(1, int(0.25 * density))] = jitter_colors(rng, (200, 196, 186), 30, 5)
     return front
+
+
+def _window(
+    front: Texture, box: tuple[int, int, int, int], pane: Colour, frame: Colour, cell: float
+) -> None:
+    """A pane in its frame; the wider its cell, in pixels, the more is drawn.
+
+    A door, which reaches the ground, has no bars.
+    """
+    left, high, right, low = box
+    if cell > 5:
+        cv2.rectangle(front, (left - 1, high - 1), (right + 1, low + 1), frame, -1)
+    cv2.rectangle(front, (left, high), (right, low), pane, -1)
+    if low < front.shape[0] and cell > 12:
+        middle = (left + right) // 2
+        cv2.line(front, (middle, high), (middle, low), frame, 1)
+        cv2.line(front, (left, (high + low) // 2), (right, (high + low) // 2), frame, 1)
 
 
 def _shop(front: Texture, rng: np.random.Generator, style: Style, top: int, rows: int) -> None:

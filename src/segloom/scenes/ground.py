@@ -130,11 +130,17 @@ def _road(camera: Camera, style: Style, rng: np.random.Generator, x: Plane, z: P
     worn = float(rng.uniform(0.45, 0.95))
     colours += (worn * paint)[..., None] * (np.array([226, 226, 220], np.float32) - colours)
     if rng.random() < 0.5:  # yellow lines along the kerb
-        lines = _stripe(np.abs(x), z, style.half_road - 0.25, 0.09, camera)
-        if rng.random() < 0.6:
-            lines = np.maximum(lines, _stripe(np.abs(x), z, style.half_road - 0.5, 0.09, camera))
+        lines = _kerb_lines(camera, style, x, z, is_double=rng.random() < 0.6)
         colours += (0.7 * lines)[..., None] * (np.array([196, 170, 70], np.float32) - colours)
     return colours
+
+
+def _kerb_lines(camera: Camera, style: Style, x: Plane, z: Plane, *, is_double: bool) -> Plane:
+    """Where there is paint, 0 to 1."""
+    lines = _stripe(np.abs(x), z, style.half_road - 0.25, 0.09, camera)
+    if is_double:
+        lines = np.maximum(lines, _stripe(np.abs(x), z, style.half_road - 0.5, 0.09, camera))
+    return lines
 
 
 def _slabs(style: Style, rng: np.random.Generator, x: Plane, z: Plane, near: Plane) -> Plane:

@@ -19,6 +19,10 @@ _PAINTS: tuple[Colour, ...] = (
 )  # fmt: skip
 
 
+Point = tuple[float, float, float]
+"""Along and across, in shares of the vehicle, and the height in metres."""
+
+
 @dataclass(frozen=True)
 class Vehicle:
     """A vehicle on the road; lengths in metres."""
@@ -62,7 +66,7 @@ class _Body:
         self.car, self.camera = car, camera
         self.cosine, self.sine = float(np.cos(car.yaw)), float(np.sin(car.yaw))
 
-    def points(self, triples: list[tuple[float, float, float]]) -> NDArray[np.float64]:
+    def points(self, triples: list[Point]) -> NDArray[np.float64]:
         """Image points of (along 0.5 nose .. -0.5 tail, across -0.5 .. 0.5, height in metres)."""
         along, across, up = np.asarray(triples, np.float64).T
         ahead, aside = along * self.car.length, across * self.car.width
@@ -79,21 +83,15 @@ def paint_vehicle(
         return
     body, z = _Body(car, camera), car.z
     scale = camera.scale(z)
-    roof = 0.42 if car.height < 2 else 0.48
-    slant = 0.13 if car.height < 2 else 0.03
+    roof, slant = (0.42, 0.13) if car.height < 2 else (0.48, 0.03)
     back, front = car.cabin
-    shadow = [(a, b, 0.0) for a in (-0.53, 0.53) for b in (-0.58, 0.58)]
-    canvas.polygon(body.points([shadow[i] for i in (0, 1, 3, 2)]), (30, 30, 32), z)
-    lower = [(a, b, h) for a in (-0.5, 0.5) for b in (-0.5, 0.5) for h in (0.22, car.belt)]
-    upper = [(a, 0.47 * s, car.belt) for a in (back, front) for s in (-1, 1)]
-    upper += [(back + slant * 0.6, roof * s, car.height) for s in (-1, 1)]
-    upper += [(front - slant, roof * s, car.height) for s in (-1, 1)]
+    canvas.polygon(body.points(SHADOW), (30, 30, 32), z)
     dark = tuple(0.62 * part for part in car.colour)
     glass = tuple(0.35 * part for part in style.sky)
     if scale > 6:
         _wheels(canvas, body, z, far=True)
-    canvas.hull(body.points(upper), dark, z, CAR)
-    canvas.hull(body.points(lower), dark, z, CAR)
+    canvas.hull(body.points(_upper(car, slant, roof)), dark, z, CAR)
+    canvas.hull(body.points(_lower(car)), dark, z, CAR)
     right_seen = _faces(camera, car, across=0.5)
     side = 0.5 if right_seen else -0.5
     _side(canvas, body, car, style, side, (back, front, slant, roof))
@@ -101,6 +99,24 @@ def paint_vehicle(
     tail = _tail_seen(camera, car)
     end = -0.5 if tail else 0.5
     _end(canvas, body, car, end, glass, rng, scale)
+
+
+SHADOW: list[Point] = [
+    (-0.53, -0.58, 0.0), (-0.53, 0.58, 0.0), (0.53, 0.58, 0.0), (0.53, -0.58, 0.0)
+]  # fmt: skip
+
+
+def _lower(car: Vehicle) -> list[Point]:
+    """Corners of the lower body."""
+    return [(a, b, h) for a in (-0.5, 0.5) for b in (-0.5, 0.5) for h in (0.22, car.belt)]
+
+
+def _upper(car: Vehicle, slant: float, roof: float) -> list[Point]:
+    """Corners of the cabin."""
+    back, front = car.cabin
+    ends = (back, 0.47, car.belt), (front, 0.47, car.belt)
+    top = (back + slant * 0.6, roof, car.height), (front - slant, roof, car.height)
+    return [(along, side * across, up) for along, across, up in (*ends, *top) for side in (-1, 1)]
 
 
 def _faces(camera: Camera, car: Vehicle, across: float) -> bool:
@@ -189,8 +205,12 @@ def _end(
     canvas.polygon(body.points(window), glass, z, CAR)
     bumper = [(end, -0.5, 0.3), (end, -0.5, 0.5), (end, 0.5, 0.5), (end, 0.5, 0.3)]
     canvas.polygon(body.points(bumper), tuple(0.45 * part for part in car.colour), z)
-    if scale < 5:
-        return
+    if scale >= 5:
+        _lights(canvas, body, end, z, rng)
+
+
+def _lights(canvas: Canvas, body: _Body, end: float, z: float, rng: np.random.Generator) -> None:
+    """Lamps and the number plate."""
     lamp = (190, 40, 36) if end < 0 else (238, 236, 220)
     for across in (-0.42, 0.42):
         inner = across * 0.72

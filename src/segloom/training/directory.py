@@ -64,23 +64,31 @@ def prepare_run(config: RunConfig, path: Path) -> RunDirectory:
         raise ConfigError("train.resume and train.overwrite exclude each other; give one.")
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file; choose another folder with train.out.")
-    occupied = path.is_dir() and not _never_trained(path)
     if config.train.resume:
-        if not run.config.is_file():
-            raise ConfigError(f"{path} holds no run to resume; leave train.resume out to start it.")
-        _check_same(config, read_config(run.config), run)
-    elif occupied and not config.train.overwrite:
-        raise ConfigError(
-            f"{path} is not empty; add --train.resume to go on with that run, --train.overwrite to "
-            "replace it, or choose another folder with --train.out."
-        )
-    elif occupied:
-        if not run.config.is_file():
-            raise ConfigError(f"{path} holds files but no run; empty it yourself, to be safe.")
-        _empty(run)
-        if not any(path.iterdir()):
-            path.rmdir()
+        _check_resumable(config, run)
+    elif path.is_dir() and not _never_trained(path):
+        _make_room(run, may_overwrite=config.train.overwrite)
     return run
+
+
+def _check_resumable(config: RunConfig, run: RunDirectory) -> None:
+    if not run.config.is_file():
+        raise ConfigError(f"{run.path} holds no run to resume; leave train.resume out to start it.")
+    _check_same(config, read_config(run.config), run)
+
+
+def _make_room(run: RunDirectory, *, may_overwrite: bool) -> None:
+    """Remove an earlier run, if it may be overwritten."""
+    if not may_overwrite:
+        raise ConfigError(
+            f"{run.path} is not empty; add --train.resume to go on with that run, "
+            "--train.overwrite to replace it, or choose another folder with --train.out."
+        )
+    if not run.config.is_file():
+        raise ConfigError(f"{run.path} holds files but no run; empty it yourself, to be safe.")
+    _empty(run)
+    if not any(run.path.iterdir()):
+        run.path.rmdir()
 
 
 @contextmanager

@@ -78,8 +78,7 @@ def choose_options(config: RunConfig, say: Callable[[str], None] = lambda _: Non
     if not names:
         return config
     if config.train.resume and config.train.out is not None:
-        stored = RunDirectory(config.train.out).config
-        return _taken(config, read_config(stored), names) if stored.is_file() else config
+        return _resumed(config, RunDirectory(config.train.out), names)
     source = read_source(config.data, "train")
     device, memory = _device(config)
     chosen: dict[str, object] = {}
@@ -101,8 +100,11 @@ def choose_options(config: RunConfig, say: Callable[[str], None] = lambda _: Non
     return config.override(**chosen)
 
 
-def _taken(config: RunConfig, stored: RunConfig, names: Iterable[str]) -> RunConfig:
-    """Take the open options from a stored configuration."""
+def _resumed(config: RunConfig, run: RunDirectory, names: Iterable[str]) -> RunConfig:
+    """Take the open options from the configuration of a run, if there is one."""
+    if not run.config.is_file():
+        return config
+    stored = read_config(run.config)
     values = {"data": stored.data.model_dump(), "train": stored.train.model_dump()}
     chosen = {}
     for name in names:

@@ -82,11 +82,7 @@ def _train(
     on_start: Callable[[int], None] | None,
     progress: Callable[[int, float], None] | None,
 ) -> EdgeTrainingResult:
-    has_gpu = torch.cuda.is_available()
-    if config.device == "cuda" and not has_gpu:
-        raise ConfigError("device is cuda, but torch finds no GPU; use --device cpu.")
-    device = torch.device("cuda" if has_gpu and config.device != "cpu" else "cpu")
-    network = load_hed(config.weights, config.geometry, for_training=True).to(device)
+    network = load_hed(config.weights, config.geometry, for_training=True).to(_device(config))
     optimizer = torch.optim.SGD(hed_parameter_groups(network, config), momentum=config.momentum)
     rows: list[dict[str, float]] = []
     state = _read_state(config)
@@ -117,6 +113,13 @@ def _train(
             _save(config, network, optimizer, result)
             sums, since = torch.zeros_like(sums), step
     return result
+
+
+def _device(config: EdgeTrainingConfig) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    if config.device == "cuda" and not has_gpu:
+        raise ConfigError("device is cuda, but torch finds no GPU; use --device cpu.")
+    return torch.device("cuda" if has_gpu and config.device != "cpu" else "cpu")
 
 
 def hed_parameter_groups(

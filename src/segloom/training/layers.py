@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from torch import nn
 
@@ -26,16 +26,24 @@ def encoder_layers(model: SegmentationModel) -> list[list[nn.Parameter]]:
     Args:
         model: Any network.
     """
-    fresh: tuple[str, ...] = getattr(model.encoder, "fresh", ())
-    named = [(n, p) for n, p in model.encoder.named_parameters() if not n.startswith(fresh)]
-    adopted: Callable[[], list[nn.Parameter]] = getattr(model.decoder, "encoder_parameters", list)
-    own = {id(parameter) for parameter in adopted()}
-    named += [(f"decoder.{n}", p) for n, p in model.decoder.named_parameters() if id(p) in own]
     layers: dict[str, list[nn.Parameter]] = {"": []}
     current = ""
-    for name, parameter in named:
+    for name, parameter in _brought_along(model):
         match = LAYER.match(name)
         current = match[0] if match else current
         if parameter.requires_grad:
             layers.setdefault(current, []).append(parameter)
     return [parameters for parameters in layers.values() if parameters]
+
+
+def _brought_along(model: SegmentationModel) -> Iterator[tuple[str, nn.Parameter]]:
+    """Name the weights that are not new, and those that a decoder took over, in their order."""
+    fresh: tuple[str, ...] = getattr(model.encoder, "fresh", ())
+    for name, parameter in model.encoder.named_parameters():
+        if not name.startswith(fresh):
+            yield name, parameter
+    adopted: Callable[[], list[nn.Parameter]] = getattr(model.decoder, "encoder_parameters", list)
+    own = {id(parameter) for parameter in adopted()}
+    for name, parameter in model.decoder.named_parameters():
+        if id(parameter) in own:
+            yield f"decoder.{name}", parameter

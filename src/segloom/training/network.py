@@ -46,18 +46,24 @@ def build_training_network(
         check_single_sample(model, (height, width), config.model.architecture)
     if config.model.lora is not None:
         add_lora(model, config.model.lora)
-    if config.train.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if config.train.precision == "bf16" and not uses_gpu(config.train):
-        speed_up_depthwise(model)
-    if config.train.devices > 1 and config.train.sync_batchnorm:
-        synchronize_batchnorm(model, on_gpu=uses_gpu(config.train))
-    if config.train.checkpoint_activations:
-        checkpoint_activations(model, config.model.encoder_name)
+    _set_up(model, config)
     if config.train.cache_features:
         check_cacheable(config, model)
         cache_features(model)
     return model
+
+
+def _set_up(model: SegmentationModel, config: RunConfig) -> None:
+    """Change how a network computes, but not what."""
+    on_gpu = uses_gpu(config.train)
+    if config.train.channels_last:
+        model.to(memory_format=torch.channels_last)  # in place
+    if config.train.precision == "bf16" and not on_gpu:
+        speed_up_depthwise(model)
+    if config.train.devices > 1 and config.train.sync_batchnorm:
+        synchronize_batchnorm(model, on_gpu=on_gpu)
+    if config.train.checkpoint_activations:
+        checkpoint_activations(model, config.model.encoder_name)
 
 
 def _build(config: ModelConfig, training: SegmentationDataset) -> SegmentationModel:

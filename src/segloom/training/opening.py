@@ -39,22 +39,33 @@ def settle_layout(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
     Raises:
         DataError: The folder is missing, or `segloom data check` finds problems in it.
     """
-    data, plain = config.data, DataConfig()
-    is_told = any(getattr(data, name) != getattr(plain, name) for name in LAYOUT_OPTIONS)
-    if data.name != "folder" or data.root is None or is_told or not data.root.is_dir():
+    data = config.data
+    if data.root is None or not _is_open(data, data.root):
         return config
-    if (data.root / data.images.replace("{split}", "train")).is_dir() and _is_paired(data):
-        return config
-    report = check(data.root, limit=LOOK_AT)
-    problem = next((found for found in report.findings if found.level == "problem"), None)
-    if problem is not None or not report.options:
-        why = problem.message if problem else "no label maps were found."
-        raise DataError(f"{data.root}: {why} See `segloom data check {data.root}`.")
-    options = {name: value for name, value in report.options.items() if name != "root"}
+    options = _recognise(data.root)
     shown = ", ".join(f"data.{name} {_shown(value)}" for name, value in options.items())
     say(f"read as {shown} (`segloom data check {data.root}` tells more)")
     merged = DataConfig.model_validate({**data.model_dump(), **options})
     return config.model_copy(update={"data": merged})
+
+
+def _is_open(data: DataConfig, root: Path) -> bool:
+    """Tell whether nothing says how a folder is laid out, and it is not laid out as usual."""
+    plain = DataConfig()
+    is_told = any(getattr(data, name) != getattr(plain, name) for name in LAYOUT_OPTIONS)
+    if data.name != "folder" or is_told or not root.is_dir():
+        return False
+    return not ((root / data.images.replace("{split}", "train")).is_dir() and _is_paired(data))
+
+
+def _recognise(root: Path) -> dict[str, object]:
+    """Give the options of `DataConfig`, but for the root, that read a folder."""
+    report = check(root, limit=LOOK_AT)
+    problem = next((found for found in report.findings if found.level == "problem"), None)
+    if problem is not None or not report.options:
+        why = problem.message if problem else "no label maps were found."
+        raise DataError(f"{root}: {why} See `segloom data check {root}`.")
+    return {name: value for name, value in report.options.items() if name != "root"}
 
 
 def _is_paired(data: DataConfig) -> bool:

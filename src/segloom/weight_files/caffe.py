@@ -58,6 +58,10 @@ def _layers(message: memoryview) -> Iterator[tuple[str, Tensor]]:
         yield from zip((f"{name}.weight", f"{name}.bias"), blobs, strict=False)
 
 
+NUMBERS = {5: "<f4", 8: "<f8"}
+"""Field of a blob to the type of its values."""
+
+
 def _blob(message: memoryview) -> Tensor:
     """Read a float array; one value per field and all values in one field are both legal."""
     old_shape = dict.fromkeys((1, 2, 3, 4), 1)
@@ -68,14 +72,18 @@ def _blob(message: memoryview) -> Tensor:
             if number in old_shape:
                 old_shape[number] = value
         elif number == 7:
-            shape = [size for key, part in _fields(value) if key == 1 for size in _varints(part)]
-        elif number in (5, 8):
-            parts.append(np.frombuffer(value, "<f4" if number == 5 else "<f8"))
+            shape = _sizes(value)
+        elif number in NUMBERS:
+            parts.append(np.frombuffer(value, NUMBERS[number]))
     array = np.concatenate(parts or [np.empty(0)]).astype(np.float32)
     sizes = list(old_shape.values()) if shape is None else shape
     if prod(sizes) != array.size:
         raise ValueError(f"a blob of shape {sizes} holds {array.size} values")
     return torch.from_numpy(array.reshape(sizes))
+
+
+def _sizes(message: memoryview) -> list[int]:
+    return [size for key, part in _fields(message) if key == 1 for size in _varints(part)]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

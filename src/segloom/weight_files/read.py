@@ -6,7 +6,7 @@ import argparse
 import pickle
 import shlex
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 from zipfile import BadZipFile
@@ -115,24 +115,26 @@ def check_fit(
         CheckpointError: Names are missing or unknown, or shapes differ; it names the first three
             of each.
     """
-    missing = [name for name in (own if needed is None else needed) if name not in given]
-    different = [
+    wanted = own if needed is None else needed
+    missing = [name for name in wanted if name not in given]
+    different = _reshaped(own, given)
+    extra = [name for name in given if name not in own]
+    found = {"missing": missing, "of another shape": different, "unknown": extra}
+    if parts := [_first_three(label, names) for label, names in found.items() if names]:
+        raise CheckpointError(f"{sentence}: {'; '.join(parts)}.")
+
+
+def _reshaped(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    return [
         f"{name} {tuple(given[name].shape)} for {tuple(value.shape)}"
         for name, value in own.items()
         if name in given and given[name].shape != value.shape
     ]
-    extra = [name for name in given if name not in own]
-    parts = [
-        f"{label} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if names[3:] else "")
-        for label, names in (
-            ("missing", missing),
-            ("of another shape", different),
-            ("unknown", extra),
-        )
-        if names
-    ]
-    if parts:
-        raise CheckpointError(f"{sentence}: {'; '.join(parts)}.")
+
+
+def _first_three(label: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if names[3:] else ""
+    return f"{label} {', '.join(names[:3])}{more}"
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -83,16 +83,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
             f"val or test is in it. {HOW_TO_GET}"
         )
     kind = _label_kind(root, config, split)
-    if split == "test" or config.fold == 0:
-        records = list(_pairs(root, split, FINE, kind))
-    else:
-        held_out = _held_out(root, config.fold)
-        records = [
-            record
-            for part in ("train", "val")
-            for record in _pairs(root, part, FINE, kind)
-            if (_city(record.id) in held_out) == (split == "val")
-        ]
+    records = _records(root, config.fold, split, kind)
     extra: tuple[Record, ...] = ()
     if split == "train" and (config.coarse or config.class_uniform_coarse):
         extra = _pairs(root, "train_extra", COARSE, kind)
@@ -106,6 +97,19 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         unknown=DLSE_NEUTRAL if config.scheme == "dlse" else None,
         extra=extra,
     )
+
+
+def _records(root: Path, fold: int, split: str, kind: str) -> list[Record]:
+    """List the samples of a split, where train and val may be divided by cities anew."""
+    if split == "test" or fold == 0:
+        return list(_pairs(root, split, FINE, kind))
+    held_out = _held_out(root, fold)
+    return [
+        record
+        for part in ("train", "val")
+        for record in _pairs(root, part, FINE, kind)
+        if (_city(record.id) in held_out) == (split == "val")
+    ]
 
 
 def label_kinds(labels: LabelSet) -> dict[str, LabelDecoder]:
@@ -189,13 +193,7 @@ def _held_out(root: Path, fold: int) -> frozenset[str]:
 
 def _label_kind(root: Path, config: DataConfig, split: str) -> str:
     """Choose the best kind of label file that the split has and the options allow."""
-    allowed = [kind for kind, form in KINDS.items() if config.mask_format in ("auto", form)]
-    if not allowed:
-        raise ConfigError(
-            f"Cityscapes has no {config.mask_format} label maps; set data.mask_format: auto."
-        )
-    if config.scheme == "dlse":  # training ids tell too few classes apart
-        allowed = [kind for kind in allowed if kind != "labelTrainIds"]
+    allowed = _allowed_kinds(config)
     for kind in allowed:
         if _label_folder(root, FINE, split, kind) is not None:
             return kind
@@ -208,6 +206,17 @@ def _label_kind(root: Path, config: DataConfig, split: str) -> str:
         raise NoSplitError(f"{root} has no images {IMAGES}/{split}.")
     names = " or ".join(f"*_{FINE}_{kind}.png" for kind in allowed)
     raise DataError(f"{root} has no label maps {FINE}/{split}/CITY/{names}. {HOW_TO_GET}")
+
+
+def _allowed_kinds(config: DataConfig) -> list[str]:
+    allowed = [kind for kind, form in KINDS.items() if config.mask_format in ("auto", form)]
+    if not allowed:
+        raise ConfigError(
+            f"Cityscapes has no {config.mask_format} label maps; set data.mask_format: auto."
+        )
+    if config.scheme == "dlse" and "labelTrainIds" in allowed:
+        allowed.remove("labelTrainIds")  # training ids tell too few classes apart
+    return allowed
 
 
 def _image_folder(root: Path, split: str) -> Path | None:

@@ -35,11 +35,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     images, masks, keep = folder_division(config, split)
     names = config.classes or _all_classes(config)
     _check_names(names)
-    found = find_images(images, config.image_ending)
-    if masks.is_relative_to(images):  # the masks may lie beside the images
-        found = {key: path for key, path in found.items() if not path.is_relative_to(masks)}
-    if not found:
-        raise DataError(f"{images} holds no image; set data.images.")
+    found = _find_images(images, masks, config.image_ending)
     by_class = [_masks_of_class(masks / name, found, config.mask_ending) for name in names]
     keys = [key for key in found if keep is None or keep(key)]
     records = tuple(
@@ -52,6 +48,15 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         labels,
         decode=ClassMaskDecoder(names, tuple(sorted(config.ignore_values))),
     )
+
+
+def _find_images(images: Path, masks: Path, ending: str) -> dict[Path, Path]:
+    found = find_images(images, ending)
+    if masks.is_relative_to(images):  # the masks may lie beside the images
+        found = {key: path for key, path in found.items() if not path.is_relative_to(masks)}
+    if not found:
+        raise DataError(f"{images} holds no image; set data.images.")
+    return found
 
 
 def class_folders(masks: Path) -> list[str]:
@@ -72,14 +77,19 @@ def is_here(root: Path) -> bool:
         names = class_folders(masks)
         if set(names) & set(class_folders(images)):
             return False
-        try:
-            stems = {key.name for key in find_images(images)}
-            found = [{key.name for key in find_images(masks / name)} & stems for name in names]
-        except DataError:
-            continue
-        if sum(map(len, found)) > len(set().union(*found)):
+        if _share_an_image(images, [masks / name for name in names]):
             return True
     return False
+
+
+def _share_an_image(images: Path, folders: list[Path]) -> bool:
+    """Tell whether two folders hold a mask of one and the same image."""
+    try:
+        stems = {key.name for key in find_images(images)}
+        found = [{key.name for key in find_images(folder)} & stems for folder in folders]
+    except DataError:
+        return False
+    return sum(map(len, found)) > len(set().union(*found))
 
 
 def _all_classes(config: DataConfig) -> tuple[str, ...]:

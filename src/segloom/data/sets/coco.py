@@ -194,24 +194,21 @@ def _classes(
     config: DataConfig, root: Path, path: Path, annotations: _Annotations
 ) -> tuple[str, ...]:
     """Give the classes of the data set, those of training, and refuse a split that has others."""
-    origin, categories = path, annotations.categories
-    if has_annotations(root):
-        origin = annotation_file(root, "train").path
-        if origin != path:
-            categories = _categories(origin, origin.stat().st_mtime_ns)
-    own = (BACKGROUND, *(name for name in categories.values() if name != BACKGROUND))
-    used = {item["category_id"] for image in annotations.images for item in image.objects}
-    for category in sorted(used):
-        if (name := annotations.categories[category]) not in own:
+    origin = annotation_file(root, "train").path if has_annotations(root) else path
+    categories = annotations.categories
+    if origin != path:
+        categories = _categories(origin, origin.stat().st_mtime_ns)
+    own = tuple(dict.fromkeys((BACKGROUND, *categories.values())))
+    for name in _used(annotations):
+        if name not in own:
             raise DataError(
                 f"{path} has objects of the category '{name}', which {origin} does not know; add "
                 "it to the categories there, or leave these objects out."
             )
     if config.label_map or not config.classes:  # a label map gives these classes other names
         return own
-    for name in config.classes:
-        if name not in own:
-            raise UnknownNameError(f"class of {origin} in data.classes", name, own)
+    if others := [name for name in config.classes if name not in own]:
+        raise UnknownNameError(f"class of {origin} in data.classes", others[0], own)
     if sorted(config.classes) != sorted(own):
         raise ConfigError(
             f"data.classes ({', '.join(config.classes)}) is not a reordering of the classes of "
@@ -219,6 +216,12 @@ def _classes(
             "data.label_map."
         )
     return config.classes
+
+
+def _used(annotations: _Annotations) -> list[str]:
+    """Name the categories that have objects, in the order of their ids."""
+    used = {item["category_id"] for image in annotations.images for item in image.objects}
+    return [annotations.categories[category] for category in sorted(used)]
 
 
 def _parse(path: Path) -> _Content:
@@ -277,7 +280,11 @@ def _named(content: _Content, path: Path) -> dict[int, str]:
     named = {int(entry["id"]): _category(str(entry["name"])) for entry in entries}
     if 0 in named and 0 not in used and named[0] in above:
         del named[0]
-    things = [name for name in named.values() if name != BACKGROUND]
+    _check_names([name for name in named.values() if name != BACKGROUND], path)
+    return dict(sorted(named.items()))
+
+
+def _check_names(things: list[str], path: Path) -> None:
     if len(set(things)) < len(things):
         raise DataError(f"{path} names two categories alike; rename one.")
     if len(things) >= IGNORE_INDEX:
@@ -285,7 +292,6 @@ def _named(content: _Content, path: Path) -> dict[int, str]:
             f"{path} has {len(things)} categories, but label maps hold at most "
             f"{IGNORE_INDEX - 1} besides the background; leave some out."
         )
-    return dict(sorted(named.items()))
 
 
 def _category(name: str) -> str:

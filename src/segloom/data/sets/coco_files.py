@@ -140,18 +140,23 @@ def _is_divided(root: Path) -> bool:
 
 
 def _split_files(root: Path, split: str) -> list[Path]:
-    for name in SPLIT_NAMES[split]:
-        exact = re.compile(rf"instances_{name}.*|{name}(20\d\d)?", re.IGNORECASE)
-        loose = re.compile(rf"{name}[_.-].*|.*[_-]{name}", re.IGNORECASE)
-        folder = _folder(root, name)
-        found = [path for path in _json_files(root / "annotations") if exact.fullmatch(path.stem)]
-        found = found or [path for path in _json_files(folder) if _is_coco(path)]
-        for pattern in (exact, loose):
-            named = (path for path in _json_files(root) if pattern.fullmatch(path.stem))
-            found = found or [path for path in named if _is_coco(path)]
-        if found:
-            return found
-    return []
+    return next(filter(None, (_files_of(root, name) for name in SPLIT_NAMES[split])), [])
+
+
+def _files_of(root: Path, name: str) -> list[Path]:
+    """Find the files of a split by one of its names, in the first place that has any."""
+    exact = re.compile(rf"instances_{name}.*|{name}(20\d\d)?", re.IGNORECASE)
+    loose = re.compile(rf"{name}[_.-].*|.*[_-]{name}", re.IGNORECASE)
+    return (
+        _named(root / "annotations", exact)
+        or list(filter(_is_coco, _json_files(_folder(root, name))))
+        or list(filter(_is_coco, _named(root, exact)))
+        or list(filter(_is_coco, _named(root, loose)))
+    )
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    return [path for path in _json_files(folder) if pattern.fullmatch(path.stem)]
 
 
 def _whole_files(root: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -70,8 +71,8 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         raise DataError(f"{root} holds no JSON file of {TOOL}; set data.root.")
     tasks = load_json(path, TOOL)
     try:
-        regions = [_regions(task, path) for task in tasks]
-        found = {label for task in regions for region in task for label in _labels(region)}
+        regions = [region for task in tasks for region in _regions(task, path)]
+        found = set(chain.from_iterable(map(_labels, regions)))
         known = images_by_name(root)
         images = [_find(_image_name(task), known, path) for task in tasks]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

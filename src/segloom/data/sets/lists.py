@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,11 +113,9 @@ def read_list(path: Path, root: Path | None = None) -> tuple[Record, ...]:
     if not rows:
         raise DataError(f"the list {path} names no sample; give a line 'image,label' for each.")
     records = [_record(row, order, path, folders) for row in rows]
-    repeated = [image for image, count in Counter(r.image for r in records).items() if count > 1]
-    if repeated:
-        raise DataError(
-            f"the list {path} names the image {repeated[0]} twice; keep one line of it."
-        )
+    image, count = Counter(record.image for record in records).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"the list {path} names the image {image} twice; keep one line of it.")
     names = unique_ids([record.image.with_suffix("") for record in records])
     return tuple(
         Record(name, record.image, record.mask, record.edge)
@@ -134,17 +132,19 @@ def _split_columns(lines: list[str]) -> list[_Row]:
     if not kept:
         return []
     divider = next((sign for sign in "\t;," if sign in kept[0][1]), " ")
-    rows = []
-    for number, line in kept:
-        text = line.strip(" ") if divider == "\t" else line.strip()
-        cells = next(csv.reader([text], delimiter=divider, skipinitialspace=True))
-        cells = [cell.strip() for cell in cells]
-        if divider == " ":
-            cells = [cell for cell in cells if cell]
-        while cells and not cells[-1]:
-            cells.pop()
-        rows.append(_Row(number, cells, divider))
-    return rows
+    return [_Row(number, _cells(line, divider), divider) for number, line in kept]
+
+
+def _cells(line: str, divider: str) -> list[str]:
+    """Divide a line; empty cells at its end are left out."""
+    text = line.strip(" ") if divider == "\t" else line.strip()
+    cells = next(csv.reader([text], delimiter=divider, skipinitialspace=True))
+    cells = [cell.strip() for cell in cells]
+    if divider == " ":
+        cells = list(filter(None, cells))
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
 
 
 def _column_order(cells: list[str]) -> tuple[str, ...] | None:
@@ -161,22 +161,28 @@ def _column_order(cells: list[str]) -> tuple[str, ...] | None:
 def _record(
     row: _Row, order: tuple[str, ...] | None, path: Path, folders: Sequence[Path]
 ) -> Record:
+    columns = order or ("image", "mask", "edge")
     cells = row.cells
-    if row.divider == " " and len(cells) > (len(order) if order else 3):
+    if row.divider == " " and len(cells) > len(columns):
         cells = _with_spaces(cells, folders) or cells
-    if order is None and (not 2 <= len(cells) <= 3 or not all(cells)):
+    named = {name: cell for name, cell in zip(columns, cells, strict=False) if name and cell}
+    _check_columns(row, cells, named, path, is_named=order is not None)
+    files = {name: _find(cell, row.line, path, folders) for name, cell in named.items()}
+    image = files["image"]
+    return Record(image.stem, image, files["mask"], files.get("edge"))
+
+
+def _check_columns(
+    row: _Row, cells: list[str], named: Mapping[str, str], path: Path, *, is_named: bool
+) -> None:
+    if not is_named and (not 2 <= len(cells) <= 3 or not all(cells)):
         raise DataError(
             f"{path}, line {row.line}: expected the columns image, label and perhaps edge, but "
             f"found {len(cells)}: {' '.join(cells)[:120]}; name the columns in the first line if "
             "there are others."
         )
-    given = zip(order or ("image", "mask", "edge"), cells, strict=False)
-    named = {name: cell for name, cell in given if name and cell}
-    if "image" not in named or "mask" not in named:
+    if not {"image", "mask"} <= named.keys():
         raise DataError(f"{path}, line {row.line}: no column for the image or for the label map.")
-    files = {name: _find(cell, row.line, path, folders) for name, cell in named.items()}
-    image = files["image"]
-    return Record(image.stem, image, files["mask"], files.get("edge"))
 
 
 def _with_spaces(words: list[str], folders: Sequence[Path]) -> list[str] | None:

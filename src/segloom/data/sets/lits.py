@@ -106,21 +106,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     """
     check_split(split)
     root = data_root(config)
-    folders = {name: _split_folder(root, name) for name in SPLITS}
-    if any(folders.values()):
-        folder = folders[split]
-        if folder is None:
-            raise NoSplitError(f"{root} has no folder {split} with volumes; make one.")
-        chosen = _images(folder)
-    else:
-        folder, found = root, _images(root)
-        division = divide(sorted({_case(path) for path in found}), config.split_shares)
-        chosen = [path for path in found if division[_case(path)] == split]
-        if not found:
-            raise DataError(
-                f"{root} holds no LiTS: no volume-N.nii, volume-N.nii.gz or *volume*.npy with its "
-                "segmentation is below it."
-            )
+    folder, chosen = _volumes(root, config, split)
     labels = _labels(folder)
     records = [r for path in chosen for r in _records(path, _own_labels(path, labels))]
     ids = unique_ids([Path(record.id) for record in records])
@@ -130,6 +116,24 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     )
     decode = SliceDecoder(config.hu_window)
     return DatasetSource(named, LITS, "index", regions=REGIONS, decode=decode)
+
+
+def _volumes(root: Path, config: DataConfig, split: str) -> tuple[Path, list[Path]]:
+    """Find the images of a split, and the folder that they and their labels lie in."""
+    folders = {name: _split_folder(root, name) for name in SPLITS}
+    if any(folders.values()):
+        folder = folders[split]
+        if folder is None:
+            raise NoSplitError(f"{root} has no folder {split} with volumes; make one.")
+        return folder, _images(folder)
+    found = _images(root)
+    if not found:
+        raise DataError(
+            f"{root} holds no LiTS: no volume-N.nii, volume-N.nii.gz or *volume*.npy with its "
+            "segmentation is below it."
+        )
+    division = divide(sorted({_case(path) for path in found}), config.split_shares)
+    return root, [path for path in found if division[_case(path)] == split]
 
 
 def is_here(root: Path) -> bool:

@@ -76,48 +76,59 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         for other in SPLITS:
             if other != split:
                 all_labels |= _labels_of_split(config, other)
-    is_multilabel = config.mask_format == "multilabel"
-    if is_multilabel:
-        classes = config.classes or _classes(config, all_labels.values())
-        check_number(len(classes))
-        palette = default_palette(len(classes))
-    else:
-        classes = config.classes or (BACKGROUND, *_classes(config, all_labels.values()))
-        palette = class_palette(classes)
+    labels = _label_set(config, all_labels.values())
+    classes = labels.classes
     places = _Places(classes)
     records = tuple(
         Record(name, files.images[key], class_masks=places.arrange(files.masks[key]))
         for name, key in zip(unique_ids(keys), keys, strict=True)
     )
-    labels = LabelSet(classes, config.palette or palette, is_multilabel=is_multilabel)
     ignored = tuple(sorted(config.ignore_values))
     background = background_of(classes)
     if background is None and plain_name(classes[0]) not in all_labels:
         background = 0  # by whatever name
-    decode = ClassMaskDecoder(classes, ignored, not is_multilabel, background)
+    decode = ClassMaskDecoder(classes, ignored, not labels.is_multilabel, background)
     notes = [*places.notes(), *_notes(files, keys)]
     return DatasetSource(records, labels, "index", decode=decode, notes=tuple(notes))
 
 
+def _label_set(config: DataConfig, names: Iterable[str]) -> LabelSet:
+    """Settle the classes, by the names of the masks if nobody names them, and their colours."""
+    if config.mask_format == "multilabel":
+        classes = config.classes or _classes(config, names)
+        check_number(len(classes))
+        palette = config.palette or default_palette(len(classes))
+        return LabelSet(classes, palette, is_multilabel=True)
+    classes = config.classes or (BACKGROUND, *_classes(config, names))
+    return LabelSet(classes, config.palette or class_palette(classes))
+
+
 def _find(config: DataConfig, split: str) -> _Files:
     folder, masks, is_divided = split_folders(config, split)
-    images = find_images(folder, config.image_ending)
-    if masks == folder:
-        drawn = masks_among(find_images(folder))
-        files = set(drawn.values())
-        images = {key: path for key, path in images.items() if path not in files}
-    else:
-        drawn = find_images(masks, config.mask_ending)
-        if masks.is_relative_to(folder):
-            images = {k: path for k, path in images.items() if not path.is_relative_to(masks)}
-        if folder.is_relative_to(masks):
-            drawn = {key: path for key, path in drawn.items() if not path.is_relative_to(folder)}
+    images, drawn = _tell_apart(config, folder, masks)
     if not images or not drawn:
         what, option = ("mask", "masks") if images else ("image", "images")
         raise DataError(f"{folder if not images else masks} holds no {what}; set data.{option}.")
     found, lonely = assign_masks(images, drawn)
     _require_fit(images, found, lonely)
     return _Files(images, found, lonely, is_divided)
+
+
+def _tell_apart(
+    config: DataConfig, folder: Path, masks: Path
+) -> tuple[dict[Path, Path], dict[Path, Path]]:
+    """Find images and masks; their folders may be one, or one may lie in the other."""
+    images = find_images(folder, config.image_ending)
+    if masks == folder:
+        drawn = masks_among(find_images(folder))
+        files = set(drawn.values())
+        return {key: path for key, path in images.items() if path not in files}, drawn
+    drawn = find_images(masks, config.mask_ending)
+    if masks.is_relative_to(folder):
+        images = {key: path for key, path in images.items() if not path.is_relative_to(masks)}
+    if folder.is_relative_to(masks):
+        drawn = {key: path for key, path in drawn.items() if not path.is_relative_to(folder)}
+    return images, drawn
 
 
 def _require_fit(

@@ -291,23 +291,27 @@ def split_files(
         NoSplitError: Folders divide the files, but none is this split's.
     """
     check_split(split)
-    by_split: dict[str, list[Path]] = {name: [] for name in SPLITS}
-    for path in files:
-        parts = {part.lower() for part in path.relative_to(root).parts[:-1]}
-        for name in SPLITS:
-            if parts & set(SPLIT_NAMES[name]):
-                by_split[name].append(path)
-                break
-    if any(by_split.values()):
-        if not by_split[split]:
-            others = ", ".join(name for name, members in by_split.items() if members)
-            raise NoSplitError(f"{root} has no split {split} (it has {others}).")
+    by_split = _by_folder(root, files)
+    if by_split:
+        if split not in by_split:
+            raise NoSplitError(f"{root} has no split {split} (it has {', '.join(by_split)}).")
         return by_split[split]
     if groups is None and config.group_by:
         groups = {path: place_of(config, path).group for path in files}
     names = {path: (groups or {}).get(path) or path.relative_to(root).as_posix() for path in files}
     division = divide(list(dict.fromkeys(names.values())), config.split_shares)
     return [path for path, name in names.items() if division[name] == split]
+
+
+def _by_folder(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Sort files into the splits after which a folder on their way is named."""
+    by_split: dict[str, list[Path]] = {name: [] for name in SPLITS}
+    for path in files:
+        parts = {part.lower() for part in path.relative_to(root).parts[:-1]}
+        name = next((name for name in SPLITS if parts & set(SPLIT_NAMES[name])), None)
+        if name is not None:
+            by_split[name].append(path)
+    return {name: members for name, members in by_split.items() if members}
 
 
 def find_image(stem: Path) -> Path | None:

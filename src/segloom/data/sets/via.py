@@ -156,13 +156,16 @@ def _label(region: _Region) -> str:
     name = name or next((key for key in NAMES if key in attributes), None)
     if name is None:
         raise ValueError(f"a region has no attribute called {', '.join(NAMES)}")
-    value = attributes[name]
-    ticked = (
-        [key for key, is_set in value.items() if is_set] if isinstance(value, dict) else [value]
-    )
+    ticked = _ticked(attributes[name])
     if len(ticked) != 1 or not str(ticked[0]).strip():
         raise ValueError(f"a region has {len(ticked)} values of {name}, or an empty one")
     return str(ticked[0]).strip()
+
+
+def _ticked(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [key for key, is_set in value.items() if is_set]
+    return [value]
 
 
 def _regions(entry: _Entry) -> list[_Region]:

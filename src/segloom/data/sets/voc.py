@@ -59,12 +59,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     """
     check_split(split)
     root = data_root(config)
-    years = _years(root)
-    if len(years) != 1:
-        found = f"several years ({', '.join(year.name for year in years)}); give one of them"
-        nothing = f"no PASCAL VOC: no folder {LISTS} in it or in VOCdevkit/VOC2012"
-        raise DataError(f"{root} holds {found if years else nothing}.")
-    folder = years[0]
+    folder = _only_year(root)
     path = folder / LISTS / f"{split}.txt"
     if not path.is_file():
         raise NoSplitError(
@@ -75,18 +70,33 @@ def read(config: DataConfig, split: str) -> DatasetSource:
                 else "unpack the release again."
             )
         )
-    stems = [line.split()[0] for line in read_lines(path) if line.strip()]
-    for stem in stems:
-        if Path(stem).name != stem or stem == "..":
-            raise DataError(f"{path} lists {stem}, which is no name of an image.")
-    if len(set(stems)) < len(stems):
-        raise DataError(f"{path} lists an image twice; keep one line of it.")
+    stems = _stems(path)
     records = [
         Record(s, folder / "JPEGImages" / f"{s}.jpg", folder / "SegmentationClass" / f"{s}.png")
         for s in stems
     ]
     _check_files(records, path, split)
     return DatasetSource(tuple(records), VOC, "index")
+
+
+def _only_year(root: Path) -> Path:
+    years = _years(root)
+    if len(years) != 1:
+        found = f"several years ({', '.join(year.name for year in years)}); give one of them"
+        nothing = f"no PASCAL VOC: no folder {LISTS} in it or in VOCdevkit/VOC2012"
+        raise DataError(f"{root} holds {found if years else nothing}.")
+    return years[0]
+
+
+def _stems(path: Path) -> list[str]:
+    """Read the names of images from a list."""
+    stems = [line.split()[0] for line in read_lines(path) if line.strip()]
+    for stem in stems:
+        if Path(stem).name != stem or stem == "..":
+            raise DataError(f"{path} lists {stem}, which is no name of an image.")
+    if len(set(stems)) < len(stems):
+        raise DataError(f"{path} lists an image twice; keep one line of it.")
+    return stems
 
 
 def is_here(root: Path) -> bool:

@@ -127,32 +127,37 @@ def read_shapes(record: Record, height: int, width: int, names: tuple[str, ...])
         return []
     shapes = []
     for place, line in enumerate(_lines(path), start=1):
-        words = line.split()
-        if not words:
-            continue
-        try:
-            number, *values = map(float, words)
-            class_id = int(number)
-        except (ValueError, OverflowError) as error:
-            raise DataError(f"{path}, line {place}: {error}; export it again.") from error
-        if class_id != number or any(abs(value) > FAR for value in values):
-            raise DataError(
-                f"{path}, line {place} is no class and shares of the width and height ({line:.60});"
-                " divide pixels by the size of the image."
-            )
-        if len(words) < MIN_WORDS or len(values) % 2:
-            raise DataError(
-                f"{path}, line {place} has {len(words)} words; a polygon is a class and three "
-                "corners x y or more (five words are a box: export for segmentation)."
-            )
-        if not 0 <= class_id < len(names):
-            raise DataError(
-                f"{path}, line {place} has the class {class_id}, but there are {len(names)} names "
-                f"({', '.join(names)}); complete data.yaml."
-            )
-        points = [v * (width, height)[i % 2] for i, v in enumerate(values)]
-        shapes.append(Shape(names[class_id], [points]))
+        if line.split():
+            class_id, values = _polygon(line, names, f"{path}, line {place}")
+            points = [v * (width, height)[i % 2] for i, v in enumerate(values)]
+            shapes.append(Shape(names[class_id], [points]))
     return sorted(shapes, key=lambda shape: -_area(shape.polygons[0]))
+
+
+def _polygon(line: str, names: tuple[str, ...], where: str) -> tuple[int, list[float]]:
+    """Read a class and the corners x y, shares of the image."""
+    words = line.split()
+    try:
+        number, *values = map(float, words)
+        class_id = int(number)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{where}: {error}; export it again.") from error
+    if class_id != number or any(abs(value) > FAR for value in values):
+        raise DataError(
+            f"{where} is no class and shares of the width and height ({line:.60}); divide pixels "
+            "by the size of the image."
+        )
+    if len(words) < MIN_WORDS or len(values) % 2:
+        raise DataError(
+            f"{where} has {len(words)} words; a polygon is a class and three corners x y or more "
+            "(five words are a box: export for segmentation)."
+        )
+    if not 0 <= class_id < len(names):
+        raise DataError(
+            f"{where} has the class {class_id}, but there are {len(names)} names "
+            f"({', '.join(names)}); complete data.yaml."
+        )
+    return class_id, values
 
 
 def _area(points: list[float]) -> float:

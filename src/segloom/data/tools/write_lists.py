@@ -19,7 +19,7 @@ from segloom.data.readers import read_source
 from segloom.data.source import SPLITS, DatasetSource, settle_labels
 from segloom.errors import DataError, NoSplitError
 from segloom.files import write_text
-from segloom.labels.decoder import make_decoder
+from segloom.labels.decoder import LabelDecoder, make_decoder
 from segloom.labels.palette import class_palette
 from segloom.types import IGNORE_INDEX
 
@@ -140,20 +140,16 @@ def _common_options(config: DataConfig, sources: dict[str, DatasetSource]) -> di
 
 def _options(config: DataConfig, source: DatasetSource) -> dict[str, object]:
     own = source.labels
-    if own is None:  # the reader knows no more than the user's options
-        names = ("classes", "palette", "label_map", "mask_format", "ignore_values")
-        values: dict[str, object] = config.model_dump(mode="json", include=set(names))
-        return {name: values[name] for name in names if values[name] not in ([], {}, "auto")}
+    if own is None:
+        return _stated(config)
     labels, decoder = settle_labels(config, source, source)
     if config.scheme == "dlse" and decoder.unknown is not None:  # unknown values have a class
         return {"scheme": config.scheme, "mask_format": decoder.mask_format}
+    is_color = decoder.mask_format == "color"
     palette = config.palette or (own.palette if own.classes == labels.classes else ())
-    is_color, is_index = (decoder.mask_format == kind for kind in ("color", "index"))
     if not is_color and palette == class_palette(labels.classes):
         palette = ()
-    voids = [
-        code for code, class_id in decoder.table if is_index and class_id == IGNORE_INDEX != code
-    ]
+    voids = _voids(decoder)
     plain = make_decoder(
         len(labels.classes),
         decoder.mask_format,
@@ -163,11 +159,24 @@ def _options(config: DataConfig, source: DatasetSource) -> dict[str, object]:
     options: dict[str, object] = {
         "classes": list(labels.classes),
         "mask_format": decoder.mask_format,
+        **({"palette": list(map(list, palette))} if palette else {}),
     }
-    if palette:
-        options["palette"] = [list(color) for color in palette]
     if plain.table != decoder.table:
         options["label_map"] = decoder.label_map
     elif voids:
         options["ignore_values"] = voids
     return options
+
+
+def _stated(config: DataConfig) -> dict[str, object]:
+    """Give the user's options, where a reader knows no more."""
+    names = ("classes", "palette", "label_map", "mask_format", "ignore_values")
+    values: dict[str, object] = config.model_dump(mode="json", include=set(names))
+    return {name: values[name] for name in names if values[name] not in ([], {}, "auto")}
+
+
+def _voids(decoder: LabelDecoder) -> list[int]:
+    """List the stored ids, besides 255, that mean void."""
+    if decoder.mask_format != "index":
+        return []
+    return [code for code, class_id in decoder.table if class_id == IGNORE_INDEX != code]

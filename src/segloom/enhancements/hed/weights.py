@@ -12,7 +12,7 @@ Each holds ``.weight`` and ``.bias``; ``_w``, ``/weights`` and the like are read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -57,15 +57,20 @@ def load_hed(path: Path, geometry: Geometry = "caffe", *, for_training: bool = F
     own = network.state_dict()
     given = {name: _shaped(value, own.get(name)) for name, value in tensors.items()}
     is_start = not any(name.startswith("score_") for name in given)
-    if is_start and not for_training and set(CONVOLUTIONS) <= {n.partition(".")[0] for n in given}:
-        raise CheckpointError(
-            f"{path} is a VGG16 that has not learnt edges yet; train it with "
-            f"`segloom edges train --weights {path}` and give the file that this writes."
-        )
+    if is_start and not for_training:
+        _refuse_vgg(given, path)
     needed = [n for n in own if n != "mean" and not (is_start and n.startswith("score_"))]
     check_fit(f"{path} does not fit HED", own, given, needed)
     network.load_state_dict({**own, **given})
     return network.eval()
+
+
+def _refuse_vgg(names: Iterable[str], path: Path) -> None:
+    if set(CONVOLUTIONS) <= {name.partition(".")[0] for name in names}:
+        raise CheckpointError(
+            f"{path} is a VGG16 that has not learnt edges yet; train it with "
+            f"`segloom edges train --weights {path}` and give the file that this writes."
+        )
 
 
 def rename_hed_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -71,13 +71,7 @@ def build_eomt(
     Raises:
         ConfigError: The encoder is no such transformer.
     """
-    name = encoder_name.removeprefix("tu-")
-    facts = encoder_facts(name) if encoder_name.startswith("tu-") else None
-    if facts is None or not facts.is_plain or facts.family not in FAMILIES:
-        raise ConfigError(
-            f"eomt needs a plain vision transformer of timm, such as tu-vit_small_patch14_dinov2, "
-            f"not {encoder_name}."
-        )
+    name = _transformer_name(encoder_name)
     encoder = EomtEncoder(name, in_channels)
     if getattr(encoder.model, "rope_mixed", False):
         raise ConfigError(f"eomt does not take {name}, whose positions differ from block to block.")
@@ -94,6 +88,18 @@ def build_eomt(
         num_blocks=blocks,
     )
     return Network(encoder, decoder, (OneLogitHead(2) if classes == 1 else ScoreHead(classes)))
+
+
+def _transformer_name(encoder_name: str) -> str:
+    """Give timm's name of a plain transformer, and refuse other encoders."""
+    name = encoder_name.removeprefix("tu-")
+    facts = encoder_facts(name) if encoder_name.startswith("tu-") else None
+    if facts is None or not facts.is_plain or facts.family not in FAMILIES:
+        raise ConfigError(
+            f"eomt needs a plain vision transformer of timm, such as tu-vit_small_patch14_dinov2, "
+            f"not {encoder_name}."
+        )
+    return name
 
 
 class EomtEncoder(Encoder):

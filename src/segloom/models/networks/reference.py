@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypedDict
 
@@ -137,8 +138,7 @@ def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> Referen
     architecture = next(found, None)
     if architecture is None:
         return None
-    stages = [m[1] for k in tensors if (m := re.match(r"layer([1-4])\.\d+\.conv1\.weight$", k))]
-    layers = ("layer1.0.conv3.weight" in tensors, *(stages.count(number) for number in "1234"))
+    layers = _layers(tensors)
     if layers not in ENCODERS:
         raise CheckpointError(
             f"{file} is a {architecture} on another encoder than a deep-stem ResNet-18, 50 or 101; "
@@ -148,15 +148,31 @@ def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> Referen
     for name in ("layer0.0.0.weight", FUSE[family], HEAD[family]):
         if name not in tensors:
             raise CheckpointError(f"{file} is incomplete: it lacks {name}.")
-    options: dict[str, object] = {"pyramid_channels": tensors[FUSE[family]].shape[0]}
-    if any(".ppm.down." in key for key in tensors):
-        options["context"] = "sum"
-    if architecture == "sfnet" and not any(".fpn_out_align." in key for key in tensors):
-        options["align"] = False
     return {
         "architecture": architecture,
         "encoder_name": ENCODERS[layers],
         "in_channels": tensors["layer0.0.0.weight"].shape[1],
         "classes": tensors[HEAD[family]].shape[0],
-        "options": options,
+        "options": {
+            "pyramid_channels": tensors[FUSE[family]].shape[0],
+            **_variant(architecture, tensors),
+        },
     }
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> tuple[bool, int, int, int, int]:
+    """Give the key of `ENCODERS` that the names of blocks spell."""
+    pattern = re.compile(r"layer([1-4])\.\d+\.conv1\.weight$")
+    stages = Counter(match[1] for name in tensors if (match := pattern.match(name)))
+    has_bottlenecks = "layer1.0.conv3.weight" in tensors
+    return has_bottlenecks, stages["1"], stages["2"], stages["3"], stages["4"]
+
+
+def _variant(architecture: str, tensors: Mapping[str, Tensor]) -> dict[str, object]:
+    """Give the options that name a form of the network by the parts that it has."""
+    options: dict[str, object] = {}
+    if any(".ppm.down." in name for name in tensors):
+        options["context"] = "sum"
+    if architecture == "sfnet" and not any(".fpn_out_align." in name for name in tensors):
+        options["align"] = False
+    return options

@@ -57,18 +57,21 @@ def model_card(
     if not names:
         lines += ["It also opens with `segmentation_models_pytorch.from_pretrained`.", ""]
     if labels is not None:
-        lines += ["## Classes", "", "| id | class | colour |", "|---|---|---|"]
-        pairs = zip(labels.classes, labels.palette, strict=True)
-        lines += [
-            _row(str(number), name, f"{red}, {green}, {blue}")
-            for number, (name, (red, green, blue)) in enumerate(pairs)
-        ]
-        lines += [""]
+        lines += [*_classes(labels), ""]
     if metrics:
         lines += ["## Scores", "", "| | |", "|---|---|"]
         lines += [_row(key, value) for key, value in metrics.items()]
         lines += [""]
     return "\n".join(lines)
+
+
+def _classes(labels: LabelSet) -> list[str]:
+    pairs = zip(labels.classes, labels.palette, strict=True)
+    rows = [
+        _row(str(number), name, f"{red}, {green}, {blue}")
+        for number, (name, (red, green, blue)) in enumerate(pairs)
+    ]
+    return ["## Classes", "", "| id | class | colour |", "|---|---|---|", *rows]
 
 
 def _output(model: SegmentationModel) -> str:

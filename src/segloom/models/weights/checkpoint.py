@@ -266,8 +266,11 @@ def _parse_config(config: dict[str, Any], weights: Path) -> SavedModel:
             f"{weights.parent} has a classification head (aux_params), which segloom does not run; "
             "save it from SMP without one."
         )
-    options = {key: value for key, value in config.items() if not key.startswith("_")}
-    options = {key: value for key, value in options.items() if key not in IGNORED_OPTIONS}
+    options = {
+        key: value
+        for key, value in config.items()
+        if not key.startswith("_") and key not in IGNORED_OPTIONS
+    }
     normalization = own.get("normalization")
     labels = own.get("labels")
     channels = int(options.get("in_channels", 3))
@@ -281,17 +284,20 @@ def _parse_config(config: dict[str, Any], weights: Path) -> SavedModel:
         normalization=Normalization(tuple(normalization["mean"]), tuple(normalization["std"]))
         if normalization
         else expected_normalization(options["encoder_name"]).for_channels(channels),
-        labels=None
-        if labels is None
-        else LabelSet(
-            tuple(labels["classes"]),
-            tuple((int(red), int(green), int(blue)) for red, green, blue in labels["palette"]),
-            labels["ignore_index"],
-            is_multilabel=own.get("mode") == "multilabel",
-        ),
+        labels=None if labels is None else _read_labels(labels, str(own.get("mode"))),
         metrics=own.get("metrics", {}),
         weights=weights,
         pixels=PixelFormat.from_dict(own["pixels"]) if own.get("pixels") else None,
+    )
+
+
+def _read_labels(values: dict[str, Any], mode: str) -> LabelSet:
+    """Undo `_plain`."""
+    return LabelSet(
+        tuple(values["classes"]),
+        tuple((int(red), int(green), int(blue)) for red, green, blue in values["palette"]),
+        values["ignore_index"],
+        is_multilabel=mode == "multilabel",
     )
 
 

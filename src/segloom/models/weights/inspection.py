@@ -102,10 +102,8 @@ def inspect_checkpoint(
         return _blog_linknet(tensors, file, architecture)
     known = inspect_reference_state(tensors, file)
     if known is not None:
-        stated = (architecture, known["architecture"]), (encoder_name, known["encoder_name"])
-        for given, found in stated:
-            if given and given.lower().removeprefix("tu-") != found.removeprefix("tu-"):
-                raise CheckpointError(f"{file} has {found}, not {given}; leave that out.")
+        _check_stated(architecture, known["architecture"], file)
+        _check_stated(encoder_name, known["encoder_name"], file)
         return CheckpointSource(method=None, is_reference_network=True, **known)
     method = next((name for name, mark in METHOD_MARKS.items() if mark in tensors), None)
     architecture = _architecture(tensors, file, architecture)
@@ -135,6 +133,11 @@ def inspect_checkpoint(
         options=options,
         enhancement=enhancement,
     )
+
+
+def _check_stated(given: str | None, found: str, file: str) -> None:
+    if given and given.lower().removeprefix("tu-") != found.removeprefix("tu-"):
+        raise CheckpointError(f"{file} has {found}, not {given}; leave that out.")
 
 
 def _blog_linknet(

@@ -57,17 +57,7 @@ def read_keras_dlse(file: Path, *, gate: str = "sigmoid") -> SegmentationModel:
     Raises:
         CheckpointError: It is another kind of file, damaged, or of another network.
     """
-    if file.suffix != ".npz":
-        raise CheckpointError(
-            f"{file} is a Keras file; save its weights as .npz with `{HOW_TO_SAVE}` and give that."
-        )
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, BadZipFile) as error:
-        raise CheckpointError(
-            f"{file} is missing, damaged, or holds other things than arrays; save it again."
-        ) from error
+    arrays = _read_arrays(file)
     layers = {name.partition("/")[0] for name in arrays}
     stem, head = (arrays.get(f"{name}/kernel") for name in ("conv1a", "Final_Output"))
     if stem is None or head is None or stem.ndim != 4 or head.ndim != 4:
@@ -85,14 +75,7 @@ def read_keras_dlse(file: Path, *, gate: str = "sigmoid") -> SegmentationModel:
         enhancements=[{"se": {"gate": gate}}] if has_gates else [],
         form="published",
     )
-    ours = dict(_ours(layers))
-    tensors = {}
-    for name, array in arrays.items():
-        layer, _, variable = name.partition("/")
-        part, suffix = ours.get(layer, layer), VARIABLES.get(variable, variable)
-        if suffix == "bias" and f"{layer}/pointwise_kernel" in arrays:
-            suffix = "1.bias"
-        tensors[f"{part}.{suffix}"] = _turned(array, variable)
+    tensors = _renamed(arrays, dict(_ours(layers)))
     order = [2, 1, 0, *range(3, in_channels)]
     tensors["encoder.conv1.weight"] = tensors["encoder.conv1.weight"][:, order].contiguous()
     load_tensors(model, _with_counts(model, tensors), str(file))
@@ -100,6 +83,34 @@ def read_keras_dlse(file: Path, *, gate: str = "sigmoid") -> SegmentationModel:
     model.pixel_mean = torch.zeros(1, in_channels, 1, 1)
     model.pixel_std = torch.tensor(std).view(1, -1, 1, 1)
     return model
+
+
+def _read_arrays(file: Path) -> dict[str, NDArray[np.generic]]:
+    if file.suffix != ".npz":
+        raise CheckpointError(
+            f"{file} is a Keras file; save its weights as .npz with `{HOW_TO_SAVE}` and give that."
+        )
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except (OSError, ValueError, BadZipFile) as error:
+        raise CheckpointError(
+            f"{file} is missing, damaged, or holds other things than arrays; save it again."
+        ) from error
+
+
+def _renamed(
+    arrays: Mapping[str, NDArray[np.generic]], ours: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Bring arrays to our names and axes; ``ours`` maps the layers of Keras to our modules."""
+    tensors = {}
+    for name, array in arrays.items():
+        layer, _, variable = name.partition("/")
+        part, suffix = ours.get(layer, layer), VARIABLES.get(variable, variable)
+        if suffix == "bias" and f"{layer}/pointwise_kernel" in arrays:
+            suffix = "1.bias"
+        tensors[f"{part}.{suffix}"] = _turned(array, variable)
+    return tensors
 
 
 def _ours(layers: set[str]) -> Iterator[tuple[str, str]]:

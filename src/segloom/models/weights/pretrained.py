@@ -259,7 +259,7 @@ def _fill(
         for name, current in own.items()
         if _canonical(name) in given
     }
-    known = {_canonical(name) for name in (*own, *full)}
+    known = set(map(_canonical, (*own, *full)))
     extra = {
         name: value
         for name, value in given.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event
 
@@ -101,15 +101,7 @@ def build_callbacks(
     )
     callbacks: list[Hook | None] = [
         FreshOptimizer() if is_new else None,
-        StepSeed(config.train.seed),
-        OnceUpdated(model) if config.train.checkpoint_activations else None,
-        LastValidation(),
-        Unfreezing(model, config.train.frozen_epochs, config.train.unfreeze_every)
-        if config.train.frozen_epochs or config.train.unfreeze_every
-        else None,
-        Annealing(model, plan.num_steps * config.train.epochs)
-        if hasattr(model.decoder, "anneal")
-        else None,
+        *_on_the_network(config, model, plan),
         # Before the average: it averages the processes' statistics for the validation.
         average,
         recorder,
@@ -117,6 +109,19 @@ def build_callbacks(
         saver,
     ]
     return [callback for callback in callbacks if callback is not None]
+
+
+def _on_the_network(config: RunConfig, model: SegmentationModel, plan: BatchPlan) -> Iterator[Hook]:
+    """Give the callbacks that act on the network while it learns."""
+    train = config.train
+    yield StepSeed(train.seed)
+    if train.checkpoint_activations:
+        yield OnceUpdated(model)
+    yield LastValidation()
+    if train.frozen_epochs or train.unfreeze_every:
+        yield Unfreezing(model, train.frozen_epochs, train.unfreeze_every)
+    if hasattr(model.decoder, "anneal"):
+        yield Annealing(model, plan.num_steps * train.epochs)
 
 
 def _describe(stage: Stage, model: SegmentationModel, plan: BatchPlan) -> str:

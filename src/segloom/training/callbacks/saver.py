@@ -117,14 +117,8 @@ class Saver(Hook):
         self.is_finished = early or epoch == self.epochs
         trainer.should_stop = early
         if trainer.is_global_zero:
-            in_place: AbstractContextManager[None] = nullcontext()
-            if self.average is not None:
-                in_place = self.average.in_place()
             facts = {"val mIoU": score, "epoch": epoch}
-            with in_place:
-                self.save(self.run.path / "checkpoints" / "last", facts)
-                if is_best or self.best is None:
-                    self.save(self.run.path / "checkpoints" / "best", facts)
+            self._save_models(facts, is_best=is_best or self.best is None)
         self.position = (epoch, 0)
         self._save_state(trainer)
         if any_process(self.stop.is_set()) and not self.is_finished:
@@ -143,6 +137,15 @@ class Saver(Hook):
     def load_state_dict(self, state_dict: _State) -> None:
         """Take them back."""
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+
+    def _save_models(self, facts: Mapping[str, object], *, is_best: bool) -> None:
+        in_place: AbstractContextManager[None] = nullcontext()
+        if self.average is not None:
+            in_place = self.average.in_place()
+        with in_place:
+            self.save(self.run.path / "checkpoints" / "last", facts)
+            if is_best:
+                self.save(self.run.path / "checkpoints" / "best", facts)
 
     def _save_state(self, trainer: Trainer) -> None:
         """Write the state of the optimiser, the schedule, the loops and the callbacks."""

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -92,17 +93,19 @@ def _wait(children: list[subprocess.Popen[bytes]]) -> tuple[list[int], bool]:
     previous = {number: signal.signal(number, hand_on) for number in stop_signals()}
     try:
         while any(child.poll() is None for child in children):
-            if not received and any(child.poll() not in (None, 0, STOPPED) for child in children):
+            if not received and _has_failed(children):
                 _end(children)
             for child in children:
-                try:
+                with suppress(subprocess.TimeoutExpired):
                     child.wait(timeout=0.2)
-                except subprocess.TimeoutExpired:
-                    continue
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return [child.returncode for child in children], bool(received)
+
+
+def _has_failed(children: list[subprocess.Popen[bytes]]) -> bool:
+    return any(child.poll() not in (None, 0, STOPPED) for child in children)
 
 
 def _end(children: list[subprocess.Popen[bytes]]) -> None:

@@ -126,13 +126,9 @@ def _fetch_more(source: _Source, part: Path, patience: Patience, progress: Progr
     """Ask once for what is missing."""
     url = source.url
     have, mark = _size(part), _mark_of(part)
-    headers = {"User-Agent": "segloom", "Accept-Encoding": "identity"}
-    if have and (mark.is_file() or source.is_verified):
-        headers["Range"] = f"bytes={have}-"
-        if mark.is_file():
-            headers["If-Range"] = mark.read_text(encoding="utf-8")
-    else:
+    if not (mark.is_file() or source.is_verified):
         have = 0  # nobody could tell whether the pieces fit together
+    headers = {"User-Agent": "segloom", "Accept-Encoding": "identity", **_rest(have, mark)}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - scheme was checked
     try:
         with _opener().open(request, timeout=patience.timeout_s) as answer:
@@ -145,6 +141,14 @@ def _fetch_more(source: _Source, part: Path, patience: Patience, progress: Progr
         _refuse(url, part, error)
     except (http.client.HTTPException, urllib.error.URLError, *_LINE_ERRORS) as error:
         raise _BrokenError(_reason(error)) from error
+
+
+def _rest(have: int, mark: Path) -> dict[str, str]:
+    """Give the headers that ask for what follows on the bytes that are there."""
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    if have and mark.is_file():
+        headers["If-Range"] = mark.read_text(encoding="utf-8")
+    return headers
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -188,16 +192,11 @@ def _store(
     progress: Progress | None,
 ) -> None:
     """Write the body behind the first ``have`` bytes."""
-    length = answer.headers.get("Content-Length")
-    total = have + int(length) if length and length.isdecimal() else None
+    total = _total(answer, have)
     if total is not None and total > max_bytes:
         raise DataError(_too_large(answer.url, max_bytes))
-    mark = answer.headers.get("ETag") or ""
     if not have:
-        _mark_of(part).unlink(missing_ok=True)
-        if mark and not mark.startswith("W/"):  # weak marks do not promise equal bytes
-            part.write_bytes(b"")
-            _mark_of(part).write_text(mark, encoding="utf-8")
+        _begin(part, answer.headers.get("ETag") or "")
     with part.open("ab" if have else "wb") as file:
         while block := answer.read1(BLOCK):  # what is there now: silence must not lose it
             have += len(block)
@@ -208,6 +207,19 @@ def _store(
                 progress(have, total)
     if total is not None and have < total:
         raise _BrokenError(f"the server broke off after {have:,} of {total:,} bytes")
+
+
+def _total(answer: http.client.HTTPResponse, have: int) -> int | None:
+    length = answer.headers.get("Content-Length")
+    return have + int(length) if length and length.isdecimal() else None
+
+
+def _begin(part: Path, mark: str) -> None:
+    """Remember which file it is whose bytes follow, by the server's mark."""
+    _mark_of(part).unlink(missing_ok=True)
+    if mark and not mark.startswith("W/"):  # weak marks do not promise equal bytes
+        part.write_bytes(b"")
+        _mark_of(part).write_text(mark, encoding="utf-8")
 
 
 def _verify(url: str, part: Path, sha256: str) -> None:
