@@ -290,12 +290,20 @@ def match_keys(images: Mapping[Path, Path], labels: Mapping[Path, Path]) -> dict
         if not left:
             break
         taken = set() if is_exact else set(chain.from_iterable(found.values()))
-        groups: dict[str, list[Path]] = {}
-        for key, path in labels.items():
-            if path not in taken:
-                groups.setdefault(rule(key), []).append(path)
+        groups = _by_name(labels, rule, taken)
         found |= _matches({key: rule(key) for key in left}, groups, is_exact=is_exact)
     return {key: found.get(key, []) for key in images}
+
+
+def _by_name(
+    labels: Mapping[Path, Path], rule: Callable[[Path], str], taken: set[Path]
+) -> dict[str, list[Path]]:
+    """Group the label maps that are not taken by what a rule makes of their keys."""
+    groups: dict[str, list[Path]] = {}
+    for key, path in labels.items():
+        if path not in taken:
+            groups.setdefault(rule(key), []).append(path)
+    return groups
 
 
 def _matches(

@@ -90,26 +90,34 @@ def _smeared(contents: Contents, named: NamedClasses) -> Meaning | None:
     if any(finding.level == "problem" and finding.kind != "trimap" for finding in meaning.findings):
         return None
     if meaning.options.get("mask_format") == "binary":
-        drawn = Contents(kinds=contents.kinds, values={0: ValueCount(), 255: ValueCount()})
-        table = named.values or _number_names(drawn, named.names) or {}
-        if table.keys() != {0, 255} and table.keys() != {0, 1}:
-            return None
-        meaning.options["classes"] = [table[value] for value in sorted(table)]
-        meaning.findings.insert(0, _note(named))
-        return meaning
-    if contents.colors:
-        colors = map(rgb, true_colors(contents) or ())
-        codes = [_nearest(color, named.colors, _color_gap) for color in colors]
-        counts = {red << 16 | green << 8 | blue: ValueCount() for red, green, blue in codes}
-        found = conclude_named(Contents(kinds=contents.kinds, colors=counts), named)
-    else:
-        values = [_nearest(v, named.values, _value_gap) for v in true_values(contents) or ()]
-        counts = {value: ValueCount() for value in values}
-        found = conclude_named(Contents(kinds=contents.kinds, values=counts), named)
+        return _name_two(meaning, contents, named)
+    found = conclude_named(_as_drawn(contents, named), named)
     if found is not None:
         found.findings += [one for one in meaning.findings if one.kind == "smeared"]
         found.names = {}  # the stored values are not those that were drawn
     return found
+
+
+def _name_two(meaning: Meaning, contents: Contents, named: NamedClasses) -> Meaning | None:
+    """Name dark and bright; None if the file does not name two."""
+    drawn = Contents(kinds=contents.kinds, values={0: ValueCount(), 255: ValueCount()})
+    table = named.values or _number_names(drawn, named.names) or {}
+    if table.keys() != {0, 255} and table.keys() != {0, 1}:
+        return None
+    meaning.options["classes"] = [table[value] for value in sorted(table)]
+    meaning.findings.insert(0, _note(named))
+    return meaning
+
+
+def _as_drawn(contents: Contents, named: NamedClasses) -> Contents:
+    """Give what the files held before they were smeared, as far as names depend on it."""
+    if contents.colors:
+        colors = map(rgb, true_colors(contents) or ())
+        codes = [_nearest(color, named.colors, _color_gap) for color in colors]
+        counts = {red << 16 | green << 8 | blue: ValueCount() for red, green, blue in codes}
+        return Contents(kinds=contents.kinds, colors=counts)
+    values = [_nearest(v, named.values, _value_gap) for v in true_values(contents) or ()]
+    return Contents(kinds=contents.kinds, values={value: ValueCount() for value in values})
 
 
 Code = TypeVar("Code", int, Color)
@@ -225,13 +233,15 @@ def _number_names(contents: Contents, names: tuple[str, ...]) -> dict[int, str] 
     """Number names of a file without numbers; None if the label maps hold more values."""
     values = sorted(value for value in contents.values if value != IGNORE_INDEX)
     highest = max(values, default=-1)
-    if highest == len(names) and BACKGROUND not in map(str.lower, names):
-        names = (BACKGROUND, *names)
-    if values == [0] and IGNORE_INDEX in contents.values and len(names) < 3:
-        if len(names) == 1 and BACKGROUND not in map(str.lower, names):
-            names = (BACKGROUND, *names)
-        if len(names) == 2:
-            return {0: names[0], IGNORE_INDEX: names[1]}
+    with_background = (BACKGROUND, *names)
+    if BACKGROUND in map(str.lower, names):
+        with_background = names
+    if highest == len(names):
+        names = with_background
+    if values == [0] and IGNORE_INDEX in contents.values:
+        two = with_background if len(names) == 1 else names
+        if len(two) == 2:
+            return {0: two[0], IGNORE_INDEX: two[1]}
     if highest < len(names):
         return dict(enumerate(names))
     for spread in (values, sorted(contents.values)):  # grey values that are apart for the eye

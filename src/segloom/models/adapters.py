@@ -39,7 +39,6 @@ def add_lora(model: SegmentationModel, rank: int) -> None:
         raise ConfigError(
             "model.lora needs peft; install it with `pip install 'segloom[lora]'`."
         ) from error
-    fresh: tuple[str, ...] = getattr(model.encoder, "fresh", ())
     parts = [model.encoder]
     if hasattr(model.decoder, "encoder_parameters"):
         parts.append(model.decoder.get_submodule("blocks"))
@@ -50,10 +49,7 @@ def add_lora(model: SegmentationModel, rank: int) -> None:
             f"{model.spec['encoder_name']} has none; take a transformer such as "
             "tu-vit_small_patch14_dinov2, or leave it out."
         )
-    for name, parameter in model.encoder.named_parameters():
-        parameter.requires_grad_(parameter.requires_grad and name.startswith(fresh))
-    for parameter in getattr(model.decoder, "encoder_parameters", list)():
-        parameter.requires_grad = False
+    _freeze_brought_along(model)
     for part, targets in zip(parts, names, strict=True):
         learning = [p for p in part.parameters() if p.requires_grad]
         if targets:
@@ -61,6 +57,14 @@ def add_lora(model: SegmentationModel, rank: int) -> None:
             inject_adapter_in_model(options, part, adapter_name=ADAPTER)
         for parameter in learning:  # peft freezes all but its own
             parameter.requires_grad = True
+
+
+def _freeze_brought_along(model: SegmentationModel) -> None:
+    fresh: tuple[str, ...] = getattr(model.encoder, "fresh", ())
+    for name, parameter in model.encoder.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and name.startswith(fresh))
+    for parameter in getattr(model.decoder, "encoder_parameters", list)():
+        parameter.requires_grad = False
 
 
 def merged_state(model: SegmentationModel) -> dict[str, Tensor]:

@@ -298,7 +298,8 @@ def split_files(
         return by_split[split]
     if groups is None and config.group_by:
         groups = {path: place_of(config, path).group for path in files}
-    names = {path: (groups or {}).get(path) or path.relative_to(root).as_posix() for path in files}
+    groups = groups or {}
+    names = {path: groups.get(path) or path.relative_to(root).as_posix() for path in files}
     division = divide(list(dict.fromkeys(names.values())), config.split_shares)
     return [path for path, name in names.items() if division[name] == split]
 

@@ -40,7 +40,7 @@ def model_card(
     lines = ["---", "library_name: segloom", "pipeline_tag: image-segmentation"]
     lines += ["tags:", *(f"- {tag}" for tag in ("semantic-segmentation", "pytorch", *names))]
     lines += ["---", f"# {markdown_cell(title)} on {markdown_cell(spec['encoder_name'])}", ""]
-    lines += ["| | |", "|---|---|", *(_row(key, value) for key, value in rows.items()), ""]
+    lines += [*_table(rows), ""]
     lines += [
         "## Use",
         "",
@@ -59,9 +59,7 @@ def model_card(
     if labels is not None:
         lines += [*_classes(labels), ""]
     if metrics:
-        lines += ["## Scores", "", "| | |", "|---|---|"]
-        lines += [_row(key, value) for key, value in metrics.items()]
-        lines += [""]
+        lines += ["## Scores", "", *_table(metrics), ""]
     return "\n".join(lines)
 
 
@@ -77,6 +75,10 @@ def _classes(labels: LabelSet) -> list[str]:
 def _output(model: SegmentationModel) -> str:
     words = model.space.channel_words
     return f"logits of {model.shape.num_classes} classes{words} at the size of the input"
+
+
+def _table(rows: Mapping[str, object]) -> list[str]:
+    return ["| | |", "|---|---|", *(_row(key, value) for key, value in rows.items())]
 
 
 def _row(*columns: object) -> str:

@@ -35,6 +35,12 @@ class CheckpointSource:
     """Its names are those of the released SFNet or FENet program."""
 
 
+PSPNET_OPTIONS: dict[str | None, dict[str, int]] = {
+    "afma": {"encoder_depth": 5, "output_stride": 8},
+    "celt": {"encoder_depth": 5, "upsampling": 32},
+}
+"""In which the PSPNets of the original programs differ from SMP's."""
+
 ARCHITECTURE_MARKS = {
     "decoder.blocks.x_0_0.": "unetplusplus",
     "decoder.center.top_conv.": "manet",
@@ -113,16 +119,13 @@ def inspect_checkpoint(
         raise CheckpointError(f"{file} has no segmentation head ({HEADS[method]}).")
     first = tensors.get("encoder.conv1.weight", tensors.get("encoder.model.conv1.weight"))
     enhancement: dict[str, object] = {}
-    options: dict[str, object] = {}
     if method == "afma":
         enhancement = _afma_options(tensors, file, encoder_name, level)
-        if architecture == "pspnet":  # dilated as torchvision and timm do, not as SMP does
-            encoder_name = f"tu-{encoder_name.removeprefix('tu-')}"
-            options = {"encoder_depth": 5, "output_stride": 8}
     elif method == "celt":
         enhancement = _celt_options(tensors, file)
-        if architecture == "pspnet":
-            options = {"encoder_depth": 5, "upsampling": 32}
+    options = PSPNET_OPTIONS.get(method, {}) if architecture == "pspnet" else {}
+    if "output_stride" in options:  # dilated as torchvision and timm do, not as SMP does
+        encoder_name = f"tu-{encoder_name.removeprefix('tu-')}"
     return CheckpointSource(
         method=method,
         architecture=architecture,
@@ -130,7 +133,7 @@ def inspect_checkpoint(
         in_channels=3 if first is None else first.shape[1],
         # A transposed convolution has its outputs on the second axis.
         classes=head.shape[1 if architecture == "linknetpaper" else 0],
-        options=options,
+        options=dict(options),
         enhancement=enhancement,
     )
 
