@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypedDict
 
 import numpy as np
 
-from segloom.data_check.contents import Contents, rgb, spell
+from segloom.data_check.conclude_colors import conclude_colors
+from segloom.data_check.contents import Contents
 from segloom.data_check.finding import Finding
-from segloom.data_check.palettes import known_palette
-from segloom.data_check.smeared import describe_smear, true_colors, true_values
+from segloom.data_check.meaning import MANY_CLASSES, LabelOptions, Meaning, listed, many_classes
+from segloom.data_check.smeared import describe_smear, true_values
 from segloom.labels.decoder import BRIGHT, DARK
 from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX
 
-__all__ = ["LabelOptions", "Meaning", "conclude"]
-
-Color = tuple[int, int, int]
+__all__ = ["conclude"]
 
 MAX_CLASSES = 255
-MANY_CLASSES = 40
-"""More values than this are classes only if the user says so; Pascal Context's 59 have names."""
 FEW_VALUES = 32
 """With more values than this, label maps must also have areas to be taken for label maps."""
-BLACK_AND_WHITE = (0x000000, 0xFFFFFF)
-MAX_COLORS = 256
-"""More colours than this are those of photographs or of lossy files."""
-
-
-class LabelOptions(TypedDict, total=False):
-    """Options of `DataConfig` that say how label maps are read."""
-
-    mask_format: str
-    classes: list[str]
-    palette: list[list[int]]
-    label_map: dict[str, int]
-    ignore_values: list[int]
-
-
-@dataclass
-class Meaning:
-    """What the stored values mean."""
-
-    storage: str
-    """In words: class ids, colours, ..."""
-    options: LabelOptions = field(default_factory=LabelOptions)
-    findings: list[Finding] = field(default_factory=list)
-    names: dict[int, str] = field(default_factory=dict)
-    """Stored value to class name, for the table."""
 
 
 def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
@@ -61,7 +30,7 @@ def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
         classes: Names of the classes if they are known, in the order of their ids.
     """
     if contents.colors:
-        return _colors(contents, classes)
+        return conclude_colors(contents, classes)
     if not contents.values:
         return Meaning("nothing readable")
     if contents.num_lossy and len(contents.values) > 2:
@@ -166,7 +135,7 @@ def _number_drawn(meaning: Meaning, classes: Sequence[str], drawn: list[int]) ->
         for place, value in enumerate(kept)
     }
     if len(kept) != len(names):
-        message = f"{len(classes)} classes are named but areas have the values {_listed(drawn)}."
+        message = f"{len(classes)} classes are named but areas have the values {listed(drawn)}."
         meaning.findings.append(Finding("problem", "outside", message))
 
 
@@ -198,7 +167,7 @@ def _ignore_negative(meaning: Meaning, contents: Contents) -> None:
     if negative := [value for value in sorted(contents.values) if value < 0]:
         ignored = [*negative, *meaning.options.get("ignore_values", ())]
         meaning.options["ignore_values"] = ignored
-        message = f"{_listed(negative)} is below 0, as values of no data are; it is read as void."
+        message = f"{listed(negative)} is below 0, as values of no data are; it is read as void."
         meaning.findings.append(Finding("note", "no-data", message))
 
 
@@ -220,7 +189,7 @@ def _declared(meaning: Meaning, values: list[int], classes: list[str]) -> None:
     elif outside:
         meaning.options["ignore_values"] = outside
         message = (
-            f"values outside the {count} classes: {_listed(outside)}; as the lines below stand "
+            f"values outside the {count} classes: {listed(outside)}; as the lines below stand "
             "they become void. If they are classes, name them."
         )
         meaning.findings.append(Finding("problem", "outside", message))
@@ -229,7 +198,7 @@ def _declared(meaning: Meaning, values: list[int], classes: list[str]) -> None:
 def _guessed(meaning: Meaning, values: list[int], contents: Contents) -> None:
     highest, count = values[-1], len(values)
     if count > MANY_CLASSES:
-        meaning.findings.append(_many(f"{count} values", "number"))
+        meaning.findings.append(many_classes(f"{count} values", "number"))
     if _is_trimap(values) and IGNORE_INDEX in contents.values:
         _trimap(meaning, highest)
         return
@@ -251,14 +220,14 @@ def _keep_ids(meaning: Meaning, values: list[int]) -> None:
     places = range(values[-1] + 1)
     meaning.options["classes"] = _numbered(places)
     if unused := sorted(set(places) - set(values)):
-        message = f"the ids {_listed(unused)} never occur; they keep their places."
+        message = f"the ids {listed(unused)} never occur; they keep their places."
         meaning.findings.append(Finding("note", "unused-ids", message))
 
 
 def _close_gaps(meaning: Meaning, values: list[int]) -> None:
     meaning.options["classes"] = _numbered(values)
     meaning.options["label_map"] = {str(value): place for place, value in enumerate(values)}
-    message = f"the values {_listed(values)} have gaps; data.label_map numbers them from 0."
+    message = f"the values {listed(values)} have gaps; data.label_map numbers them from 0."
     meaning.findings.append(Finding("note", "gaps", message))
 
 
@@ -321,114 +290,5 @@ def _note_palette(meaning: Meaning, contents: Contents) -> None:
     meaning.findings.append(Finding("note", "palette", note))
 
 
-def _colors(contents: Contents, classes: Sequence[str]) -> Meaning:
-    """Label maps stored as RGB; grey ones among them count as colours too."""
-    meaning = Meaning("RGB colours")
-    grey = contents.kinds["grey"] + contents.kinds["palette"] + contents.kinds["bit"]
-    if grey:
-        message = (
-            f"{contents.kinds['color']} label maps hold colours and {grey} hold grey values or "
-            "indices; files of one colour such as all black are fine, others should be exported "
-            "alike."
-        )
-        others = _grey_alone(contents)
-        if others:
-            message += f" The values {_listed(others)} are no colours of the others."
-        level = "problem" if others else "note"
-        meaning.findings.append(Finding(level, "mixed-kinds", message))
-    codes = _drawn_colors(meaning, contents)
-    if codes:
-        ordered = sorted(codes, key=lambda code: (code != 0, -codes[code]))
-        meaning.options["mask_format"] = "color"
-        meaning.options.update(_color_classes(meaning, [rgb(code) for code in ordered], classes))
-        _name_colors(meaning, ordered)
-    return meaning
-
-
-def _grey_alone(contents: Contents) -> list[int]:
-    """List the grey values and indices of files that are none of the colours of other files."""
-    if contents.num_lossy or contents.num_smeared:
-        return []
-    return [
-        value
-        for value in sorted(contents.values)
-        if not contents.shown.get(value, {value * 0x010101}) <= {*contents.colors, *BLACK_AND_WHITE}
-    ]
-
-
-def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:
-    """Count the pixels of the colours that were drawn; none if no colour can be trusted."""
-    codes = contents.color_codes()
-    is_doubtful = bool(contents.num_lossy or contents.has_many_values or len(codes) > MAX_COLORS)
-    if is_doubtful or contents.num_smeared:
-        drawn = true_colors(contents)
-        if drawn is not None:
-            shown = [spell(rgb(code)) for code in drawn]
-            meaning.findings.append(Finding("note", "smeared", describe_smear(contents, shown)))
-            return Counter({code: contents.flat[code] for code in drawn})
-    if not is_doubtful:
-        return codes
-    why = "are JPEG files" if contents.num_lossy else f"hold over {MAX_COLORS} colours"
-    message = f"label maps in colour {why}, so no colour can be trusted; export them as PNG."
-    meaning.findings.append(Finding("problem", "jpeg-labels", message))
-    return Counter()
-
-
-def _color_classes(meaning: Meaning, colors: list[Color], classes: Sequence[str]) -> LabelOptions:
-    """Give the options that name the classes of colours."""
-    known = known_palette(colors)
-    if known and len(classes) in (0, len(known["classes"])):
-        names = list(classes) or known["classes"]
-        return {"classes": names, "palette": known["palette"], "label_map": known["label_map"]}
-    if classes and len(classes) != len(colors):
-        return _misfit(meaning, colors, classes)
-    if len(colors) > MANY_CLASSES and not classes:
-        meaning.findings.append(_many(f"{len(colors)} colours", "colour"))
-    names = list(classes) or [f"color_{r}_{g}_{b}" for r, g, b in colors]
-    message = f"{len(colors)} colours, listed below by their share; name them in data.classes."
-    meaning.findings.append(Finding("note", "colors", message))
-    return {"classes": names, "palette": list(map(list, colors))}
-
-
-def _misfit(meaning: Meaning, colors: list[Color], classes: Sequence[str]) -> LabelOptions:
-    """Give the first colours to the classes, of which there are more or fewer than colours."""
-    message = (
-        f"{len(classes)} classes are named but the label maps hold {len(colors)} colours: "
-        f"{_listed(colors)}; put data.palette into the order of the classes, and send the "
-        "other colours to 255 with data.label_map."
-    )
-    meaning.findings.append(Finding("problem", "outside", message))
-    palette = [list(color) for color in colors[: len(classes)]]
-    options = LabelOptions(classes=list(classes), palette=palette)
-    if rest := {spell(color): IGNORE_INDEX for color in colors[len(classes) :]}:
-        options["label_map"] = rest
-    return options
-
-
-def _name_colors(meaning: Meaning, codes: list[int]) -> None:
-    names, palette = meaning.options["classes"], meaning.options["palette"]
-    label_map = meaning.options.get("label_map", {})
-    for code in codes:
-        color = rgb(code)
-        class_id = label_map.get(spell(color), IGNORE_INDEX)
-        if list(color) in palette:
-            class_id = palette.index(list(color))
-        meaning.names[code] = names[class_id] if class_id < len(names) else "(void)"
-
-
-def _many(what: str, kind: str) -> Finding:
-    """Doubt that so many values are classes."""
-    message = (
-        f"{what} would become as many classes. If they are classes, name them with --classes; if "
-        f"every object has a {kind} of its own, export the class of each pixel instead."
-    )
-    return Finding("problem", "many-classes", message)
-
-
 def _numbered(values: Iterable[int]) -> list[str]:
     return [f"class_{value}" for value in values]
-
-
-def _listed(items: Sequence[object], most: int = 12) -> str:
-    shown = ", ".join(str(item) for item in items[:most])
-    return shown + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -20,9 +20,10 @@ from typing import Generic, TypeVar
 
 from segloom.data.pairing import SPLIT_NAMES
 from segloom.data.sets.shapes import BACKGROUND, IGNORED, NAME_FILES
-from segloom.data_check.conclude import Meaning, conclude
+from segloom.data_check.conclude import conclude
 from segloom.data_check.contents import Contents, ValueCount, rgb, spell
 from segloom.data_check.finding import Finding
+from segloom.data_check.meaning import Meaning
 from segloom.data_check.smeared import true_colors, true_values
 from segloom.errors import DataError
 from segloom.files import parse_json, parse_yaml
@@ -89,7 +90,8 @@ def _smeared(contents: Contents, named: NamedClasses) -> Meaning | None:
     meaning = conclude(contents)
     if any(finding.level == "problem" and finding.kind != "trimap" for finding in meaning.findings):
         return None
-    if meaning.options.get("mask_format") == "binary":
+    is_two = meaning.options.get("mask_format") == "binary"
+    if is_two:
         return _name_two(meaning, contents, named)
     found = conclude_named(_as_drawn(contents, named), named)
     if found is not None:

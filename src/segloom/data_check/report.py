@@ -11,11 +11,13 @@ from segloom.config.data import DataConfig
 from segloom.config.load import dump_data_options
 from segloom.data.pairing import find_images, images_alone, match_keys, split_folder
 from segloom.data.sets.camvid import CAMVID, LABELED, NUM_FRAMES, STILLS
-from segloom.data_check.conclude import Meaning, conclude
+from segloom.data_check.conclude import conclude
 from segloom.data_check.contents import Contents, FilePair, read_contents, rgb, spell, spread
+from segloom.data_check.file_findings import file_findings
 from segloom.data_check.finding import Finding
 from segloom.data_check.known import find_known, places_in, read_known, simpler
 from segloom.data_check.layout import Layout, Tree, find_layout, scan, several_masks
+from segloom.data_check.meaning import Meaning
 from segloom.data_check.named import NamedClasses, conclude_named, find_names
 from segloom.data_check.several import find_bands, find_mask_files
 from segloom.data_check.training import check_training
@@ -129,7 +131,7 @@ def check(
     report.storage, report.num_read = meaning.storage, contents.num_read
     report.sizes = {f"{w}x{h}": n for (h, w), n in contents.sizes.most_common()}
     report.labels = _rows(contents, meaning)
-    report.findings += [*_file_findings(contents), *meaning.findings]
+    report.findings += [*file_findings(contents), *meaning.findings]
     if meaning.options:
         report.options = _options(directory, layout, meaning)
         _recognise_camvid(report, layout, pairs)
@@ -226,7 +228,7 @@ def _check_known(
     report.sizes = {f"{w}x{h}": n for (h, w), n in known.contents.sizes.most_common()}
     meaning = Meaning(report.storage, names={**dict(enumerate(known.classes)), IGNORE_INDEX: VOID})
     report.labels = _rows(known.contents, meaning, area)
-    report.findings = [*known.findings, *_file_findings(known.contents)]
+    report.findings = [*known.findings, *file_findings(known.contents)]
     _check_as_trained(report, is_quick=limit is not None)
     return report
 
@@ -310,49 +312,6 @@ def _alone(split: str, images: list[Path], masks: list[Path]) -> list[Finding]:
         message = f"{where}{len(masks)} label maps have no image; they are left out."
         findings.append(Finding("note", "no-image", message, tuple(map(str, masks))))
     return findings
-
-
-def _file_findings(contents: Contents) -> list[Finding]:
-    findings = []
-    if contents.damaged:
-        message = f"{len(contents.damaged)} files cannot be read; replace or remove them."
-        findings.append(Finding("problem", "damaged", message, tuple(contents.damaged)))
-    if contents.mismatched:
-        message = f"{len(contents.mismatched)} label maps are not of the size of their image."
-        if contents.num_turned:
-            message += (
-                f" {contents.num_turned} would be if the EXIF orientation of the image were left "
-                "out: remove it from the images (`exiftool -Orientation= FILE`), or turn the label "
-                "maps."
-            )
-        findings.append(Finding("problem", "size", message, tuple(contents.mismatched)))
-    if alone := contents.turned_alone:
-        message = (
-            f"the EXIF orientation of {len(alone)} images turns them over or mirrors them, and "
-            "their label maps have none; images are read upright, so see that the label maps are."
-        )
-        findings.append(Finding("note", "orientation", message, tuple(alone)))
-    return findings + _repeated(contents)
-
-
-def _repeated(contents: Contents) -> list[Finding]:
-    """Say which images occur more than once."""
-    twice = [files for files in contents.hashes.values() if len(files) > 1]
-    leaks = [files for files in twice if len({split for split, _ in files}) > 1]
-    if leaks:
-        message = (
-            f"{len(leaks)} images are in more than one split, so scores on them mean nothing; "
-            "remove them from one."
-        )
-        return [Finding("problem", "leak", message, _spell_same(leaks))]
-    if twice:
-        message = f"{len(twice)} images occur more than once."
-        return [Finding("note", "twice", message, _spell_same(twice))]
-    return []
-
-
-def _spell_same(groups: list[list[tuple[str, Path]]]) -> tuple[str, ...]:
-    return tuple(" = ".join(str(path) for _, path in files) for files in groups)
 
 
 def _rows(contents: Contents, meaning: Meaning, total: int = 0) -> list[LabelRow]:
