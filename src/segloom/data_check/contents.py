@@ -18,7 +18,7 @@ from segloom.images.read import is_turned, orientation
 from segloom.labels.smear import flat_pixels
 from segloom.labels.stored import StoredLabels, read_labels
 
-__all__ = ["Contents", "FilePair", "ValueCount", "read_contents", "rgb", "spell", "spread"]
+__all__ = ["Contents", "FilePair", "ValueCount", "few", "read_contents", "rgb", "spell", "spread"]
 
 Member = TypeVar("Member")
 
@@ -113,6 +113,11 @@ def rgb(code: int) -> tuple[int, int, int]:
 def spell(color: tuple[int, int, int]) -> str:
     """Write a colour as the keys of data.label_map do."""
     return ",".join(map(str, color))
+
+
+def few(members: Sequence[Member], number: int) -> Sequence[Member]:
+    """Choose a number of members, evenly spread."""
+    return members[:: max(1, len(members) // number)][:number]
 
 
 def spread(members: Sequence[Member], limit: int | None) -> Sequence[Member]:

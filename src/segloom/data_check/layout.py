@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import numpy as np
 
 from segloom.data.locate import core, shared_stem
 from segloom.data.pairing import SPLIT_NAMES
+from segloom.data_check.contents import few
 from segloom.errors import DataError
 from segloom.images.read import DATA_ENDINGS, irregular, is_hidden
 from segloom.labels.stored import read_labels
@@ -365,14 +365,6 @@ def _is_drawn(tree: Tree, side: Side, ending: str = "", other: str | None = None
 
 def _samples(tree: Tree, side: Side) -> list[Path]:
     return [path for _, folder in side.folders for path in tree.samples[folder]]
-
-
-Member = TypeVar("Member")
-
-
-def few(members: list[Member], number: int) -> list[Member]:
-    """Choose a number of members, evenly spread."""
-    return members[:: max(1, len(members) // number)][:number]
 
 
 @lru_cache(maxsize=4096)

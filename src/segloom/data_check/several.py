@@ -12,10 +12,10 @@ from pathlib import Path
 from segloom.data.class_masks import is_mask
 from segloom.data.locate import shared_stem
 from segloom.data.mask_names import NamedMask, assign_masks, masks_among
+from segloom.data_check.contents import few
 from segloom.data_check.layout import (
     Side,
     Tree,
-    few,
     nested,
     shared_ends,
     side_of,

@@ -46,6 +46,7 @@ __all__ = [
     "to_rgb",
 ]
 
+WILDCARDS = frozenset("*?[")
 IMAGE_ENDINGS = frozenset(
     {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"}
     | {".pnm", ".ppm", ".tif", ".tiff", ".webp"}
@@ -367,9 +368,6 @@ def _refuse_streams(source: str) -> None:
         raise DataError(f"{source} is no file; cameras are not read, so name images.")
 
 
-WILDCARDS = frozenset("*?[")
-
-
 def _expand(source: Path) -> list[Path]:
     if not source.is_dir() and os.path.lexists(source):
         return [source]
@@ -384,8 +382,7 @@ def _expand(source: Path) -> list[Path]:
 def _matching(source: Path) -> list[Path]:
     """List what a pattern matches, and what lies in the folders among that."""
     plain = list(takewhile(lambda part: not set(part) & WILDCARDS, source.parts))
-    start = Path(*plain)
-    pattern = Path(*source.parts[len(plain) :])
+    start, pattern = Path(*plain), Path(*source.parts[len(plain) :])
     matches = _visible(start.glob(str(pattern)), below=start)
     inside = [file for folder in matches if folder.is_dir() for file in _expand(folder)]
     slices = filter(is_slice, matches) if is_slice(source) else ()
