@@ -11,7 +11,8 @@ is right for thousands of genes. With six pairs the estimate of d0 is often infi
 false alarms come too often where spreads differ. Here d0 and s0 are averaged over, each value
 weighted by how likely it makes the spreads that were seen (with many pairs that is the paper's
 result again). What is unknown about them lowers the degrees of freedom: the mixture is summarised
-by the scaled inverse chi-squared distribution with its mean and variance of the precision.
+by the scaled inverse chi-squared distribution with its mean and variance of the precision, with at
+least half the degrees that the pair has by itself: no part of the mixture has tails like fewer.
 
 Pairs that share their baseline have correlated spreads (0.25 where both sides vary alike), so n of
 them count as ``n / (1 + 0.25 (n - 1))`` independent ones.
@@ -75,7 +76,7 @@ def moderate(variances: Array, degrees: Array, *, shared: float = 1.0) -> Modera
     square = (weights / scale**2 * (1 + 2 / posterior)).sum(1)
     found.variance[usable] = 1 / precision
     effective = 2 / (square / precision**2 - 1)
-    found.degrees[usable] = np.clip(effective, None, own_degrees.sum() * worth)
+    found.degrees[usable] = np.clip(effective, own_degrees / 2, own_degrees.sum() * worth)
     return found
 
 
