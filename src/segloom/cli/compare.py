@@ -240,7 +240,7 @@ def _check_no_plan(values: Mapping[str, object], path: Path) -> None:
 
 
 def _recipe_options(name: str, options: Mapping[str, object]) -> dict[str, object]:
-    """Give the options of a plan's recipe; one of the user's own stands there as a whole."""
+    """Return the options of a plan's recipe; one of the user's own stands there as a whole."""
     is_own = bool(options) and name not in list_recipes()
     return {**({} if is_own else {"extends": name}), **options}
 

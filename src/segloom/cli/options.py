@@ -61,7 +61,7 @@ def _explain(error: ValidationError, place: str, *, section: str = "") -> Config
 
 
 def _sentence(box: str, program: str) -> str:
-    """Say in one sentence what tyro draws as a box."""
+    """Describe in one sentence what tyro draws as a box."""
     parts = _parts(box)
     more = f"`{program} --help` tells more."
     unknown = next((part for part in parts if part.startswith("Unrecognized options:")), None)
@@ -85,7 +85,7 @@ def _parts(box: str) -> list[str]:
 
 
 def _unknown(words: Sequence[str], others: str, more: str) -> str:
-    """Say which words no option takes, and the nearest option among those of ``others``."""
+    """Describe which words no option takes, and the nearest option among those of ``others``."""
     option = next((word for word in words if word.startswith("-")), None)
     if option is None:
         return f"too many words: {', '.join(words)}; {more}"

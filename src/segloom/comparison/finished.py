@@ -179,7 +179,7 @@ def _split_name(text: str) -> tuple[str, Path]:
 
 
 def _moved(config: RunConfig, data: DataConfig) -> DataConfig:
-    """Give a run's own data at the place where it lies now."""
+    """Return a run's own data at the place where it lies now."""
     return config.data.model_copy(update={"root": data.root or config.data.root})
 
 

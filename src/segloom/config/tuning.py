@@ -161,7 +161,7 @@ def _read_span(
 
 
 def _takes_whole(option: str, kinds: Sequence[object], ends: Sequence[str], source: str) -> bool:
-    """Tell whether a range of these ends is one of whole numbers, which the option must take."""
+    """Return whether a range of these ends is one of whole numbers, which the option must take."""
     whole = all(re.fullmatch(r"[+-]?\d+", end) for end in ends)
     if not {int, float, Any} & set(kinds):
         raise ConfigError(f"{source}: {option} is no number; name choices, divided by commas.")
@@ -230,7 +230,7 @@ def _scalar(text: str) -> object:
 
 
 def _kinds(option: str) -> tuple[object, ...]:
-    """Give the types that an option takes.
+    """Return the types that an option takes.
 
     Raises:
         ConfigError: There is no such option, or it is a section.

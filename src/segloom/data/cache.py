@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 def default_cache_dir() -> Path:
-    """Give the folder of the user's cached samples, by the habit of the operating system."""
+    """Return the folder of the user's cached samples, by the habit of the operating system."""
     home = Path.home()
     if sys.platform == "darwin":
         base = home / "Library" / "Caches"
@@ -85,7 +85,7 @@ class SampleCache:
         self._is_swept = False
 
     def fetch(self, record: Record, decode: Callable[[], Planes]) -> Planes:
-        """Give a sample from its entry, or decode it and make the entry.
+        """Return a sample from its entry, or decode it and make the entry.
 
         The arrays of an entry are read-only views of the mapped file. If the cache cannot be
         written, the sample is decoded each time, and a warning is logged once.
@@ -115,7 +115,7 @@ class SampleCache:
             return False
 
     def entry(self, record: Record) -> Path:
-        """Tell where the entry of a sample lies, whether or not it exists."""
+        """Return where the entry of a sample lies, whether or not it exists."""
         if record not in self._entries:
             self._entries[record] = self._name(record)
         return self._entries[record]

@@ -128,7 +128,7 @@ class ClassMaskDecoder(FileDecoder):
     def _present(
         self, masks: Sequence[Sequence[Path]], size: tuple[int, int], image: Path
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Tell where every class is ``(K, H, W)``, and what is void ``(H, W)``."""
+        """Return where every class is ``(K, H, W)``, and what is void ``(H, W)``."""
         present = np.zeros((len(self.classes), *size), np.bool_)
         void = np.zeros(size, np.bool_)
         for index, files in enumerate(masks):
@@ -142,7 +142,7 @@ class ClassMaskDecoder(FileDecoder):
     def _is_yes(
         self, stored: StoredLabels, path: Path, void: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        """Tell where a mask says yes, and add to ``void`` where it says nothing."""
+        """Return where a mask says yes, and add to ``void`` where it says nothing."""
         if stored.is_lossy:  # JPEG smears 0 and 255
             return make_decoder(2, "binary").convert(stored, path) > 0
         values = {int(value) for value in np.unique(stored.pixels)}
@@ -177,7 +177,7 @@ class ClassMaskDecoder(FileDecoder):
 
 
 def is_mask(path: Path) -> bool:
-    """Tell whether a file holds yes and no, as the mask of a class or of an object does."""
+    """Return whether a file holds yes and no, as the mask of a class or of an object does."""
     decoder = ClassMaskDecoder((), is_exclusive=True)
     try:
         size = read_labels(path).pixels.shape

@@ -214,7 +214,7 @@ class ClassUniform:
         self.lists = [order[first:last] for first, last in pairwise(ends.tolist())]
 
     def keys(self, epoch: int) -> list[SampleKey]:
-        """Give the samples of an epoch: first the random ones, then class by class.
+        """Return the samples of an epoch: first the random ones, then class by class.
 
         The sampler shuffles them.
         """
@@ -237,7 +237,7 @@ class ClassUniform:
         return keys
 
     def _lists(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Give the places of every class that an epoch draws from."""
+        """Return the places of every class that an epoch draws from."""
         if self.until is None or epoch < self.until:
             return self.lists
         return [places[self.centroids.sample[places] < self.num_samples] for places in self.lists]

@@ -137,14 +137,14 @@ class SegmentationDataset(Dataset[EdgeSample]):
         )
 
     def _mask(self, index: int) -> NDArray[np.integer]:
-        """Give the label map alone, without decoding its image where it is a file of its own."""
+        """Return the label map alone, without decoding its image where it is a file of its own."""
         path = self.records[index].mask
         if path is not None and isinstance(self.decode, PlainDecoder):
             return self.decoder.decode(path)
         return self.read(index).mask
 
     def read(self, index: int) -> Planes:
-        """Give a sample as read-only or fresh arrays, whole and unchanged.
+        """Return a sample as read-only or fresh arrays, whole and unchanged.
 
         Raises:
             DataError: Its files cannot be used.
@@ -180,7 +180,7 @@ class SegmentationDataset(Dataset[EdgeSample]):
         return self.records[index] if past < 0 else self.extra[past]
 
     def __getitem__(self, key: int | tuple[int, int] | SampleKey) -> EdgeSample:
-        """Give a sample; its random view depends on the seed and this key alone.
+        """Return a sample; its random view depends on the seed and this key alone.
 
         Args:
             key: Index, which means epoch 0, or (epoch, index), or a whole `SampleKey`.

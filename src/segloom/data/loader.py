@@ -63,7 +63,7 @@ class EpochSampler(Sampler[SampleKey]):
         self.epoch = epoch
 
     def order(self) -> list[int]:
-        """Give this process's places in the epoch, all, in order; without a plan, indices."""
+        """Return this process's places in the epoch, all, in order; without a plan, indices."""
         if not self.shuffle:
             return list(range(self.rank, self.num_samples, self.world_size))
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.epoch,))

@@ -34,7 +34,7 @@ IMAGE_TAIL = re.compile(r"\.(jpe?g|png|tiff?|bmp|webp|jp2|gif)$", re.IGNORECASE)
 
 
 def plain_name(name: str) -> str:
-    """Give the form in which names are compared: composed, without regard to capitals."""
+    """Return the form in which names are compared: composed, without regard to capitals."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -55,7 +55,7 @@ def place_records(
 
 
 def fields_of_groups(config: DataConfig) -> tuple[str, ...]:
-    """Give the names of the fields in an annotation file, if that is what ``group_by`` holds."""
+    """Return the names of the fields in an annotation file, if that is what ``group_by`` holds."""
     text = config.group_by
     if not text or "(" in text or text.lower().endswith(".csv"):
         return ()
@@ -63,7 +63,7 @@ def fields_of_groups(config: DataConfig) -> tuple[str, ...]:
 
 
 def place_of(config: DataConfig, image: Path) -> Place:
-    """Tell the place of an image by ``group_by``, a pattern or a CSV file.
+    """Return the place of an image by ``group_by``, a pattern or a CSV file.
 
     Raises:
         ConfigError: The pattern is none.

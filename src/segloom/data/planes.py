@@ -76,7 +76,7 @@ class FileDecoder:
 
 
 def with_pixels(decode: SampleDecoder, pixels: PixelFormat | None) -> SampleDecoder:
-    """Give a decoder that reads images so, if it reads image files at all."""
+    """Return a decoder that reads images so, if it reads image files at all."""
     return replace(decode, pixels=pixels) if isinstance(decode, FileDecoder) else decode
 
 

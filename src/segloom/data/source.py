@@ -98,7 +98,7 @@ def _quoted(name: str | None) -> str:
 
 
 def data_root(config: DataConfig) -> Path:
-    """Give the folder of the data set.
+    """Return the folder of the data set.
 
     Raises:
         DataError: None is set, or it is no folder.
@@ -227,7 +227,7 @@ def _mask_format(
 
 
 def _ask_for_classes(masks: list[Path]) -> str:
-    """Say what the first label files hold, as far as it helps to name the classes."""
+    """Describe what the first label files hold, as far as it helps to name the classes."""
     found: set[str] = set()
     for path in masks[:8]:
         found.update(_values(read_labels(path)))

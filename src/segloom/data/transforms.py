@@ -143,7 +143,7 @@ class JointTransform:
         generator: np.random.Generator,
         center: tuple[int, int] | None = None,
     ) -> Planes:
-        """Give a random view of a sample; all arrays are new, contiguous and writable.
+        """Return a random view of a sample; all arrays are new, contiguous and writable.
 
         Args:
             planes: The sample.
@@ -156,7 +156,7 @@ class JointTransform:
         return planes
 
     def apply(self, planes: Planes, draws: Draws) -> Planes:
-        """Give the view that ``draws`` describes."""
+        """Return the view that ``draws`` describes."""
         size = self.crop or (planes.mask.shape[0], planes.mask.shape[1])
         planes = (_rotate if draws.angle else _cut)(planes, size, draws)
         if draws.is_flipped:
@@ -202,7 +202,7 @@ def _jitter_bands(image: NDArray[np.uint8], draws: Draws) -> NDArray[np.uint8]:
 
 
 def fill_of(channels: int) -> tuple[int, ...]:
-    """Give what lies outside an image of so many channels."""
+    """Return what lies outside an image of so many channels."""
     return FILL if channels == 3 else (MIDDLE,) * channels
 
 

@@ -23,7 +23,7 @@ FEW_VALUES = 32
 
 
 def conclude(contents: Contents, classes: Sequence[str] = ()) -> Meaning:
-    """Say what label values mean and which options make them usable.
+    """Describe what label values mean and which options make them usable.
 
     Args:
         contents: What the files hold.
@@ -51,7 +51,7 @@ def _shows_two(contents: Contents, classes: Sequence[str]) -> bool:
 
 
 def _pictured(contents: Contents) -> str:
-    """Say what shows that the files are pictures; empty if they may be label maps."""
+    """Describe what shows that the files are pictures; empty if they may be label maps."""
     if contents.has_many_values or len(contents.values.keys() - {IGNORE_INDEX}) > MAX_CLASSES:
         return f"more than {MAX_CLASSES} different values"
     equal, pairs = contents.like_neighbour
@@ -232,12 +232,12 @@ def _close_gaps(meaning: Meaning, values: list[int]) -> None:
 
 
 def _is_trimap(values: list[int]) -> bool:
-    """Tell whether the values besides 255 are those of a trimap: black and a grey."""
+    """Return whether the values besides 255 are those of a trimap: black and a grey."""
     return len(values) == 2 and values[0] == 0 and values[1] > 100
 
 
 def _is_outline(contents: Contents) -> bool:
-    """Tell whether 0 is only drawn along the edges of other values."""
+    """Return whether 0 is only drawn along the edges of other values."""
     zeros, core = contents.zero
     return zeros > 0 and core < 0.3 * zeros
 

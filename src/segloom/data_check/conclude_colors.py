@@ -81,7 +81,7 @@ def _drawn_colors(meaning: Meaning, contents: Contents) -> Counter[int]:
 
 
 def _color_classes(meaning: Meaning, colors: list[Color], classes: Sequence[str]) -> LabelOptions:
-    """Give the options that name the classes of colours."""
+    """Return the options that name the classes of colours."""
     known = known_palette(colors)
     if known and len(classes) in (0, len(known["classes"])):
         names = list(classes) or known["classes"]
@@ -97,7 +97,7 @@ def _color_classes(meaning: Meaning, colors: list[Color], classes: Sequence[str]
 
 
 def _misfit(meaning: Meaning, colors: list[Color], classes: Sequence[str]) -> LabelOptions:
-    """Give the first colours to the classes, of which there are more or fewer than colours."""
+    """Return the first colours to the classes, of which there are more or fewer than colours."""
     message = (
         f"{len(classes)} classes are named but the label maps hold {len(colors)} colours: "
         f"{listed(colors)}; put data.palette into the order of the classes, and send the "

@@ -11,7 +11,7 @@ __all__ = ["file_findings"]
 
 
 def file_findings(contents: Contents) -> list[Finding]:
-    """Say which files cannot be read, do not fit each other, or are there several times."""
+    """Describe which files cannot be read, do not fit each other, or are there several times."""
     findings = []
     if contents.damaged:
         message = f"{len(contents.damaged)} files cannot be read; replace or remove them."
@@ -35,7 +35,7 @@ def file_findings(contents: Contents) -> list[Finding]:
 
 
 def _repeated(contents: Contents) -> list[Finding]:
-    """Say which images occur more than once."""
+    """Describe which images occur more than once."""
     twice = [files for files in contents.hashes.values() if len(files) > 1]
     leaks = [files for files in twice if len({split for split, _ in files}) > 1]
     if leaks:

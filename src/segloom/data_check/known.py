@@ -48,7 +48,7 @@ class Known:
 
 
 def find_known(directory: Path, classes: Sequence[str] = ()) -> DataConfig | None:
-    """Give the options that read the data set in a folder; None if it is none that we know.
+    """Return the options that read the data set in a folder; None if it is none that we know.
 
     Args:
         directory: The folder.
@@ -153,7 +153,7 @@ def _is_outlined(record: Record) -> bool:
 
 
 def simpler(config: DataConfig, known: Known) -> DataConfig | None:
-    """Give other options that say more plainly what a reader gave; None if there are none.
+    """Return other options that say more plainly what a reader gave; None if there are none.
 
     Masks of several classes that never overlap have one class per pixel, and where they cover
     every pixel there is no background.
@@ -173,7 +173,7 @@ def simpler(config: DataConfig, known: Known) -> DataConfig | None:
 
 
 def places_in(config: DataConfig) -> dict[str, str]:
-    """Give the options that say where the files lie, if they are not the usual ones."""
+    """Return the options that say where the files lie, if they are not the usual ones."""
     plain = DataConfig()
     names = ("images", "masks", "image_ending", "mask_ending")
     found = {name: str(getattr(config, name)) for name in names}

@@ -115,7 +115,7 @@ def scan(root: Path) -> Tree:
 
 
 def _sort_out(tree: Tree, folder: Path, names: list[str], files: list[str]) -> list[Path]:
-    """Give the images of a folder, and note what else lies in it; ``names`` are its folders."""
+    """Return the images of a folder, and note what else lies in it; ``names`` are its folders."""
     images = []
     for name in sorted([*files, *names]):
         path = folder / name
@@ -219,7 +219,7 @@ def _most(tree: Tree, images: Side, masks: Side) -> int:
 
 
 def nested(first: str, second: str) -> bool:
-    """Tell whether one of two folders lies in the other."""
+    """Return whether one of two folders lies in the other."""
     one, two = PurePosixPath(first), PurePosixPath(second)
     return one in two.parents or two in one.parents
 
@@ -345,7 +345,7 @@ def _likeness(tree: Tree, side: Side, ending: str) -> float:
 
 
 def _is_drawn(tree: Tree, side: Side, ending: str = "", other: str | None = None) -> bool:
-    """Tell whether files are black and white, as masks are and no photograph is.
+    """Return whether files are black and white, as masks are and no photograph is.
 
     Args:
         tree: All files.
@@ -369,7 +369,7 @@ def _samples(tree: Tree, side: Side) -> list[Path]:
 
 @lru_cache(maxsize=4096)
 def two_values(path: Path) -> frozenset[int] | None:
-    """Give the values of a mask; None if there are others than 0 and 255."""
+    """Return the values of a mask; None if there are others than 0 and 255."""
     try:
         stored = read_labels(path)
     except DataError:

@@ -131,7 +131,7 @@ def _hash_file(path: Path) -> NDArray[np.bool_] | None:
 
 
 def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Give the hash of an image uint8 ``(H, W, 3)``: bool ``(256,)``."""
+    """Return the hash of an image uint8 ``(H, W, 3)``: bool ``(256,)``."""
     import cv2
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

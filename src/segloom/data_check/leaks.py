@@ -45,7 +45,7 @@ def find_leaks(config: DataConfig, training: DatasetSource) -> list[Finding]:
 
 
 def _others(config: DataConfig) -> Iterator[Record]:
-    """Give the samples of val and test; a set may lack one of them."""
+    """Return the samples of val and test; a set may lack one of them."""
     for split in ("val", "test"):
         with suppress(DataError, ConfigError):
             yield from read_source(config, split).records

@@ -70,7 +70,7 @@ def find_names(root: Path) -> NamedClasses | None:
 
 
 def conclude_named(contents: Contents, named: NamedClasses) -> Meaning | None:
-    """Say what label values mean by the names that a file gives them.
+    """Describe what label values mean by the names that a file gives them.
 
     Returns:
         None if the file cannot be about these label maps: it names no colours and they hold some,
@@ -112,7 +112,7 @@ def _name_two(meaning: Meaning, contents: Contents, named: NamedClasses) -> Mean
 
 
 def _as_drawn(contents: Contents, named: NamedClasses) -> Contents:
-    """Give what the files held before they were smeared, as far as names depend on it."""
+    """Return what the files held before they were smeared, as far as names depend on it."""
     if contents.colors:
         colors = map(rgb, true_colors(contents) or ())
         codes = [_nearest(color, named.colors, _color_gap) for color in colors]

@@ -140,7 +140,7 @@ def check(
 
 
 def _no_images(tree: Tree) -> list[Finding]:
-    """Say which files of a folder are no images, or only look like some."""
+    """Describe which files of a folder are no images, or only look like some."""
     found = []
     if tree.others:
         kinds = ", ".join(f"{n} {ending}" for ending, n in tree.others.most_common(5))
@@ -152,7 +152,7 @@ def _no_images(tree: Tree) -> list[Finding]:
 
 
 def _conclude(contents: Contents, named: NamedClasses | None, classes: Sequence[str]) -> Meaning:
-    """Say what label values mean, by the file that names them if it is about them."""
+    """Describe what label values mean, by the file that names them if it is about them."""
     meaning = conclude_named(contents, named) if named is not None else None
     return meaning or conclude(contents, classes)
 
@@ -234,7 +234,7 @@ def _check_known(
 
 
 def _several(tree: Tree) -> list[Finding]:
-    """Say what to do with several label maps of one image."""
+    """Describe what to do with several label maps of one image."""
     if bands := find_bands(tree):
         message = (
             f"images lie in a file per band ({', '.join(bands)}); read them with data.bands: "

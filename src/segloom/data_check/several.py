@@ -58,7 +58,7 @@ class _Candidate:
         return used, self.num_splits, is_apart, -depth
 
     def is_likely(self) -> bool:
-        """Tell whether enough images have several masks, and these look like masks."""
+        """Return whether enough images have several masks, and these look like masks."""
         return self._has_several() and self._shows_masks()
 
     def _has_several(self) -> bool:
@@ -93,7 +93,7 @@ def find_bands(tree: Tree) -> tuple[str, ...]:
 
 
 def find_mask_files(tree: Tree) -> dict[str, object] | None:
-    """Give the options of `DataConfig` that read a folder of images with several masks each.
+    """Return the options of `DataConfig` that read a folder of images with several masks each.
 
     Returns:
         None if it is no such folder.

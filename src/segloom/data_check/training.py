@@ -120,7 +120,7 @@ def check_training(config: DataConfig, *, is_quick: bool = True) -> list[Finding
 
 
 def _depth(config: DataConfig) -> list[Finding]:
-    """Say which values of deep images become black and white."""
+    """Describe which values of deep images become black and white."""
     pixels = find_pixel_format(config)
     if pixels is None:
         return []

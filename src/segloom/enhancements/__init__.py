@@ -55,7 +55,7 @@ def list_enhancements() -> list[str]:
 
 
 def enhancement_class(name: str) -> type[EnhancementConfig]:
-    """Give the class of the options of the enhancement called ``name``.
+    """Return the class of the options of the enhancement called ``name``.
 
     Raises:
         UnknownNameError: No enhancement has this name.

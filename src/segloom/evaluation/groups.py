@@ -34,7 +34,7 @@ class GroupScores(TypedDict):
 
 
 def image_influence(images: Sequence[ImageCounts]) -> NDArray[np.float64]:
-    """Say what each image does to mIoU: the score with it less the score without, ``(N,)``."""
+    """Return what each image does to mIoU: the score with it less the score without, ``(N,)``."""
     measures = images[0].measures
     counts = measures.compact(np.stack([image.confusion for image in images]))
     total = counts.sum(0)
@@ -95,7 +95,7 @@ def describe_groups(images: Sequence[ImageCounts]) -> dict[str, object] | None:
 
 
 def resampling_words(resampling: Resampling) -> str:
-    """Say in a sentence what the intervals draw, and for what they hold."""
+    """Describe in a sentence what the intervals draw, and for what they hold."""
     number = len(resampling.groups)
     if resampling.unit == "group":
         return (
@@ -122,7 +122,7 @@ def resampling_words(resampling: Resampling) -> str:
 def trained_groups(
     images: Sequence[ImageCounts], trained: Collection[str]
 ) -> dict[str, object] | None:
-    """Say how much of a split comes from groups that were trained on; None if nothing does.
+    """Describe how much of a split comes from groups that were trained on; None if nothing does.
 
     Args:
         images: Counts of the split.

@@ -70,7 +70,7 @@ def _card(description: Description, findings: Findings) -> str:
 
 
 def _comparison(findings: Findings) -> list[str]:
-    """Say what was compared before the file was put here."""
+    """Describe what was compared before the file was put here."""
     lines = [
         "## Compared with the network",
         "",

@@ -56,7 +56,7 @@ class GateLimits:
     def of_precision(
         cls, precision: Precision, tolerance: float, class_tolerance: float
     ) -> GateLimits:
-        """Give the limits for a precision.
+        """Return the limits for a precision.
 
         In fp32 they are exact. Below it logits differ, and labels where two classes are close: what
         counts is the loss of IoU. Without ground truth it is the share of equal labels.
@@ -125,7 +125,7 @@ class Findings:
     """In int8, the layers that stay in floating point."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give JSON values."""
+        """Return JSON values."""
         values = asdict(self)
         if not self.limits.is_exact:
             values["limits"]["error"] = None  # JSON has no infinity
@@ -222,7 +222,7 @@ def compare_scores(
 
 
 def _scores(pair: Scores, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Give the fields of `ScoreCheck` from the scores of the network and of the export."""
+    """Return the fields of `ScoreCheck` from the scores of the network and of the export."""
     ious = zip(classes, *pair.IoU.tolist(), strict=True)
     return {
         "network": float(pair.mIoU[0]),

@@ -101,7 +101,7 @@ def _with_whole_steps(model: SegmentationModel) -> set[nn.Module]:
 
 
 def constant_padding(module: Conv2dSame) -> nn.Module:
-    """Give a convolution whose padding is a constant, since its steps leave no rest."""
+    """Return a convolution whose padding is a constant, since its steps leave no rest."""
     totals = [
         max(dilation * (side - 1) + 1 - step, 0)
         for side, step, dilation in zip(

@@ -289,7 +289,7 @@ def _find_images(
 
 
 def _labels_of(run: Path, model: SegmentationModel) -> LabelSet:
-    """Give the classes of a saved network; where they were not saved, numbered ones."""
+    """Return the classes of a saved network; where they were not saved, numbered ones."""
     count = model.num_labels
     names = tuple(f"class_{index}" for index in range(count))
     return read_saved(run).labels or LabelSet(

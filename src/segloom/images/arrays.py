@@ -37,7 +37,7 @@ def is_tensor(value: object) -> TypeGuard[_Tensor]:
 def pixels_of(
     image: object, *, channels: int | None = 3, name: str = "the image"
 ) -> NDArray[np.uint8]:
-    """Give the pixels of one image, of the values 0 to 255.
+    """Return the pixels of one image, of the values 0 to 255.
 
     Args:
         image: A PIL image; an array ``(H, W)`` or ``(H, W, C)``; or a tensor ``(H, W)`` or
@@ -85,7 +85,7 @@ def _with_channels(pixels: NDArray[np.uint8], channels: int, name: str) -> NDArr
 
 
 def label_map_of(mask: object, *, name: str = "the label map") -> NDArray[np.integer]:
-    """Give a label map as it stands: whole numbers ``(H, W)``.
+    """Return a label map as it stands: whole numbers ``(H, W)``.
 
     Args:
         mask: A PIL image, an array or a tensor ``(H, W)``, or of one channel.

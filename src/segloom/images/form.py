@@ -22,7 +22,7 @@ def as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def checked_image(
     image: object, num_channels: int, *, takes_edges: bool = False
 ) -> NDArray[np.uint8]:
-    """Give an image as an array, and refuse what is no image of a network.
+    """Return an image as an array, and refuse what is no image of a network.
 
     Args:
         image: Should be uint8 ``(H, W, C)``; a PIL image becomes RGB, upright.

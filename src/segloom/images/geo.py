@@ -120,7 +120,7 @@ class Raster:
         return np.ascontiguousarray(np.moveaxis(values, 0, -1))
 
     def is_measured(self, window: Window, bands: int) -> NDArray[np.bool_]:
-        """Tell which pixels ``(H, W)`` hold a measurement: not no-data, not transparent.
+        """Return which pixels ``(H, W)`` hold a measurement: not no-data, not transparent.
 
         A band of transparency that is among the first ``bands``, those that the network takes, is
         a measurement itself.

@@ -122,7 +122,7 @@ class PixelFormat:
         return as_rgb(image[..., list(self.shown)] if self.shown else image)
 
     def to_dict(self) -> dict[str, object]:
-        """Give JSON values."""
+        """Return JSON values."""
         return asdict(self)
 
     @classmethod
@@ -167,7 +167,7 @@ def band_files(path: Path, bands: Sequence[str]) -> list[Path]:
 
 
 def has_plain_pixels(path: Path) -> bool:
-    """Tell by its header whether `read_image` reads an image without losing bands or bits."""
+    """Return whether `read_image` keeps all bands and bits of an image, by its header."""
     if is_slice(path):
         return False
     try:

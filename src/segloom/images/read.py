@@ -171,7 +171,7 @@ def _read(
 
 
 def to_rgb(image: Image.Image, name: str = "the image") -> NDArray[np.uint8]:
-    """Give the pixels of an opened image, by the rules of files.
+    """Return the pixels of an opened image, by the rules of files.
 
     Args:
         image: The image.
@@ -212,12 +212,12 @@ def _dropped_bands(image: Image.Image) -> int | None:
 
 
 def is_turned(path: Path) -> bool:
-    """Tell whether the EXIF orientation of a file exchanges its width and height."""
+    """Return whether the EXIF orientation of a file exchanges its width and height."""
     return orientation(path) >= FIRST_TURNED
 
 
 def orientation(path: Path) -> int:
-    """Give the EXIF orientation of a file, 1 to 8; 1, upright, of one that has none."""
+    """Return the EXIF orientation of a file, 1 to 8; 1, upright, of one that has none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -266,7 +266,7 @@ def check_regular(path: Path) -> None:
 
 
 def irregular(path: Path) -> str | None:
-    """Say why something that is named like an image is none: a broken link, a pipe, a folder.
+    """Explain why what is named like an image is none: a broken link, a pipe, a folder.
 
     Returns:
         A sentence; None for a file, and for a folder that holds images.
@@ -283,17 +283,17 @@ def irregular(path: Path) -> str | None:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder of this name is no part of what a user sees in a folder."""
+    """Return whether a file or folder of this name is no part of what a user sees in a folder."""
     return name.startswith(".") or name in SYSTEM_FOLDERS
 
 
 def is_volume(path: Path) -> bool:
-    """Tell by its name whether a file is a volume."""
+    """Return whether a file is a volume by its name."""
     return path.name.lower().endswith(VOLUME_ENDINGS)
 
 
 def is_slice(path: Path) -> bool:
-    """Tell by its name whether a file is a slice of a volume."""
+    """Return whether a file is a slice of a volume by its name."""
     return path.suffix.lower() == SLICE_ENDING
 
 

@@ -52,7 +52,7 @@ class Volume:
     """nibabel's orientation transform from the stored axes to W, H, S."""
 
     def values(self, index: int) -> NDArray[np.float32]:
-        """Give the values of a slice, ``(H, W)``."""
+        """Return the values of a slice, ``(H, W)``."""
         scaled: NDArray[np.float32] = self.voxels[index].astype(np.float32)
         return scaled * np.float32(self.slope) + np.float32(self.intercept)
 
@@ -174,7 +174,7 @@ def _open(path: Path) -> Any:
 
 
 def _shape(image: Any, path: Path) -> tuple[int, int, int]:
-    """Give the three axes; more of length 1 may follow."""
+    """Return the three axes; more of length 1 may follow."""
     shape = tuple(int(length) for length in image.shape)
     sides, rest = shape[:3], shape[3:]
     if len(sides) != 3 or any(length != 1 for length in rest) or min(sides) < 1:

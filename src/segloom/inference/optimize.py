@@ -28,7 +28,7 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 @cache
 def bfloat16_is_fast(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Tell whether the processor multiplies bfloat16 itself; False where that is not known.
+    """Return whether the processor multiplies bfloat16 itself; False where that is not known.
 
     `torch.backends.cpu.get_cpu_capability` does not tell: it names AVX512 with and without it.
     """

@@ -235,7 +235,7 @@ def result_name(file: Path) -> str:
 
 
 def divide(files: Iterator[Path], folder: Path, size: int) -> Iterator[list[str]]:
-    """Give the names of files from a folder on, so many at a time."""
+    """Return the names of files from a folder on, so many at a time."""
     while batch := [file.relative_to(folder).as_posix() for file in islice(files, size)]:
         yield batch
 

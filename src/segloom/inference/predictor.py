@@ -95,7 +95,7 @@ class Predictor:
         return cls(model, labels, config)
 
     def pixels(self, sample: Mapping[str, Any]) -> NDArray[np.uint8]:
-        """Give what `label_map` takes, of a sample of a `SegmentationDataset`: ``(H, W, C)``.
+        """Return what `label_map` takes, of a sample of a `SegmentationDataset`: ``(H, W, C)``.
 
         Edges come last, and are left out where the network does not take them.
         """

@@ -89,11 +89,11 @@ class LabelSpace(ABC):
 
     @abstractmethod
     def confidence(self, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Give the probability ``(H, W)`` of what is decided, of several answers the least."""
+        """Return the probability ``(H, W)`` of what is decided, of several answers the least."""
 
     @abstractmethod
     def where(self, labels: NDArray[np.integer], class_id: int) -> NDArray[np.bool_]:
-        """Give the pixels of a class in a label map, in its shape."""
+        """Return the pixels of a class in a label map, in its shape."""
 
     def mixes(self, labels: NDArray[np.integer]) -> bool:
         """Return whether a pixel is of two classes."""
@@ -101,7 +101,7 @@ class LabelSpace(ABC):
 
     @abstractmethod
     def usual_regions(self, names: Sequence[str]) -> tuple[Region, ...]:
-        """Give what is scored against all else where the data names nothing; of class names."""
+        """Return what is scored against all else where the data names nothing; of class names."""
 
     @abstractmethod
     def bare(self, labels: NDArray[np.integer], background: int | None) -> NDArray[np.bool_]:
@@ -109,7 +109,7 @@ class LabelSpace(ABC):
 
     @abstractmethod
     def pixels_of_files(self, labels: NDArray[np.integer]) -> list[NDArray[np.integer]]:
-        """Give what the files of a label map hold: one of class ids, or 0 and 255 per class."""
+        """Return what the files of a label map hold: one of class ids, or 0 and 255 per class."""
 
     @abstractmethod
     def join_files(self, stored: Sequence[NDArray[np.integer]]) -> NDArray[np.integer]:

@@ -64,7 +64,7 @@ def label_type(num_classes: int) -> Literal["uint8", "int32", "int64"]:
 
 
 def class_bit(class_id: int, num_classes: int) -> int:
-    """Give the number of the bit that stands for a class."""
+    """Return the number of the bit that stands for a class."""
     return class_id if num_classes <= BYTE_CLASSES else class_id + 8
 
 
@@ -75,7 +75,7 @@ def in_class(labels: Labels, class_id: int, num_classes: int) -> Labels:
 
 
 def class_map(labels: NDArray[np.integer], class_id: int, num_classes: int) -> NDArray[np.uint8]:
-    """Give the label map of one class against the rest: 1, 0 and 255 for void."""
+    """Return the label map of one class against the rest: 1, 0 and 255 for void."""
     alone: NDArray[np.uint8] = in_class(labels, class_id, num_classes).astype(np.uint8)
     alone[labels == IGNORE_INDEX] = IGNORE_INDEX
     return alone
@@ -97,7 +97,7 @@ def pack(present: NDArray[np.bool_]) -> NDArray[np.integer]:
 
 
 def stray_bits(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.bool_]:
-    """Tell where a map holds what is no set of classes; void is such a value too."""
+    """Return where a map holds what is no set of classes; void is such a value too."""
     known = sum(1 << class_bit(k, num_classes) for k in range(num_classes))
     beside = labels.dtype.type(~known & _all_bits(labels))
     stray: NDArray[np.bool_] = ((labels & beside) != 0) | (labels < 0)

@@ -102,7 +102,7 @@ class LabelDecoder:
         return ids.astype(np.uint8)
 
     def is_smeared(self, stored: StoredLabels) -> bool:
-        """Tell whether a file is read by nearest values rather than as it is stored."""
+        """Return whether a file is read by nearest values rather than as it is stored."""
         known = self.storage.is_smeared(stored)
         if known is None:
             return bool((self._look_up(self.storage.codes(stored, Path())) < 0).any())
@@ -266,7 +266,7 @@ def detect_format(paths: Sequence[Path], num_classes: int = 0) -> LabelFormat:
 
 
 def _area_values(stored: StoredLabels, found: set[int]) -> set[int]:
-    """Give the values inside areas: all that were found, unless the file may be smeared."""
+    """Return the values inside areas: all that were found, unless the file may be smeared."""
     if stored.kind != "grey" or not (stored.is_lossy or len(found) > MANY_VALUES):
         return found
     flat = stored.pixels[flat_pixels(stored.pixels, is_lossy=stored.is_lossy)]

@@ -34,7 +34,7 @@ THICKNESS = 1 / 300
 
 
 def void_of(label_set: LabelSet) -> tuple[int, int, int]:
-    """Give the colour of void in pictures of these classes."""
+    """Return the colour of void in pictures of these classes."""
     return void_color([*label_set.palette, *space_of(label_set).extra_colors])
 
 

@@ -58,7 +58,7 @@ def find_peaks(counts: dict[int, int]) -> list[int] | None:
 
 
 def _has_one_peak(group: list[int], counts: dict[int, int], *, is_of_two: bool) -> bool:
-    """Tell whether one value of a group is frequent and all lie close to each other."""
+    """Return whether one value of a group is frequent and all lie close to each other."""
     if group[-1] - group[0] > 2 * LOSSY_SPAN:
         return False
     # Compression clips at black and white, so near them any value may be frequent.
@@ -69,7 +69,7 @@ def _has_one_peak(group: list[int], counts: dict[int, int], *, is_of_two: bool) 
 
 
 def _smallest_gap(values: NDArray[np.integer]) -> int:
-    """Give the least difference of two values, or the largest channel's of two colours; 0 of one.
+    """Return the least difference of two values, or the largest channel's of two colours; 0 of one.
 
     Args:
         values: ``(K,)`` or ``(K, 3)``.

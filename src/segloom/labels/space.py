@@ -86,16 +86,16 @@ class Exclusive(LabelSpace):
         return same
 
     def usual_regions(self, names: Sequence[str]) -> tuple[Region, ...]:
-        """Give of two classes the second."""
+        """Return of two classes the second."""
         return (Region(names[1], (1,)),) if len(names) == 2 else ()
 
     def bare(self, labels: NDArray[np.integer], background: int | None) -> NDArray[np.bool_]:
-        """Give void and background."""
+        """Return void and background."""
         void: NDArray[np.bool_] = labels == IGNORE_INDEX
         return void if background is None else void | (labels == background)
 
     def pixels_of_files(self, labels: NDArray[np.integer]) -> list[NDArray[np.integer]]:
-        """Give the ids."""
+        """Return the ids."""
         return [labels]
 
     def join_files(self, stored: Sequence[NDArray[np.integer]]) -> NDArray[np.uint8]:
@@ -239,12 +239,12 @@ class Overlapping(LabelSpace):
         return tuple(Region(name, (class_id,)) for class_id, name in enumerate(names))
 
     def bare(self, labels: NDArray[np.integer], background: int | None) -> NDArray[np.bool_]:
-        """Give void and pixels of no class."""
+        """Return void and pixels of no class."""
         bare: NDArray[np.bool_] = (labels == IGNORE_INDEX) | (labels == 0)
         return bare
 
     def pixels_of_files(self, labels: NDArray[np.integer]) -> list[NDArray[np.integer]]:
-        """Give 255 where a class is, for each class."""
+        """Return 255 where a class is, for each class."""
         return [
             in_class(labels, class_id, self.num_classes).astype(np.uint8) * np.uint8(255)
             for class_id in range(self.num_classes)
@@ -297,17 +297,17 @@ MODES: dict[str, type[LabelSpace]] = {
 
 
 def data_space(num_classes: int, *, overlaps: bool) -> LabelSpace:
-    """Give what the values of label maps mean whose classes overlap or do not."""
+    """Return what the values of label maps mean whose classes overlap or do not."""
     return (Overlapping if overlaps else Exclusive)(num_classes)
 
 
 def space_of(labels: LabelSet) -> LabelSpace:
-    """Give what the values of the label maps of a data set mean."""
+    """Return what the values of the label maps of a data set mean."""
     return data_space(len(labels.classes), overlaps=labels.is_multilabel)
 
 
 def network_space(mode: str, num_channels: int) -> LabelSpace:
-    """Give what so many channels of a network mean.
+    """Return what so many channels of a network mean.
 
     Args:
         mode: One of `MODES`, or auto: one channel is one logit for two classes.

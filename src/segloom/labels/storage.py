@@ -57,7 +57,7 @@ class LabelStorage(ABC):
 
     @abstractmethod
     def codes(self, stored: StoredLabels, path: Path) -> NDArray[np.integer]:
-        """Give the codes ``(H, W)`` of a file.
+        """Return the codes ``(H, W)`` of a file.
 
         Raises:
             DataError: It is stored otherwise; the message names ``path``.

@@ -34,7 +34,7 @@ class StoredLabels(NamedTuple):
     """Of a palette file, the colours ``(256, 3)`` of its indices."""
 
     def rgb(self) -> NDArray[np.uint8]:
-        """Give the colours ``(H, W, 3)`` uint8 that a viewer shows."""
+        """Return the colours ``(H, W, 3)`` uint8 that a viewer shows."""
         if self.kind == "color":
             return self.pixels.astype(np.uint8, copy=False)
         if self.colors is not None:
@@ -79,7 +79,7 @@ def _damaged(path: Path, error: Exception) -> DataError:
 
 
 def _is_inverted(image: Image.Image) -> bool:
-    """Tell whether Pillow turned the values of a TIFF, since 0 is white there."""
+    """Return whether Pillow turned the values of a TIFF, since 0 is white there."""
     tags = getattr(image, "tag_v2", {})
     return image.mode in ("1", "L") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
@@ -127,7 +127,7 @@ def _read_array(path: Path) -> StoredLabels:
 
 
 def is_lossy(image: Image.Image, path: Path) -> bool:
-    """Tell whether an opened file is compressed in a way that changes values."""
+    """Return whether an opened file is compressed in a way that changes values."""
     if image.format in ("JPEG", "MPO", "AVIF"):
         return True
     if image.format == "WEBP":
@@ -165,7 +165,7 @@ def _store(image: Image.Image, lossy: bool, path: Path) -> StoredLabels:
 
 
 def _palette(image: Image.Image) -> NDArray[np.uint8]:
-    """Give the colours of all 256 indices; those that the file leaves out are black."""
+    """Return the colours of all 256 indices; those that the file leaves out are black."""
     colors = np.zeros((256, 3), np.uint8)
     known = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     colors[: len(known)] = known

@@ -99,7 +99,7 @@ def build_losses(
 
 
 def _unknown(name: str, enhancements: Collection[str], known: Sequence[str]) -> ConfigError:
-    """Say why a term can be weighed by no name."""
+    """Return why a term can be weighed by no name."""
     if name in enhancements:
         return ConfigError(
             f"loss.terms weighs {name}, which is not attached; add --model.enhancements "

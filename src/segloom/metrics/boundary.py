@@ -211,7 +211,7 @@ def _met(
     shape: tuple[int, ...],
     distance: int,
 ) -> Mask:
-    """Say which contour pixels have one of their class near by in the other map.
+    """Return which contour pixels have one of their class near by in the other map.
 
     Every class is one bit of a pixel, so that one dilation by OR serves up to 64 classes.
     """

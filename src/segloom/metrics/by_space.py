@@ -100,5 +100,5 @@ OVERLAPPING = Measures(
 
 
 def measures_of(overlaps: bool) -> Measures:
-    """Give the measures of classes that overlap, or of those that exclude each other."""
+    """Return the measures of classes that overlap, or of those that exclude each other."""
     return {False: EXCLUSIVE, True: OVERLAPPING}[overlaps]

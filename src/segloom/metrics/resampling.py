@@ -81,7 +81,7 @@ class Resampling:
         return blocks / max(1.0, blocks - len(self.strata))
 
     def draws(self, resamples: int, *, seed: int = 0, chunk: int) -> Iterable[Array]:
-        """Say how often every resample takes every image, ``(R, N)`` in chunks of rows."""
+        """Return how often every resample takes every image, ``(R, N)`` in chunks of rows."""
         if chunk >= resamples:
             return (_all_draws(self, resamples, seed),)
         generators = self._generators(seed)
@@ -184,7 +184,7 @@ def block_length(series: Array) -> float:
 
 
 def _bandwidth(correlation: Array, number: int) -> int:
-    """Give twice the first lag from which the autocorrelation cannot be told from 0."""
+    """Return twice the first lag from which the autocorrelation cannot be told from 0."""
     run = max(5, int(np.ceil(np.log10(number))))
     negligible = np.abs(correlation[1:]) < 2 * np.sqrt(np.log10(number) / number)
     longest = len(correlation) - 1

@@ -157,7 +157,7 @@ def _freezes_encoder(network: Network) -> bool:
 
 
 def _saved(parts: Mapping[str, EnhancementConfig | Enhancement]) -> list[dict[str, object]]:
-    """Give what a saved network says of its enhancements."""
+    """Return what a saved network says of its enhancements."""
     return [
         {name: part.saved_options() if isinstance(part, EnhancementConfig) else AS_MODULE}
         for name, part in parts.items()

@@ -46,7 +46,7 @@ def name_enhancements(
 
 
 def _read(item: object) -> Iterator[tuple[str, EnhancementConfig | Enhancement]]:
-    """Give what one of the four forms asks for, with the name of its kind."""
+    """Return what one of the four forms asks for, with the name of its kind."""
     if isinstance(item, str):
         name, options = parse_enhancement(item)
         yield name, enhancement_config(name, **options)

@@ -137,7 +137,7 @@ def markdown_table(cells: Sequence[Fit | EncoderCell]) -> str:
 
 
 def _objection(cell: Fit | EncoderCell) -> tuple[str, str]:
-    """Give the word for a cell of the table, and the reason if it is not a plain yes."""
+    """Return the word for a cell of the table, and the reason if it is not a plain yes."""
     if cell.refusal:
         return "no", cell.refusal
     if cell.export:

@@ -34,7 +34,7 @@ class Channels(ABC):
 
     @abstractmethod
     def per_class(self, logits: Tensor) -> Tensor:
-        """Give a logit for every class ``(B, K, H, W)`` from those of the channels."""
+        """Return a logit for every class ``(B, K, H, W)`` from those of the channels."""
 
     @abstractmethod
     def activate(self, logits: Tensor) -> Tensor:
@@ -106,5 +106,5 @@ CHANNELS: dict[str, Channels] = {
 
 
 def channels_of(mode: str) -> Channels:
-    """Give what the channels of a network of a mode become."""
+    """Return what the channels of a network of a mode become."""
     return CHANNELS[mode]

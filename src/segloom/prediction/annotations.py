@@ -260,7 +260,7 @@ class _GeoJson(Annotator):
 
 
 def feature_collection(objects: Iterable[tuple[str, Polygon]]) -> dict[str, object]:
-    """Give the GeoJSON of objects, each a class and an outline, in pixels: y runs down."""
+    """Return the GeoJSON of objects, each a class and an outline, in pixels: y runs down."""
     features = [
         {
             "type": "Feature",

@@ -22,7 +22,7 @@ __all__ = ["Predicts", "pixels_for", "read_for"]
 
 
 def pixels_for(predictor: Predicts) -> PixelFormat | None:
-    """Tell what of stored values becomes black and white; None for RGB of 8 bits."""
+    """Return what of stored values becomes black and white; None for RGB of 8 bits."""
     found = getattr(predictor, "pixel_format", None)
     return found if isinstance(found, PixelFormat) else None
 

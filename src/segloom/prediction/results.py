@@ -58,7 +58,7 @@ class PredictedFile:
 
 
 def is_up_to_date(results: Iterable[Path], *sources: Path) -> bool:
-    """Tell whether results are there and not older than what they were made from."""
+    """Return whether results are there and not older than what they were made from."""
     try:
         made = max(path.stat().st_mtime for path in sources)
         return all(path.stat().st_mtime >= made for path in results)
@@ -67,7 +67,7 @@ def is_up_to_date(results: Iterable[Path], *sources: Path) -> bool:
 
 
 def shares_of(counts: NDArray[np.int64], total: int, labels: LabelSet) -> dict[str, float]:
-    """Give the share, 0 to 1, of every class that has any of the pixels.
+    """Return the share, 0 to 1, of every class that has any of the pixels.
 
     Args:
         counts: Pixels of every class ``(K,)``.

@@ -77,7 +77,7 @@ class Segmentation:
         return None if self.probabilities is None else self.probabilities.max(axis=0)
 
     def mask(self, name: str) -> NDArray[np.bool_]:
-        """Give the pixels of one class, ``(H, W)``.
+        """Return the pixels of one class, ``(H, W)``.
 
         Raises:
             UnknownNameError: There is no such class.
@@ -88,7 +88,7 @@ class Segmentation:
         return space_of(self.labels).where(self.label_map, class_id)
 
     def shares(self) -> dict[str, float]:
-        """Give the share of the pixels, 0 to 1, of every class that is there."""
+        """Return the share of the pixels, 0 to 1, of every class that is there."""
         counts = space_of(self.labels).count(self.label_map)
         return shares_of(counts.classes, counts.labelled, self.labels)
 

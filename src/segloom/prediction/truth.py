@@ -119,7 +119,7 @@ def find_truth(
 def _implied_endings(
     kinds: Mapping[str, LabelDecoder], data: DataConfig | None
 ) -> list[tuple[str, str]]:
-    """Give the ends of names that Cityscapes uses, or those of the data of the training."""
+    """Return the ends of names that Cityscapes uses, or those of the data of the training."""
     if data and data.name == "folder":
         return [(data.image_ending, data.mask_ending)]
     return [(IMAGE_ENDING, f"_{FINE}_{kind}") for kind in kinds]

@@ -51,12 +51,12 @@ TICK_S = 0.2  # how often a waiting thread looks whether the others are still th
 
 
 def is_video(source: str) -> bool:
-    """Tell whether a source is a film, a stream or the number of a camera."""
+    """Return whether a source is a film, a stream or the number of a camera."""
     return is_live(source) or Path(source).suffix.lower() in VIDEO_ENDINGS
 
 
 def is_live(source: str) -> bool:
-    """Tell whether a source does not wait: a camera, or a stream that is no image by its name."""
+    """Return whether a source does not wait: a camera, or a stream that is no image by its name."""
     is_image = Path(source).suffix.lower() in IMAGE_ENDINGS
     return source.isdecimal() or (source.lower().startswith(STREAMS) and not is_image)
 
@@ -132,7 +132,7 @@ class _Line:
                     dropped += 1
 
     def __iter__(self) -> Iterator[_Frame]:
-        """Give frames up to the None at the end."""
+        """Return frames up to the None at the end."""
         while not self.stop.is_set():
             with suppress(queue.Empty):
                 frame = self.frames.get(timeout=TICK_S)

@@ -81,7 +81,7 @@ def render_comparison(
 
 
 def _pair_values(comparison: ComparisonResult, pairs: Sequence[Compared]) -> dict[str, object]:
-    """Say what is compared, and which pairs have a verdict."""
+    """Describe what is compared, and which pairs have a verdict."""
     seeds = [len(item.pair.seeds) for item in pairs]
     return {
         "variants": list(dict.fromkeys(item.pair.variant for item in pairs)),
@@ -118,7 +118,7 @@ def _pairs(comparison: ComparisonResult) -> Iterator[Compared]:
 
 
 def _matrix(pairs: Sequence[Compared]) -> list[tuple[str, dict[str, Compared]]]:
-    """Give a row per network with its pairs by variant."""
+    """Return a row per network with its pairs by variant."""
     rows: dict[str, dict[str, Compared]] = {}
     for item in pairs:
         rows.setdefault(words.title(item.group), {})[item.pair.variant] = item
@@ -136,7 +136,7 @@ def _heading(comparison: ComparisonResult) -> str:
 
 
 def _group(group: ComparedGroup, pairs: Sequence[Compared]) -> dict[str, object]:
-    """Give a group's rows with their pairs, and its classes."""
+    """Return a group's rows with their pairs, and its classes."""
     own = {item.pair.variant: item for item in pairs if item.group is group}
     scores = list(dict.fromkeys(name for row in group.rows for name in row.scores))
     return {
@@ -149,7 +149,7 @@ def _group(group: ComparedGroup, pairs: Sequence[Compared]) -> dict[str, object]
 
 
 def _missing(group: ComparedGroup) -> list[tuple[str, str, list[str]]]:
-    """Give state, cause and names of the runs without scores, those of one cause together."""
+    """Return state, cause and names of the runs without scores, those of one cause together."""
     causes: dict[tuple[str, str], list[str]] = {}
     for row in group.rows:
         for cell in row.missing:
@@ -160,7 +160,7 @@ def _missing(group: ComparedGroup) -> list[tuple[str, str, list[str]]]:
 def _changes(
     comparison: ComparisonResult, changes: Sequence[ChangedPair]
 ) -> list[dict[str, object]]:
-    """Give the pictures pair by pair, the improved and the worsened images apart."""
+    """Return the pictures pair by pair, the improved and the worsened images apart."""
     shown = []
     for pair, figures in embed_changed(changes):
         shown.append(

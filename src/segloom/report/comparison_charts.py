@@ -184,7 +184,7 @@ def _costs(
     *,
     is_compared: bool,
 ) -> Iterator[tuple[str, float | None, Strip | None]]:
-    """Give the costs of a network; only one that is compared is set beside the baseline."""
+    """Return the costs of a network; only one that is compared is set beside the baseline."""
     for cost, place in ratios.items():
         value = row.cost.get(cost.key)
         ratio = _ratio(group, row.variant, cost.key) if is_compared else None
@@ -213,7 +213,7 @@ def _ratios(comparison: ComparisonResult, key: str) -> Iterator[float]:
 
 
 def _ratio(group: ComparedGroup, variant: str, key: str) -> float | None:
-    """Give a cost as a multiple of the baseline's; None where either is not known."""
+    """Return a cost as a multiple of the baseline's; None where either is not known."""
     costs = {row.variant: row.cost.get(key) for row in group.rows}
     baseline = group.rows[0].variant  # it stands first
     own, base = costs.get(variant), costs.get(baseline)

@@ -145,7 +145,7 @@ def _drawn(item: Difference) -> list[float]:
 
 
 def _undetectable(item: Difference) -> tuple[float, float] | None:
-    """Give the range of differences that the study would not find."""
+    """Return the range of differences that the study would not find."""
     if item.value is None or item.detectable is None:
         return None
     return -item.detectable, item.detectable
@@ -221,7 +221,7 @@ def _late(points: Sequence[EpochPoint]) -> Sequence[EpochPoint]:
 
 
 def strips(values: Iterable[float], *, around: float) -> Callable[[float], float]:
-    """Give the axis of strips, 0 to 100, that holds the values and ``around``."""
+    """Return the axis of strips, 0 to 100, that holds the values and ``around``."""
     held = [around, *values]
     return scale(min(held), max(held), 1.0, 99.0)
 

@@ -68,7 +68,7 @@ def _measured(
 
 
 def environment(conditions: dict[str, Any]) -> list[tuple[str, str]]:
-    """Say what is common to all recipes: seeds, void, machine, versions."""
+    """Describe what is common to all recipes: seeds, void, machine, versions."""
     versions = conditions.get("versions") or {}
     facts = [
         ("Seeds", ", ".join(str(seed) for seed in conditions.get("seeds") or ())),
@@ -82,7 +82,7 @@ def environment(conditions: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _plan_words(conditions: dict[str, Any]) -> str:
-    """Say by what plan it was decided, and how often its test scores were looked at."""
+    """Describe by what plan it was decided, and how often its test scores were looked at."""
     if not conditions.get("plan"):
         return ""
     looks = conditions.get("looks") or 1

@@ -63,7 +63,7 @@ def shown_scores(comparison: ComparisonResult) -> list[str]:
 
 
 def score_words(name: str) -> str:
-    """Say what a score is: ``IoU.size < 256 px`` is the IoU of objects < 256 px."""
+    """Describe what a score is: ``IoU.size < 256 px`` is the IoU of objects < 256 px."""
     kind, _, tolerance = name.partition("@")
     if kind in BOUNDARIES:
         return f"{BOUNDARIES[kind]} ({100 * float(tolerance):g} %)"
@@ -88,7 +88,7 @@ def network(group: Placed, variant: str) -> str:
 
 
 def millions(number: float | None) -> str:
-    """Give parameters in millions."""
+    """Return parameters in millions."""
     return "" if number is None else f"{number / 1e6:.2f} M"
 
 
@@ -101,7 +101,7 @@ def mean_and_spread(score: ScoreSummary | None, sign: str = "±") -> str:
 
 
 def gain(score: ScoreDifference | GeneralGain) -> str:
-    """Give a difference and its interval in points."""
+    """Return a difference and its interval in points."""
     if score.difference is None:
         return ""
     ends = score.interval
@@ -110,25 +110,25 @@ def gain(score: ScoreDifference | GeneralGain) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """Give a share in points with its sign; what rounds to nothing has none."""
+    """Return a share in points with its sign; what rounds to nothing has none."""
     text = f"{100 * value:+.{digits}f}"
     return text if float(text) else text[1:]
 
 
 def correlation(value: float) -> str:
-    """Give a correlation with its sign."""
+    """Return a correlation with its sign."""
     return f"{value:+.2f}" if round(value, 2) else "0.00"
 
 
 def p_value(value: float | None) -> str:
-    """Give a p-value with two digits."""
+    """Return a p-value with two digits."""
     if value is None:
         return ""
     return "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def verdict(pair: ComparedPair) -> str:
-    """Give the verdict in a few words."""
+    """Return the verdict in a few words."""
     text = pair.verdict
     if text in UNDECIDED:
         more = pair.further_seeds
@@ -139,7 +139,7 @@ def verdict(pair: ComparedPair) -> str:
 
 
 def convergence(group: ComparedGroup) -> str:
-    """Say whether the baseline of a group has converged; empty where that is not known."""
+    """Return whether the baseline of a group has converged; empty where that is not known."""
     if group.late_gain is None or not group.pairs:
         return ""
     has_converged = group.pairs[0].has_converged
@@ -177,7 +177,7 @@ MOST_NAMED = 3
 
 
 def lead(comparison: ComparisonResult) -> str:
-    """Say in one plain sentence what came out; empty where nothing is compared.
+    """Describe in one plain sentence what came out; empty where nothing is compared.
 
     Over several networks it is the general gain of every variant.
     """
@@ -248,12 +248,12 @@ def _compared(groups: Sequence[ComparedGroup]) -> list[ComparedPair]:
 
 
 def plain_verdict(pair: ComparedPair) -> str:
-    """Give the verdict alone."""
+    """Return the verdict alone."""
     return "undecided" if pair.verdict in UNDECIDED else pair.verdict
 
 
 def _late_words(comparison: ComparisonResult) -> str:
-    """Say in a further sentence how many baselines have not converged."""
+    """Describe in a further sentence how many baselines have not converged."""
     late = [group for group in comparison.groups if any(_is_late(pair) for pair in group.pairs)]
     if not late:
         return ""
@@ -264,7 +264,7 @@ def _late_words(comparison: ComparisonResult) -> str:
 
 
 def further(pair: ComparedPair) -> str:
-    """Say what a verdict leaves open, in a few words; empty where it leaves nothing."""
+    """Describe what a verdict leaves open, in a few words; empty where it leaves nothing."""
     more = pair.further_seeds
     notes = [
         f"{more} more seed{'s' * (more != 1)}" if more else "",
@@ -296,7 +296,7 @@ def tuning_note(comparison: ComparisonResult) -> str:
 
 
 def image_notes(group: ComparedGroup) -> list[str]:
-    """Say what the intervals draw and which images were trained on, if images have groups."""
+    """Describe what the intervals draw and which images were trained on, if images have groups."""
     drawn = group.resampling
     if drawn is None or not drawn.groups:
         return []
@@ -304,7 +304,7 @@ def image_notes(group: ComparedGroup) -> list[str]:
 
 
 def sentence(comparison: ComparisonResult, group: ComparedGroup, pair: ComparedPair) -> str:
-    """Give the verdict of a pair with its numbers, as the end of a sentence on the network."""
+    """Return the verdict of a pair with its numbers, as the end of a sentence on the network."""
     text = _finding(comparison, group, pair)
     return f"{text}; the baseline has not converged" if pair.has_converged is False else text
 
@@ -333,7 +333,7 @@ def _finding(comparison: ComparisonResult, group: ComparedGroup, pair: ComparedP
 
 
 def _numbers(score: ScoreDifference | GeneralGain) -> str:
-    """Give a difference with its interval in points."""
+    """Return a difference with its interval in points."""
     if score.difference is None:
         return ""
     text = f"{signed(score.difference)} points"
@@ -343,7 +343,7 @@ def _numbers(score: ScoreDifference | GeneralGain) -> str:
 
 
 def _further(comparison: ComparisonResult, pair: ComparedPair) -> str:
-    """Say what would decide an undecided pair."""
+    """Describe what would decide an undecided pair."""
     if comparison.smallest_gain is None:  # written before a smallest gain was named
         return ""
     points = f"{100 * comparison.smallest_gain:g}"
@@ -356,7 +356,7 @@ def _further(comparison: ComparisonResult, pair: ComparedPair) -> str:
 
 
 def general_sentence(item: GeneralGain) -> str:
-    """Say what a variant is worth over all networks of the comparison."""
+    """Describe what a variant is worth over all networks of the comparison."""
     text = f"{item.variant} on {item.num_networks} networks: {item.verdict}, {_numbers(item)}"
     if item.prediction is None:
         return f"{text}; with {item.num_networks} networks nothing can be said about another one."

@@ -78,7 +78,7 @@ def _best(points: Sequence[tuple[float, float]]) -> tuple[float, float, str] | N
 
 
 def _is_whole_total(history: Sequence[Mapping[str, float | None]], name: str) -> bool:
-    """Tell whether a loss term is the total in every epoch, so that one curve hides the other."""
+    """Return whether a loss term is the total in every epoch, so that one curve hides the other."""
     if name in ("train/total", "val/loss"):
         return False
     term, total = _points(history, name), _points(history, "train/total")

@@ -118,7 +118,7 @@ def whole_ticks(low: float, high: float) -> list[float]:
 
 
 def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """Give the function that takes ``low`` to ``start`` and ``high`` to ``end``."""
+    """Return the function that takes ``low`` to ``start`` and ``high`` to ``end``."""
     span = high - low or 1.0
     return lambda value: round(start + (value - low) / span * (end - start), 1)
 

@@ -38,7 +38,7 @@ class Published:
 
     @property
     def mark(self) -> str:
-        """Say how far the two protocols differ, in one sentence."""
+        """Describe how far the two protocols differ, in one sentence."""
         parts = []
         if self.differences:
             parts.append("protocol differs: " + "; ".join(self.differences))

@@ -161,7 +161,7 @@ def score_list(
 
 
 def facts(record: RunRecord) -> list[tuple[str, str]]:
-    """Say what was measured: pairs of a word and a phrase."""
+    """Describe what was measured: pairs of a word and a phrase."""
     metrics, model = record.metrics, record.metrics.model
     images = f"{metrics.num_images:,} image{'' if metrics.num_images == 1 else 's'}"
     rows: list[tuple[str, object]] = [
@@ -291,7 +291,7 @@ def size_classes(record: RunRecord) -> list[tuple[str, list[float | None]]]:
 
 
 def _class_scores(bucket: Bucket) -> dict[object, float | None]:
-    """Give the IoU of every class in objects of one size; other programs may have written it."""
+    """Return the IoU of every class in objects of one size; other programs may have written it."""
     by_name = {i.get("name"): i.get("IoU") for i in bucket.per_class if isinstance(i, dict)}
     return {
         name: value if isinstance(value, float | int) else None for name, value in by_name.items()

@@ -94,7 +94,7 @@ class Description:
         return space_of(self.labels)
 
     def to_json(self) -> dict[str, object]:
-        """Give JSON values, for people and other programs too."""
+        """Return JSON values, for people and other programs too."""
         values = asdict(self)
         names, palette = values.pop("labels"), self.labels.palette
         return {
@@ -183,7 +183,7 @@ class Description:
         return description
 
     def renamed(self, file: str) -> Description:
-        """Give the description of the same network in another file."""
+        """Return the description of the same network in another file."""
         return replace(self, file=file)
 
 
@@ -203,5 +203,5 @@ PLAIN: dict[str, type] = {
 
 
 def is_export(path: Path) -> bool:
-    """Tell whether a folder is an exported network."""
+    """Return whether a folder is an exported network."""
     return (path / DESCRIPTION).is_file()

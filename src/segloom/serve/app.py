@@ -106,7 +106,7 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Tell whether new requests should come here: not while the server drains."""
+    """Return whether new requests should come here: not while the server drains."""
     service: Service = request.app.state.service
     status = 503 if service.is_draining else 200
     return JSONResponse({"ready": not service.is_draining}, status_code=status)

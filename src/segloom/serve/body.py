@@ -45,7 +45,7 @@ class Reader:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Give the body; its bytes count as held until the block ends.
+        """Return the body; its bytes count as held until the block ends.
 
         Raises:
             Refusal: It is too large, comes too slowly, or the others hold too much.

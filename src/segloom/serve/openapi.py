@@ -143,12 +143,12 @@ def _plain(summary: str, *names: str) -> dict[str, object]:
 
 
 async def describe_api(request: Request) -> Response:
-    """Give the description for programs."""
+    """Return the description for programs."""
     return JSONResponse(_of(request))
 
 
 async def document(request: Request) -> Response:
-    """Give the description for people."""
+    """Return the description for people."""
     content = _of(request)
     url = str(request.base_url).rstrip("/")
     token = " -H 'Authorization: Bearer TOKEN'" if "security" in content else ""

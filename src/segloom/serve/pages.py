@@ -37,7 +37,7 @@ POLICY = "; ".join(
 
 
 async def page(request: Request, name: str, kind: str) -> Response:
-    """Give a file of the page."""
+    """Return a file of the page."""
     return Response(read(name), media_type=kind, headers={"Content-Security-Policy": POLICY})
 
 

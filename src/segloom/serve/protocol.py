@@ -72,7 +72,7 @@ async def describe(request: Request) -> Response:
 
 
 async def is_ready(request: Request) -> Response:
-    """Tell whether a model answers."""
+    """Return whether a model answers."""
     model = _model(request)
     return JSONResponse({"name": model.name, "ready": True})
 

@@ -28,7 +28,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def is_local(host: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 

@@ -140,7 +140,7 @@ def _empty(run: RunDirectory) -> None:
 
 
 def _never_trained(path: Path) -> bool:
-    """Tell whether a folder holds at most the description of a run that failed at its start."""
+    """Return whether a folder holds at most the description of a run that failed at its start."""
     return {entry.name for entry in path.iterdir()} <= DESCRIPTION
 
 

@@ -50,7 +50,7 @@ def settle_layout(config: RunConfig, say: Callable[[str], None]) -> RunConfig:
 
 
 def _is_open(data: DataConfig, root: Path) -> bool:
-    """Tell whether nothing says how a folder is laid out, and it is not laid out as usual."""
+    """Return whether nothing says how a folder is laid out, and it is not laid out as usual."""
     plain = DataConfig()
     is_told = any(getattr(data, name) != getattr(plain, name) for name in LAYOUT_OPTIONS)
     if data.name != "folder" or is_told or not root.is_dir():
@@ -59,7 +59,7 @@ def _is_open(data: DataConfig, root: Path) -> bool:
 
 
 def _recognise(root: Path) -> dict[str, object]:
-    """Give the options of `DataConfig`, but for the root, that read a folder."""
+    """Return the options of `DataConfig`, but for the root, that read a folder."""
     report = check(root, limit=LOOK_AT)
     problem = next((found for found in report.findings if found.level == "problem"), None)
     if problem is not None or not report.options:
@@ -69,7 +69,7 @@ def _recognise(root: Path) -> dict[str, object]:
 
 
 def _is_paired(data: DataConfig) -> bool:
-    """Tell whether every image has its label map, rather than several masks, say."""
+    """Return whether every image has its label map, rather than several masks, say."""
     try:
         return bool(read_source(data, "train").records)
     except DataError:

@@ -47,7 +47,7 @@ class TrainingStep(nn.Module):
         return {**values, "total": self.losses.total(values)}
 
     def pixels(self, batch: Batch) -> Tensor:
-        """Give what the network looks at, uint8 ``(B, C, H, W)``: the image, with its edges last.
+        """Return what the network looks at, uint8 ``(B, C, H, W)``: the image, with its edges last.
 
         Edges are left out where the network does not take them.
         """

@@ -109,7 +109,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varints(value: int | memoryview) -> list[int]:
-    """Give the numbers of a repeated field, packed or single."""
+    """Return the numbers of a repeated field, packed or single."""
     if isinstance(value, int):
         return [value]
     numbers, place = [], 0

@@ -108,7 +108,7 @@ def claim(cell: Cell) -> Iterator[bool]:
 
 
 def is_claimed(cell: Cell) -> bool:
-    """Say whether some process works on the cell; nothing is written where none ever did."""
+    """Return whether some process works on the cell; nothing is written where none ever did."""
     if not _lock_file(cell).exists():
         return False
     with claim(cell) as is_free:
@@ -197,7 +197,7 @@ def _train_and_test(config: RunConfig, *, show_progress: bool = False) -> dict[s
 
 
 def is_disk_full(error: BaseException, path: Path) -> bool:
-    """Say whether an error comes from a full disk; libraries have many words for that."""
+    """Return whether an error comes from a full disk; libraries have many words for that."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     if "No space left" in str(error):

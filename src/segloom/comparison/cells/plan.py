@@ -180,7 +180,7 @@ def _identifier(group: Group, variant: str, seed: int) -> str:
 
 
 def _names(plan: ComparisonPlan, config: RunConfig, variant: str) -> tuple[str, ...]:
-    """Give the enhancements of a set by name, a control with its number of parameters."""
+    """Return the enhancements of a set by name, a control with its number of parameters."""
     if variant == NONE:
         return ()
     if variant != CONTROL and not variant.startswith(f"{CONTROL}="):
@@ -230,7 +230,7 @@ def _extra_parameters(config: RunConfig, variant: str) -> int:
 
 
 def _conditions(plan: ComparisonPlan) -> dict[str, object]:
-    """Give what every cell of a folder has in common, flat: option to value."""
+    """Return what every cell of a folder has in common, flat: option to value."""
     values: dict[str, object] = {
         "epochs": plan.epochs,
         "steps": plan.steps,
@@ -249,7 +249,7 @@ def _without_place(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def plan_conditions(plan: ComparisonPlan) -> dict[str, object]:
-    """Give everything that a plan fixes before its first cell, flat: option to value."""
+    """Return everything that a plan fixes before its first cell, flat: option to value."""
     unsaid = set() if plan.tuning else {"tuning"}
     values = plan.model_dump(mode="json", exclude={"recipes", "seeds", *unsaid})
     return values | {
@@ -258,7 +258,7 @@ def plan_conditions(plan: ComparisonPlan) -> dict[str, object]:
 
 
 def flat_options(recipe: RunConfig) -> dict[str, object]:
-    """Give the options of a recipe as plain values by their dotted names, two words each."""
+    """Return the options of a recipe as plain values by their dotted names, two words each."""
     return {
         f"{section}.{key}": value
         for section, options in recipe.model_dump(mode="json").items()

@@ -64,7 +64,7 @@ def plan_looks(plan: ComparisonPlan, level: float) -> list[Look]:
 
 
 def round_seeds(plan: ComparisonPlan, folder: Path) -> ComparisonPlan:
-    """Give the plan with the seeds of the present round."""
+    """Return the plan with the seeds of the present round."""
     values = _read(folder)
     return plan.model_copy(update={"seeds": tuple(values["seeds"])}) if values else plan
 

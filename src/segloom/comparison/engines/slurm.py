@@ -46,7 +46,7 @@ class CellJob:
         _do(cell)
 
     def checkpoint(self, name: str) -> object:
-        """Say what to run when the job is queued again: the same."""
+        """Return what to run when the job is queued again: the same."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, name)

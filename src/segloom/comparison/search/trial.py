@@ -31,7 +31,7 @@ __all__ = ["main", "trial_cell"]
 
 
 def trial_cell(config: RunConfig) -> Cell:
-    """Give the cell of a trial; its folder is ``train.out``."""
+    """Return the cell of a trial; its folder is ``train.out``."""
     name = (config.train.out or Path()).name
     group = Group(config.data.name, config.model.architecture, config.model.encoder_name)
     return Cell(name, group, name, config.train.seed, config)

@@ -55,7 +55,7 @@ class Tuning:
 
     @property
     def verdict(self) -> str:
-        """Say what the search found, and what it does not tell."""
+        """Describe what the search found, and what it does not tell."""
         counts = {
             state: sum(trial.state == state for trial in self.trials)
             for state in ("done", "pruned", "failed")

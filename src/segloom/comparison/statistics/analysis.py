@@ -262,7 +262,7 @@ def _measure(pair: ComparedPair, runs: Sequence[Measured], group: Group) -> Meas
 
 
 def _by_group(with_it: Sequence[Measured], without: Sequence[Measured]) -> dict[str, float | None]:
-    """Give the mean difference in mIoU inside every group of images."""
+    """Return the mean difference in mIoU inside every group of images."""
     found: dict[str, float | None] = {}
     for name in with_it[0].group_miou:
         values = [
@@ -275,7 +275,7 @@ def _by_group(with_it: Sequence[Measured], without: Sequence[Measured]) -> dict[
 
 
 def _shared(by_group: Sequence[Sequence[Measurement]]) -> float:
-    """Give the mean number of pairs that are compared with one baseline."""
+    """Return the mean number of pairs that are compared with one baseline."""
     counts = [sum(item.found is not None for item in items) for items in by_group]
     used = [count for count in counts if count]
     return sum(used) / len(used) if used else 1.0
@@ -347,7 +347,7 @@ def _plain(found: PairedDifferences, column: int) -> PlainDifference:
 
 
 def _ends(interval: Iterable[float]) -> list[float] | None:
-    """Give both ends; no difference of two shares lies beyond -1 and 1."""
+    """Return both ends; no difference of two shares lies beyond -1 and 1."""
     ends = [min(1.0, max(-1.0, end)) for end in map(finite, interval) if end is not None]
     return ends if len(ends) == 2 else None
 

@@ -82,7 +82,7 @@ def choose_changed(
 
 
 def _pairs(runs: Sequence[Measured], baseline: str) -> Iterator[tuple[Measured, Measured]]:
-    """Give the runs without and with every variant, of the first seed that both have."""
+    """Return the runs without and with every variant, of the first seed that both have."""
     places = dict.fromkeys((run.group, run.variant) for run in runs if run.variant != baseline)
     for group in dict.fromkeys(run.group for run in runs):
         own = {(run.variant, run.seed): run for run in runs if run.group == group}

@@ -20,7 +20,7 @@ LAST_PART = 0.25
 
 
 def late_gain(runs: Sequence[Measured]) -> float | None:
-    """Say how much the best validation mIoU rose in the last quarter, the mean over runs.
+    """Return how much the best validation mIoU rose in the last quarter, the mean over runs.
 
     Args:
         runs: Of one kind, one per seed.

@@ -152,7 +152,7 @@ def general_effect(networks: Sequence[NetworkGain]) -> GeneralEffect | None:
 
 
 def _image_parts(networks: Sequence[NetworkGain], weights: Array) -> tuple[float, float]:
-    """Give the variance of the mean over resamples, and what the scatter of gains holds of it.
+    """Return the variance of the mean over resamples, and what the scatter of gains holds of it.
 
     Data sets are independent of one another, so their parts add.
     """

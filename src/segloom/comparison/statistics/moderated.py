@@ -92,7 +92,7 @@ def _grid(variances: Array, degrees: Array) -> tuple[Array, Array]:
 def _log_likelihood(
     variances: Array, degrees: Array, prior_degrees: Array, prior_variances: Array
 ) -> Array:
-    """Give the log density of each variance ``(C,)`` under each prior, ``(C, G)``: a scaled F."""
+    """Return the log density of each variance ``(C,)`` under each prior, ``(C, G)``: a scaled F."""
     from scipy.special import betaln
 
     f, s = degrees[:, None], variances[:, None]

@@ -19,7 +19,7 @@ __all__ = ["general_gains", "sides"]
 def sides(
     pair: ComparedPair, runs: Sequence[Measured], group: Group
 ) -> tuple[list[Measured], list[Measured]]:
-    """Give the runs with and without, of the seeds that both have."""
+    """Return the runs with and without, of the seeds that both have."""
     own = {(run.variant, run.seed): run for run in runs if run.group == group}
     seeds = sorted(s for name, s in own if name == pair.variant and (pair.baseline, s) in own)
     with_it = [own[pair.variant, seed] for seed in seeds]

@@ -122,7 +122,7 @@ class PairedDifferences:
         return replace(with_parts, p_value=2 * with_parts._tail(ratio))
 
     def _parts(self, num_seeds: int) -> tuple[Array, Array, Array]:
-        """Give the part of the seeds, what is counted twice, and V, with so many seeds."""
+        """Return the part of the seeds, what is counted twice, and V, with so many seeds."""
         from_seeds = self.seed_variance / num_seeds
         both = self.interaction * self.num_seeds / num_seeds
         both = np.clip(both, 0, np.minimum(from_seeds, self.image_variance))

@@ -57,7 +57,7 @@ def read_spread(folder: Path) -> StudySpread:
 
 
 def smallest_found(spread: StudySpread, num_seeds: int, comparisons: int) -> float:
-    """Give the gain that so many seeds find with the probability `POWER` after Holm, a share.
+    """Return the gain that so many seeds find with the probability `POWER` after Holm, a share.
 
     The spread between seeds is estimated from all comparisons together, each with
     ``num_seeds - 1`` degrees of freedom.
@@ -74,7 +74,7 @@ def smallest_found(spread: StudySpread, num_seeds: int, comparisons: int) -> flo
 
 
 def find_seeds(spread: StudySpread, comparisons: int, smallest_gain: float) -> int | None:
-    """Give the fewest seeds that find a gain; None if `MOST_SEEDS` do not."""
+    """Return the fewest seeds that find a gain; None if `MOST_SEEDS` do not."""
     counts = range(2, MOST_SEEDS + 1)
     found = (n for n in counts if smallest_found(spread, n, comparisons) <= smallest_gain)
     return next(found, None)

@@ -83,7 +83,7 @@ def _stated(recipe: str, config: RunConfig | None, measured: Sequence[Measured])
 
 
 def _protocol(config: RunConfig) -> dict[str, Any]:
-    """Give the options of a run without what differs by design, and without places."""
+    """Return the options of a run without what differs by design, and without places."""
     values = config.model_dump(mode="json", exclude={"data": {"root", "cache_dir"}})
     for section, name in (("train", "out"), ("train", "seed"), ("model", "enhancements")):
         del values[section][name]
@@ -93,7 +93,7 @@ def _protocol(config: RunConfig) -> dict[str, Any]:
 
 
 def list_differences(configs: dict[str, RunConfig], measured: Sequence[Measured]) -> list[str]:
-    """Say in what finished runs on the same data differ besides what is compared.
+    """Describe in what finished runs on the same data differ besides what is compared.
 
     Args:
         configs: Options of the runs, by their path.

@@ -153,7 +153,7 @@ DIFFERENCE_COLUMNS = (
 
 
 def difference_rows(comparison: ComparisonResult) -> Iterator[dict[str, object]]:
-    """Give one row per comparison and score, of plain values."""
+    """Return one row per comparison and score, of plain values."""
     for group in comparison.groups:
         place = {key: getattr(group, key) for key in ("recipe", "architecture", "encoder")}
         for pair in group.pairs:

@@ -31,7 +31,7 @@ class Measurement:
 
 
 def rule(smallest_gain: float, spread: str, level: float = LEVEL) -> str:
-    """Say by what rule the verdicts come."""
+    """Describe by what rule the verdicts come."""
     borrowed = (
         "The spread between seeds is estimated from all comparisons together. "
         if spread == "moderated"
@@ -124,7 +124,7 @@ def general_verdict(
     *,
     level: float = LEVEL,
 ) -> str:
-    """Say what a general gain shows; ``equal_ends`` are those of its 90 % interval."""
+    """Describe what a general gain shows; ``equal_ends`` are those of its 90 % interval."""
     if holm_p_value < level:
         return "helps" if difference > 0 else "hurts"
     low, high = equal_ends

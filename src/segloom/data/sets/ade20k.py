@@ -78,7 +78,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 
 def is_here(root: Path) -> bool:
-    """Tell whether a folder holds the release of the benchmark."""
+    """Return whether a folder holds the release of the benchmark."""
     folder = _base(root)
     return folder is not None and any((folder / "images/training").glob("ADE_train_*"))
 

@@ -24,7 +24,7 @@ OptionsT = TypeVar("OptionsT", bound=Section)
 
 
 def name_or_map(wanted: Sequence[str], found: Sequence[str]) -> str:
-    """Say how data of other classes than a network's can be measured with it.
+    """Describe how data of other classes than a network's can be measured with it.
 
     Args:
         wanted: Names of the network's classes.

@@ -122,7 +122,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 
 def split_of(stem: str) -> str:
-    """Tell the split of an original frame by its name, as in the 367/101/233 list of SegNet.
+    """Return the split of an original frame by its name, as in the 367/101/233 list of SegNet.
 
     Sequences 0006R0 and 0016E5 at 1 frame per second, and the first half of 0001TP, train; the
     15 Hz part of 0016E5 validates; Seq05VD and the second half of 0001TP test.
@@ -148,7 +148,7 @@ def _read_original(folder: Path, split: str) -> DatasetSource:
 
 
 def place(name: str) -> Place:
-    """Tell the film of a frame and its number, ``Seq05VD_f00090`` or ``0001TP_008550``."""
+    """Return the film of a frame and its number, ``Seq05VD_f00090`` or ``0001TP_008550``."""
     film, _, number = name.rpartition("__")[2].partition("_")
     digits = number.lstrip("f")
     return Place(film, int(digits)) if digits.isdecimal() else ALONE

@@ -63,7 +63,7 @@ VAL_CITIES = 3
 
 
 def is_here(root: Path) -> bool:
-    """Say whether a folder holds Cityscapes."""
+    """Return whether a folder holds Cityscapes."""
     return any(_image_folder(root, split) is not None for split in NUM_IMAGES)
 
 
@@ -154,7 +154,7 @@ def find_test_images(root: Path) -> dict[str, Path]:
 
 
 def _folders(root: Path, name: str) -> Iterator[Path]:
-    """Give the folders that may hold the splits of images or of labels, nearest first."""
+    """Return the folders that may hold the splits of images or of labels, nearest first."""
     for folder in (root, root / "cityscapes"):
         if folder.is_dir():
             found = sorted(path for path in folder.glob(f"{name}*") if path.is_dir())
@@ -244,7 +244,7 @@ def _pairs(root: Path, split: str, labels: str, kind: str) -> tuple[Record, ...]
 
 
 def place(name: str) -> Place:
-    """Tell the city of an image and its place there, ``ulm_000012_000019``: sequence, frame."""
+    """Return the city of an image and its place there, ``ulm_000012_000019``: sequence, frame."""
     city, *numbers = name.rpartition("__")[2].split("_")
     if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
         return ALONE

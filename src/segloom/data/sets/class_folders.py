@@ -65,7 +65,7 @@ def class_folders(masks: Path) -> list[str]:
 
 
 def is_here(root: Path) -> bool:
-    """Tell whether a folder holds images with a folder of masks per class, in the usual places.
+    """Return whether a folder holds images with a folder of masks per class, in the usual places.
 
     It does if at least two folders lie beside each other below the masks, not below the images
     too, and hold a mask of one and the same image.
@@ -83,7 +83,7 @@ def is_here(root: Path) -> bool:
 
 
 def _share_an_image(images: Path, folders: list[Path]) -> bool:
-    """Tell whether two folders hold a mask of one and the same image."""
+    """Return whether two folders hold a mask of one and the same image."""
     try:
         stems = {key.name for key in find_images(images)}
         found = [{key.name for key in find_images(folder)} & stems for folder in folders]

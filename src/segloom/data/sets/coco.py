@@ -193,7 +193,7 @@ def _is_crowd(item: _Object) -> bool:
 def _classes(
     config: DataConfig, root: Path, path: Path, annotations: _Annotations
 ) -> tuple[str, ...]:
-    """Give the classes of the data set, those of training, and refuse a split that has others."""
+    """Return the classes of the data set, those of training, and refuse a split that has others."""
     origin = annotation_file(root, "train").path if has_annotations(root) else path
     categories = annotations.categories
     if origin != path:
@@ -270,7 +270,7 @@ def _categories(path: Path, _changed: int) -> dict[int, str]:
 
 
 def _named(content: _Content, path: Path) -> dict[int, str]:
-    """Give the names of the categories in the order of their ids.
+    """Return the names of the categories in the order of their ids.
 
     Roboflow writes the project itself as category 0, above all others and without an object.
     """
@@ -295,7 +295,7 @@ def _check_names(things: list[str], path: Path) -> None:
 
 
 def _category(name: str) -> str:
-    """Give the background, which programs spell in several ways, its one name."""
+    """Return the background, which programs spell in several ways, its one name."""
     return BACKGROUND if name.lower() in BACKGROUNDS else name
 
 
@@ -327,7 +327,7 @@ def _image(entry: _Entry, path: Path) -> _Image:
 
 
 def _fix_classes(wanted: Sequence[str], found: Sequence[str]) -> str:
-    """Say how to make the classes of annotations fit a network's; see `DataSet`."""
+    """Describe how to make the classes of annotations fit a network's; see `DataSet`."""
     if sorted(wanted) == sorted(found):
         return f"put them in order with --data.classes {shlex.join(wanted)}."
     return (

@@ -71,12 +71,12 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 
 def is_here(root: Path) -> bool:
-    """Tell whether a folder looks like CUB-200."""
+    """Return whether a folder looks like CUB-200."""
     return _is_divided(root) or any(_masks(folder) is not None for folder in _bases(root))
 
 
 def split_of_species(number: int) -> str:
-    """Tell the split of a species, 1 to 200, where neither folders nor lists do."""
+    """Return the split of a species, 1 to 200, where neither folders nor lists do."""
     if number <= LAST_TRAIN:
         return "train"
     return "val" if number <= LAST_VAL else "test"

@@ -59,7 +59,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 
 def is_here(root: Path) -> bool:
-    """Tell whether a folder holds the official archives; trainx and trainy may be anything."""
+    """Return whether a folder holds the official archives; trainx and trainy may be anything."""
     return _official(root, "train") is not None
 
 

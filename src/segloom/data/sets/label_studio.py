@@ -174,7 +174,7 @@ def _export(root: Path) -> Path | None:
 
 
 def _image_name(task: dict[str, Any]) -> str:
-    """Give the place of the image: the value, of whatever name, that is a path to one."""
+    """Return the place of the image: the value, of whatever name, that is a path to one."""
     for value in (task.get("data") or task).values():
         if not isinstance(value, str):
             continue

@@ -137,7 +137,7 @@ def _volumes(root: Path, config: DataConfig, split: str) -> tuple[Path, list[Pat
 
 
 def is_here(root: Path) -> bool:
-    """Tell whether volumes or slices with their segmentations lie below a folder."""
+    """Return whether volumes or slices with their segmentations lie below a folder."""
     pairs = (
         ("volume-*.nii*", "segmentation-*.nii*"),
         ("*volume*.npy", "*segmentation*.npy"),
@@ -146,7 +146,7 @@ def is_here(root: Path) -> bool:
 
 
 def is_labels(path: Path) -> bool:
-    """Tell whether a file holds the labels of a volume or slice in the same folder."""
+    """Return whether a file holds the labels of a volume or slice in the same folder."""
     stem = _stem(path)
     twin = stem.replace("segmentation", "volume")
     return stem != twin and any((path.parent / f"{twin}{ending}").is_file() for ending in ENDINGS)

@@ -147,7 +147,7 @@ def _require_fit(
 
 
 def _labels(files: _Files) -> dict[str, str]:
-    """Give the classes that names say, in a form to compare, with their first spelling."""
+    """Return the classes that names say, in a form to compare, with their first spelling."""
     found: dict[str, str] = {}
     for masks in files.masks.values():
         for mask in masks:
@@ -194,7 +194,7 @@ class _Places:
         self.numbered: Counter[str] = Counter()
 
     def arrange(self, masks: Iterable[NamedMask]) -> tuple[tuple[Path, ...], ...]:
-        """Give the files of every class, and at the end those of void."""
+        """Return the files of every class, and at the end those of void."""
         found: list[list[Path]] = [[] for _ in (*self.classes, "void")]
         for mask in masks:
             place = self._place(mask)
@@ -205,7 +205,7 @@ class _Places:
         return tuple(map(tuple, found))
 
     def _place(self, mask: NamedMask) -> int | None:
-        """Give the class of a mask by its whole name, else without what counts objects."""
+        """Return the class of a mask by its whole name, else without what counts objects."""
         whole, label = plain_name(mask.spelling.strip("_-. ()[]#")), plain_name(mask.label)
         if whole in self.by_name:
             return self.by_name[whole]
@@ -219,7 +219,7 @@ class _Places:
         return background_of(self.classes) if label in BACKGROUNDS else None
 
     def notes(self) -> list[str]:
-        """Say what was decided by names alone."""
+        """Describe what was decided by names alone."""
         notes = []
         if numbered := [name for name in self.classes if self.numbered[name]]:
             notes.append(

@@ -35,7 +35,7 @@ class Samples(Protocol):
         """Count the samples."""
 
     def __getitem__(self, index: int, /) -> object:
-        """Give a pair of image and mask, or a mapping with these keys."""
+        """Return a pair of image and mask, or a mapping with these keys."""
 
 
 class MemoryOptions(Section):
@@ -81,7 +81,7 @@ class _MemoryDecoder:
     is_sequential: bool = False
 
     def __call__(self, record: Record, decoder: LabelDecoder) -> Planes:
-        """Give a sample; its mask must hold class ids and 255 only."""
+        """Return a sample; its mask must hold class ids and 255 only."""
         index = record.part or 0
         sample = self.samples[index]
         image, mask = _divided(sample, f"sample {index} of {self.split}")

@@ -61,7 +61,7 @@ def draw_outline(segmentation: object, height: int, width: int, where: str) -> N
 
 
 def _points(polygon: object, where: str) -> NDArray[np.float64]:
-    """Give the corners ``(P, 2)`` of a part of an outline."""
+    """Return the corners ``(P, 2)`` of a part of an outline."""
     try:
         points = np.asarray(polygon, np.float64).reshape(-1, 2)
     except (ValueError, TypeError, OverflowError) as error:

@@ -157,7 +157,7 @@ def class_names(config: DataConfig, found: Iterable[str]) -> tuple[str, ...]:
 
 
 def uncovered_class(classes: Sequence[str], labels: Iterable[str]) -> int:
-    """Give the class id of pixels under no shape.
+    """Return the class id of pixels under no shape.
 
     It is that of the background, by its name or because no shape is of the first class; where the
     user's classes leave no room for one, 255: such pixels are void, and not of the first class.

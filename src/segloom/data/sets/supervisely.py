@@ -144,7 +144,7 @@ def _shape(entry: _Object, path: Path, height: int, width: int) -> Shape:
 
 
 def _corners(points: list[list[float]]) -> NDArray[np.int32]:
-    """Give corners ``(P, 2)`` in whole pixels."""
+    """Return corners ``(P, 2)`` in whole pixels."""
     corners = np.asarray(points, np.float64).reshape(-1, 2)
     if not len(corners) or not (np.abs(corners) < 2**15).all():
         raise ValueError("an outline has no points or they lie far outside the image")

@@ -150,7 +150,7 @@ def _shape(region: _Region, path: Path) -> Shape:
 
 
 def _label(region: _Region) -> str:
-    """Give the label of a region; a group of check boxes is a mapping of the ticked ones."""
+    """Return the label of a region; a group of check boxes is a mapping of the ticked ones."""
     attributes = region["region_attributes"]
     name = next(iter(attributes)) if len(attributes) == 1 else None
     name = name or next((key for key in NAMES if key in attributes), None)

@@ -121,7 +121,7 @@ def _table(source: DatasetSource, by_name: dict[str, list[Path]] | None, edges: 
 
 
 def _common_options(config: DataConfig, sources: dict[str, DatasetSource]) -> dict[str, object]:
-    """Say what label maps mean, which the reader ``list`` must be told once for all splits."""
+    """Describe what label maps mean, which the reader ``list`` must be told once for all splits."""
     if not sources:
         raise DataError(
             f"the data set '{config.name}' has no split with label maps; check data.root."
@@ -169,7 +169,7 @@ def _options(config: DataConfig, source: DatasetSource) -> dict[str, object]:
 
 
 def _stated(config: DataConfig) -> dict[str, object]:
-    """Give the user's options, where a reader knows no more."""
+    """Return the user's options, where a reader knows no more."""
     names = ("classes", "palette", "label_map", "mask_format", "ignore_values")
     values: dict[str, object] = config.model_dump(mode="json", include=set(names))
     return {name: values[name] for name in names if values[name] not in ([], {}, "auto")}

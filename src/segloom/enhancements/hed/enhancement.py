@@ -88,7 +88,7 @@ class HedConfig(EnhancementConfig):
         return Hed(network, trainable=self.trainable)
 
     def saved_options(self) -> dict[str, object]:
-        """Give the options without the file, since a saved model holds the weights itself."""
+        """Return the options without the file, since a saved model holds the weights itself."""
         return {**asdict(self), "weights": "random" if self.source == "network" else ""}
 
 

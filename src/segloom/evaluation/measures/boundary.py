@@ -62,7 +62,7 @@ class BoundaryMeasure(Measure):
         }
 
     def summarize(self, counted: SplitCounts) -> dict[str, object]:
-        """Give both scores at every tolerance, of all classes and of each."""
+        """Return both scores at every tolerance, of all classes and of each."""
         if not self.tolerances:
             return {"boundary": None}
         result = boundary_scores(counted.sum("boundary"))

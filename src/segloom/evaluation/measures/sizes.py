@@ -57,7 +57,7 @@ class SizeMeasure(Measure):
         return {"size": pair.measures.sizes(*maps, pair.num_classes, self.limits)}
 
     def summarize(self, counted: SplitCounts) -> dict[str, object]:
-        """Give IoU and recall of every bucket, of all classes and of each."""
+        """Return IoU and recall of every bucket, of all classes and of each."""
         if not self.limits:
             return {"size": None}
         counts = counted.sum("size")

@@ -86,7 +86,7 @@ def _build(name: str) -> tuple[nn.Module, int, tuple[int, ...]]:
 
 
 def _decoders(name: str) -> str:
-    """Say which architectures take an encoder, and through what."""
+    """Describe which architectures take an encoder, and through what."""
     if not name.startswith("tu-"):
         return "all but dpt and eomt"
     facts = encoder_facts(name.removeprefix("tu-"))

@@ -24,7 +24,7 @@ DPT_STRIDE = 16
 
 
 def needs_substitute(encoder_name: str) -> bool:
-    """Say whether SMP's own encoder would fit no decoder, or images of one size alone."""
+    """Return whether SMP's own encoder would fit no decoder, or images of one size alone."""
     if not encoder_name.startswith("tu-"):
         return False
     facts = encoder_facts(encoder_name.removeprefix("tu-"))

@@ -24,7 +24,7 @@ PYRAMID_CHANNELS = 256
 
 
 def token_stride(patch: int) -> int:
-    """Give the power of two, 8 to 32, that stands for a patch size: 16 for the 14 of DINOv2."""
+    """Return the power of two, 8 to 32, that stands for a patch size: 16 for the 14 of DINOv2."""
     return min((8, 16, 32), key=lambda stride: abs(log2(patch / stride)))
 
 

@@ -91,7 +91,7 @@ def build_eomt(
 
 
 def _transformer_name(encoder_name: str) -> str:
-    """Give timm's name of a plain transformer, and refuse other encoders."""
+    """Return timm's name of a plain transformer, and refuse other encoders."""
     name = encoder_name.removeprefix("tu-")
     facts = encoder_facts(name) if encoder_name.startswith("tu-") else None
     if facts is None or not facts.is_plain or facts.family not in FAMILIES:

@@ -119,7 +119,7 @@ class ReferenceFacts(TypedDict):
 
 
 def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> ReferenceFacts | None:
-    """Tell which network of the released programs a state dict is.
+    """Return which network of the released programs a state dict is.
 
     FENet's dense connections have no tensors, so they cannot be told.
 
@@ -161,7 +161,7 @@ def inspect_reference_state(tensors: Mapping[str, Tensor], file: str) -> Referen
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> tuple[bool, int, int, int, int]:
-    """Give the key of `ENCODERS` that the names of blocks spell."""
+    """Return the key of `ENCODERS` that the names of blocks spell."""
     pattern = re.compile(r"layer([1-4])\.\d+\.conv1\.weight$")
     stages = Counter(match[1] for name in tensors if (match := pattern.match(name)))
     has_bottlenecks = "layer1.0.conv3.weight" in tensors
@@ -169,7 +169,7 @@ def _layers(tensors: Mapping[str, Tensor]) -> tuple[bool, int, int, int, int]:
 
 
 def _variant(architecture: str, tensors: Mapping[str, Tensor]) -> dict[str, object]:
-    """Give the options that name a form of the network by the parts that it has."""
+    """Return the options that name a form of the network by the parts that it has."""
     options: dict[str, object] = {}
     if any(".ppm.down." in name for name in tensors):
         options["context"] = "sum"

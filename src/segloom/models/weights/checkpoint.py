@@ -238,7 +238,7 @@ OWN_KEYS = {
 
 
 def _plain(labels: LabelSet) -> dict[str, object]:
-    """Give the labels as JSON values; whether they overlap is the network's mode."""
+    """Return the labels as JSON values; whether they overlap is the network's mode."""
     values = asdict(labels)
     del values["is_multilabel"]
     return values

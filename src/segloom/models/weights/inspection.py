@@ -91,7 +91,7 @@ def inspect_checkpoint(
     encoder_name: str | None = None,
     level: int | None = None,
 ) -> CheckpointSource:
-    """Tell method, architecture, encoder and sizes of a state dict.
+    """Return method, architecture, encoder and sizes of a state dict.
 
     Args:
         tensors: The state dict of the original AFMA, CELT, SFNet or FENet program, of the

@@ -112,7 +112,7 @@ def build_callbacks(
 
 
 def _on_the_network(config: RunConfig, model: SegmentationModel, plan: BatchPlan) -> Iterator[Hook]:
-    """Give the callbacks that act on the network while it learns."""
+    """Return the callbacks that act on the network while it learns."""
     train = config.train
     yield StepSeed(train.seed)
     if train.checkpoint_activations:

@@ -47,7 +47,7 @@ def is_first_process() -> bool:
 
 
 def uses_gpu(config: TrainConfig) -> bool:
-    """Say whether the configuration trains on a GPU on this machine."""
+    """Return whether the configuration trains on a GPU on this machine."""
     return config.accelerator != "cpu" and torch.cuda.is_available()
 
 
@@ -96,7 +96,7 @@ def process_group(num_processes: int, *, on_gpu: bool) -> Iterator[None]:
 
 
 def is_distributed() -> bool:
-    """Say whether this process belongs to a group."""
+    """Return whether this process belongs to a group."""
     return distributed.is_available() and distributed.is_initialized()
 
 
@@ -124,7 +124,7 @@ def first_of_machine_first() -> Iterator[None]:
 
 
 def any_process(flag: bool) -> bool:
-    """Say whether the flag is set in any process; all must ask, and wait for each other."""
+    """Return whether the flag is set in any process; all must ask, and wait for each other."""
     if not is_distributed():
         return flag
     on_gpu = distributed.get_backend() == "nccl"

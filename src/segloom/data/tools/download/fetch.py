@@ -144,7 +144,7 @@ def _fetch_more(source: _Source, part: Path, patience: Patience, progress: Progr
 
 
 def _rest(have: int, mark: Path) -> dict[str, str]:
-    """Give the headers that ask for what follows on the bytes that are there."""
+    """Return the headers that ask for what follows on the bytes that are there."""
     headers = {"Range": f"bytes={have}-"} if have else {}
     if have and mark.is_file():
         headers["If-Range"] = mark.read_text(encoding="utf-8")
