@@ -256,6 +256,8 @@ def _two_spellings(config: DataConfig, decoder: LabelDecoder, seen: _Seen) -> li
         return []
     if any({1, IGNORE_INDEX} <= values for values in seen.mixtures):
         return []  # void beside an object, as it should be
+    if not any({0, IGNORE_INDEX} <= values for values in seen.mixtures):
+        return []  # label maps that are void throughout
     message = (
         f"some of the {seen.files} hold 0 and 1, others 0 and 255, and none both 1 and 255: 255 "
         "is void beside ids, so objects would be left out. Export all alike, or set "
