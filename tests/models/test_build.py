@@ -271,3 +271,21 @@ def test_an_options_class_of_another_package_keeps_its_entry_point_name(monkeypa
     model = create_model("unet", encoder_name="tu-test_resnet", enhancements=part)
     assert list(model.enhancements) == ["se_2"]
     assert list(create_model(**model.spec).enhancements) == ["se_2"]
+
+
+@pytest.mark.parametrize("architecture", ["pspnet", "fpn"])
+def test_a_network_built_in_inference_mode_is_an_ordinary_one(architecture):
+    # Of both a part is never used: stages of an encoder, and maps of a feature pyramid.
+    options = {"encoder_name": encoder_of("dpt" if architecture == "fpn" else architecture)}
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        model = create_model(architecture, classes=2, **options).eval()
+        assert model(image).is_inference()
+    used = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert used == {
+        name
+        for name, p in create_model(architecture, classes=2, **options).named_parameters()
+        if p.requires_grad
+    }
+    model(image).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)

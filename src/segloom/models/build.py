@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import lcm
 from typing import Literal, NamedTuple
 
+import torch
 from torch import nn
 
 from segloom.config.model import ModelConfig
@@ -39,6 +40,8 @@ from segloom.types import IGNORE_INDEX, FeatureSpec, Mode, ModelShape
 __all__ = ["build_model", "create_model"]
 
 
+# Whether a part is used is told by its gradient; and what is built must be able to learn later.
+@torch.inference_mode(mode=False)
 def create_model(
     architecture: str = "unet",
     *,
