@@ -17,9 +17,9 @@ from segloom.errors import ConfigError
 from segloom.models import create_model
 from segloom.models.adapters import add_lora, merged_state
 from segloom.models.weights.checkpoint import from_pretrained
-from segloom.training import train
+from segloom.training import features, train
 from segloom.training.callbacks.unfreezing import Unfreezing
-from segloom.training.features import cache_features
+from segloom.training.features import bytes_per_pixel, cache_features
 from segloom.training.layers import encoder_layers
 from segloom.training.optimizer import parameter_groups
 
@@ -189,12 +189,72 @@ def test_kept_maps_give_the_training_that_computed_ones_give(
     assert kept.miou == pytest.approx(plain.miou, abs=1e-3)
 
 
+@pytest.mark.parametrize("enhancement", ["", "celt:level=3,patch=4"])
+def test_kept_maps_serve_a_decoder_of_an_encoder_that_stays_frozen(
+    enhancement: str, tiny: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    options = {
+        "optim__name": "sgd",  # Adam magnifies the rounding of near-zero gradients
+        "model__enhancements": [enhancement] if enhancement else [],
+        "data__augment": STILL,
+        "train__frozen_epochs": 3,
+        "train__epochs": 3,
+        "train__ema": 0.5,
+    }
+    plain = train(tiny(**options, train__out=tmp_path / "plain"))
+    kept = train(tiny(**options, train__cache_features=True))
+    one, two = (load_file(run.path / "checkpoints/last/model.safetensors") for run in (plain, kept))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
+    assert kept.miou == pytest.approx(plain.miou, abs=2e-3)
+
+
+def test_only_maps_that_something_looks_at_are_kept() -> None:
+    linear = create_model("linear", encoder_name="resnet18", classes=2)
+    assert bytes_per_pixel(linear) == 512 / 32**2 * 4
+    enhanced = create_model(
+        "linear", encoder_name="resnet18", classes=2, enhancements="afma:level=3"
+    )
+    assert bytes_per_pixel(enhanced) == (512 / 32**2 + 128 / 8**2) * 4
+    unet = create_model("unet", encoder_name="resnet18", classes=2)
+    levels = [64 / 2**2, 64 / 4**2, 128 / 8**2, 256 / 16**2, 512 / 32**2]
+    assert bytes_per_pixel(unet) == sum(levels) * 4
+    image = torch.rand(2, 3, 64, 64)
+    for model in (linear, enhanced, unet):
+        model.freeze_encoder()
+        expected = model.eval()(image)
+        cache_features(model)
+        model(image)
+        torch.testing.assert_close(model(image), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_beyond_the_memory_are_refused(
+    tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "training_device", lambda _: ("cpu", 1000))
+    options = {
+        "model__architecture": "linear",
+        "data__augment": STILL,
+        "train__cache_features": True,
+    }
+    with pytest.raises(ConfigError, match=r"of 18 views of training images, more than half"):
+        train(tiny(**options))
+
+
+def test_a_frozen_encoder_under_a_linear_head_stays_so_after_frozen_epochs() -> None:
+    model = create_model("linear", encoder_name="resnet18", classes=2)
+    Unfreezing(model, frozen_epochs=1, every=None).choose(1)
+    assert model.is_encoder_frozen
+    assert not model.train().encoder.training
+
+
 def test_every_image_is_computed_once_whatever_its_batch() -> None:
     model = create_model("linear", encoder_name="test_vit", classes=2).eval()
     images, calls = torch.randn(3, 3, 64, 96), []
     expected = model(images)
-    model.encoder.model.patch_embed.register_forward_hook(lambda *_: calls.append(1))
     cache_features(model)
+    model.encoder.model.patch_embed.register_forward_hook(lambda *_: calls.append(1))
     torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
     again = model(images.flip(0)).flip(0)
     assert torch.equal(again, model(images))
@@ -207,6 +267,15 @@ def test_every_image_is_computed_once_whatever_its_batch() -> None:
     ("options", "message"),
     [
         ({"model__architecture": "fpn"}, "keeps the maps of an encoder that never learns"),
+        (
+            {"model__architecture": "fpn", "train__frozen_epochs": 1},
+            "set train.frozen_epochs 2, as many as train.epochs",
+        ),
+        # A feature pyramid is new, and learns.
+        (
+            {"model__architecture": "fpn", "train__frozen_epochs": 2},
+            "on an encoder without feature pyramid",
+        ),
         ({"data__augment": {}}, "set data.augment.scale 1 1, data.augment.jitter 0"),
         ({"data__crop": (32, 32)}, "set no data.crop"),
     ],

@@ -26,7 +26,7 @@ from segloom.data.source import DatasetSource
 from segloom.images.read import is_turned
 from segloom.run_directory import RunDirectory
 
-__all__ = ["choose_options", "image_sizes", "open_options"]
+__all__ = ["choose_options", "image_sizes", "open_options", "training_device"]
 
 STRIDE = 32
 """Sides of a crop are multiples of this, the stride of the deepest feature map."""
@@ -80,7 +80,7 @@ def choose_options(config: RunConfig, say: Callable[[str], None] = lambda _: Non
     if config.train.resume and config.train.out is not None:
         return _resumed(config, RunDirectory(config.train.out), names)
     source = read_source(config.data, "train")
-    device, memory = _device(config)
+    device, memory = training_device(config)
     chosen: dict[str, object] = {}
     crop, why = config.data.crop, ""
     if "data.crop" in names:
@@ -177,7 +177,7 @@ def image_sizes(images: Sequence[Path], number: int) -> list[tuple[int, int]]:
     return sizes
 
 
-def _device(config: RunConfig) -> tuple[str, int]:
+def training_device(config: RunConfig) -> tuple[str, int]:
     """Name where the training will run, and its memory in bytes, without loading torch."""
     gpu = 0 if config.train.accelerator == "cpu" else _gpu_memory()
     if gpu:

@@ -15,7 +15,7 @@ from segloom.training.callbacks.activations import checkpoint_activations
 from segloom.training.depthwise import speed_up_depthwise
 from segloom.training.distributed.group import uses_gpu
 from segloom.training.distributed.sync_batchnorm import synchronize_batchnorm
-from segloom.training.features import cache_features, check_cacheable
+from segloom.training.features import cache_features, check_cacheable, check_memory
 
 __all__ = ["build_training_network"]
 
@@ -49,6 +49,7 @@ def build_training_network(
     _set_up(model, config)
     if config.train.cache_features:
         check_cacheable(config, model)
+        check_memory(config, model, training)
         cache_features(model)
     return model
 

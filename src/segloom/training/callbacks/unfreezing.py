@@ -43,8 +43,9 @@ class Unfreezing(Hook):
             for parameter in parameters:
                 parameter.requires_grad_(number < count)
                 parameter.grad = parameter.grad if number < count else None
-        self.model.is_encoder_frozen = count < len(self.layers)
-        self.model.train(self.model.training)
+        if self.layers:  # an encoder that never learns, as that of a linear head, stays frozen
+            self.model.is_encoder_frozen = count < len(self.layers)
+            self.model.train(self.model.training)
 
     def count(self, epoch: int) -> int:
         """Count the layers that learn in an epoch."""
