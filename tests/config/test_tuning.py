@@ -22,6 +22,7 @@ BASE = RunConfig()
         ("data.batch_size=1..64:log", Span("data.batch_size", 1, 64, True, True)),
         ("loss.terms.dice=0..1", Span("loss.terms.dice", 0.0, 1.0, False, False)),
         ("model.options.depth=2..5", Span("model.options.depth", 2, 5, False, True)),
+        ("data.options.depth=2..5", Span("data.options.depth", 2, 5, False, True)),
         ("model.options.rate=0.5..2", Span("model.options.rate", 0.5, 2.0, False, False)),
         ("data.batch_size=4, 8,16", Choices("data.batch_size", {"4": 4, "8": 8, "16": 16})),
         ("optim.lr=1e-4,1e-3", Choices("optim.lr", {"1e-4": 1e-4, "1e-3": 1e-3})),

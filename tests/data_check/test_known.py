@@ -158,6 +158,7 @@ def known(values=(0, 1, 2), *, classes=NAMES, space=None, **facts):
         ("mask_files", known([1, 2]), NAMES[1:]),
         ("yolo", known([1, 2], is_outlined=True), NAMES[1:]),
         ("yolo", known([1, 2]), None),
+        ("coco", known([1, 2], is_outlined=True), None),  # its reader names the background
         ("mask_files", known([0, 1, 2]), None),
         ("mask_files", known([1], classes=NAMES[:2]), None),
         ("mask_files", known([1, 2], classes=("ground", "cell", "dirt")), None),

@@ -388,3 +388,37 @@ def test_lists_are_read_as_programs_write_them(kind: str, tmp_path: Path) -> Non
     assert len(decoded) == len(truth)
     for name, labels in truth.items():
         np.testing.assert_array_equal(decoded[name], labels)
+
+
+def in_colours(*, first: Save) -> Save:
+    """Save the first label map in a way of its own, and the others in colours."""
+
+    def save(labels: Labels, path: Path) -> None:
+        drawn = first if path.name == "im0" else picture(lambda labels: COLORS[labels])
+        drawn(labels, path)
+
+    return save
+
+
+def test_a_label_map_of_one_bit_among_colours_is_black_and_white(tmp_path: Path) -> None:
+    write(tmp_path, in_colours(first=picture(lambda labels: labels > 2)))  # all of it is black
+    report = check(tmp_path)
+    assert [f.level for f in report.findings if f.kind == "mixed-kinds"] == ["note"]
+    assert report.is_fine
+    drawn = write(tmp_path / "white", in_colours(first=picture(lambda labels: labels > 0)))
+    report = check(tmp_path / "white")
+    assert {row.value: row.name for row in report.labels}["1"] == "color_255_255_255"
+    np.testing.assert_array_equal(decode(report.options)["im0"] > 0, drawn["im0"] > 0)
+
+
+def test_rows_of_indices_among_colours_have_the_class_that_they_show(tmp_path: Path) -> None:
+    def palette(labels: Labels, path: Path) -> None:
+        indexed = Image.fromarray(labels, "P")
+        indexed.putpalette(COLORS.tobytes())
+        indexed.save(path.with_name(f"{path.name}.png"))
+
+    write(tmp_path, in_colours(first=palette))
+    rows = {row.value: row.name for row in check(tmp_path).labels}
+    assert len(rows) == 6
+    assert rows["1"] == rows["200,0,0"] != ""
+    assert rows["2"] == rows["0,0,200"] != ""

@@ -236,3 +236,44 @@ def test_tracks_of_a_video_are_called_so(tmp_path: Path) -> None:
     track = '<track id="0" label="cat"><polygon frame="0" points="0,0;3,0;3,6"/></track>'
     (tmp_path / "annotations.xml").write_text(f"<annotations>{track}</annotations>")
     assert "as an export of tracks does" in said(check(tmp_path))
+
+
+def test_coco_objects_may_cover_every_pixel(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        for entry in content["annotations"]:
+            left = 4 * (entry["category_id"] - 1)
+            entry["segmentation"] = [[left, 0, left + 4, 0, left + 4, 6, left, 6]]
+
+    assert rows(check(coco(tmp_path, change))) == {(1, 1, 1, 1, 2, 2, 2, 2)}
+
+
+def test_images_that_outlines_name_by_another_way_are_not_left_out(tmp_path: Path) -> None:
+    ways = ("../pictures/{}", str(tmp_path / "pictures/{}"))
+
+    def change(content: dict[str, Any], number: int) -> None:
+        photo(tmp_path / "pictures" / f"a{number}.png", number)
+        (tmp_path / "outlines" / f"a{number}.png").unlink()
+        content["imagePath"] = ways[number % 2].format(f"a{number}.png")
+
+    labelme(tmp_path / "outlines", change)
+    report = check(tmp_path)
+    assert "left-out" not in {finding.kind for finding in report.findings}
+    assert rows(report) == PLAIN
+
+
+def test_outlines_may_be_of_images_outside_their_folder(tmp_path: Path) -> None:
+    def change(content: dict[str, Any], number: int) -> None:
+        photo(tmp_path / "pictures" / f"a{number}.png", number)
+        (tmp_path / "outlines" / f"a{number}.png").unlink()
+        content["imagePath"] = str(tmp_path / "pictures" / f"a{number}.png")
+
+    assert rows(check(labelme(tmp_path / "outlines", change))) == PLAIN
+
+
+def test_nothing_is_left_out_of_a_folder_of_which_nothing_could_be_read(tmp_path: Path) -> None:
+    root = labelme(tmp_path, lambda content, _: content.update(imagePath="gone.png"))
+    for picture in root.glob("*.png"):
+        picture.rename(picture.with_suffix(".jpg.png"))
+    report = check(root)
+    assert not report.is_fine
+    assert "left-out" not in {finding.kind for finding in report.findings}

@@ -151,6 +151,7 @@ def _predict_images(options: PredictOptions) -> int:
     if (pixels := pixels_for(predictor)) is not None:
         files = pixels.first_bands(files)
     edges = match_files(files, options.edges, "edge map") if options.edges else None
+    truth = _find_truth(options, files, predictor.labels)
     writer = make_annotator(options, files, predictor.labels)
     start = time.perf_counter()
     results = predict_files(
@@ -163,7 +164,7 @@ def _predict_images(options: PredictOptions) -> int:
             outputs=frozenset(name for name in OUTPUTS if getattr(options, name)),
             skip_existing=options.skip_existing,
             overwrite=options.overwrite,
-            truth=_find_truth(options, files, predictor.labels),
+            truth=truth,
             edges=edges,
             hu_window=options.hu_window or trained_window,
         ),

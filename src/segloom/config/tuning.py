@@ -32,6 +32,8 @@ SPAN = re.compile(rf"({NUMBER})\.\.({NUMBER})(:log)?")
 COMMA = re.compile(r",(?![^\[]*\])")
 """A comma outside brackets."""
 
+UNTYPED = (Any, object)
+"""Of options whose owner, such as a plug-in, checks their values."""
 NOT_SEARCHED = {
     "train.out": "the search gives every trial its own folder",
     "train.resume": "the search resumes by itself",
@@ -163,9 +165,9 @@ def _read_span(
 def _takes_whole(option: str, kinds: Sequence[object], ends: Sequence[str], source: str) -> bool:
     """Return whether a range of these ends is one of whole numbers, which the option must take."""
     whole = all(re.fullmatch(r"[+-]?\d+", end) for end in ends)
-    if not {int, float, Any} & set(kinds):
+    if not {int, float, *UNTYPED} & set(kinds):
         raise ConfigError(f"{source}: {option} is no number; name choices, divided by commas.")
-    if not whole and not {float, Any} & set(kinds):
+    if not whole and not {float, *UNTYPED} & set(kinds):
         raise ConfigError(f"{source}: {option} takes whole numbers; write such ends.")
     return whole and float not in kinds
 

@@ -58,7 +58,7 @@ def _grey_alone(contents: Contents) -> list[int]:
     return [
         value
         for value in sorted(contents.values)
-        if not contents.shown.get(value, {value * 0x010101}) <= {*contents.colors, *BLACK_AND_WHITE}
+        if not contents.shows(value) <= {*contents.colors, *BLACK_AND_WHITE}
     ]
 
 

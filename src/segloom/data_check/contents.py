@@ -94,15 +94,19 @@ class Contents:
     """Pairs of which both files could be read."""
 
     def color_codes(self) -> Counter[int]:
-        """Count the pixels of every colour; grey values are colours of three equal channels.
-
-        An index of a palette counts as a colour that it shows.
-        """
+        """Count the pixels of every colour, those of other label files by what they show."""
         codes: Counter[int] = Counter()
         for value, count in self.values.items():
-            codes[min(self.shown.get(value, {value * 0x010101}))] += count.pixels
+            codes[min(self.shows(value))] += count.pixels
         codes.update({code: n.pixels for code, n in self.colors.items()})
         return codes
+
+    def shows(self, value: int) -> set[int]:
+        """Return the colours of a stored value: a palette's, or three equal channels."""
+        found = set(self.shown.get(value, ()))
+        if value == 1 and self.kinds["bit"]:
+            found.add(0xFFFFFF)
+        return found or {value * 0x010101}
 
 
 def rgb(code: int) -> tuple[int, int, int]:

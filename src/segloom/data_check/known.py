@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -134,10 +135,10 @@ def _read_splits(
 def _left_out(config: DataConfig, records: Sequence[Record]) -> list[Finding]:
     """Name the images of a folder of outlines of which no file says anything."""
     root = config.root
-    if root is None or not all(map(_is_outlined, records)):
+    if root is None or not records or not all(map(_is_outlined, records)):
         return []
-    used = {record.image for record in records}
-    images = (path for path in visible(root.rglob("*"), root) if path not in used)
+    used = {os.path.realpath(record.image) for record in records}  # annotations may say ../images
+    images = (p for p in visible(root.rglob("*"), root) if os.path.realpath(p) not in used)
     left = [path for path in images if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
     if not left:
         return []
@@ -167,7 +168,8 @@ def simpler(config: DataConfig, known: Known) -> DataConfig | None:
     if known.could_be_plain:
         return config.model_copy(update={"name": "mask_files", "mask_format": "auto"})
     covers = known.classes[0] == BACKGROUND and 0 not in known.contents.values
-    if (config.name == "mask_files" or known.is_outlined) and covers and known.classes[2:]:
+    names_background = config.name == "mask_files" or known.is_outlined
+    if covers and names_background and known.classes[2:] and config.name != "coco":
         return config.model_copy(update={"classes": known.classes[1:]})
     return None
 

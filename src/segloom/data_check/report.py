@@ -317,8 +317,9 @@ def _alone(split: str, images: list[Path], masks: list[Path]) -> list[Finding]:
 def _rows(contents: Contents, meaning: Meaning, total: int = 0) -> list[LabelRow]:
     """List the stored values; ``total`` are all pixels where a pixel may count several times."""
     found = [(spell(rgb(code)), code, count) for code, count in contents.colors.items()]
-    grey = 0x010101 if contents.colors else 1  # among colours, that of three equal channels
-    found += [(str(value), value * grey, count) for value, count in contents.values.items()]
+    for value, count in contents.values.items():  # among colours, by the colour that it shows
+        code = min(contents.shows(value)) if contents.colors else value
+        found.append((str(value), code, count))
     total = total or max(1, sum(count.pixels for _, _, count in found))
     rows = []
     for text, code, count in found:

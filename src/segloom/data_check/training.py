@@ -22,6 +22,7 @@ from segloom.data.class_masks import ClassMaskDecoder
 from segloom.data.pixel_format import find_pixel_format
 from segloom.data.planes import PlainDecoder
 from segloom.data.readers import read_labelled_source
+from segloom.data.sets.shapes import BACKGROUND
 from segloom.data.source import DatasetSource
 from segloom.data_check.finding import Finding
 from segloom.data_check.leaks import find_leaks
@@ -140,7 +141,7 @@ def _conclude(
         count = f"{len(seen.errors)} samples" if seen.errors[1:] else "a sample"
         message = f"{count} of training cannot be read: {seen.errors[0]}"
         return [Finding("problem", "unreadable", message, tuple(seen.errors))]
-    findings = [*_classes(labels, seen), *_palettes(config, decoder, seen)]
+    findings = [*_classes(config, labels, seen), *_palettes(config, decoder, seen)]
     findings += _two_spellings(config, decoder, seen)
     if seen.overlaps:
         pairs = [f"{low} and {high} ({n:,} pixels)" for (low, high), n in seen.overlaps.items()]
@@ -213,7 +214,7 @@ def _note_stored(seen: _Seen, stored: StoredLabels) -> None:
             seen.shown.setdefault(value, set()).add(tuple(stored.colors[value].tolist()))
 
 
-def _classes(labels: LabelSet, seen: _Seen) -> list[Finding]:
+def _classes(config: DataConfig, labels: LabelSet, seen: _Seen) -> list[Finding]:
     """Find classes without a pixel, and label maps of one class or of none."""
     names = labels.classes
     missing = [name for place, name in enumerate(names) if not seen.pixels[place]]
@@ -230,6 +231,9 @@ def _classes(labels: LabelSet, seen: _Seen) -> list[Finding]:
         if level == "problem":
             message = f"{message}, so there is nothing to learn; {_fix(labels, seen)}"
         return [Finding(level, "one-class", f"{message}.")]
+    if config.name == "coco" and missing == [BACKGROUND] and not config.classes:
+        message = f"objects cover every pixel of the {seen.files}, so none is {BACKGROUND}."
+        return [Finding("note", "absent", message)]  # the reader adds this class, not the user
     return [_absent(missing, labels, seen)]
 
 

@@ -89,3 +89,10 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
     (root / "ds" / "img" / "a.JPG").unlink()
     with pytest.raises(DataError, match="which is not there; export with images"):
         decode(root)
+
+
+def test_two_files_of_one_image_are_refused_by_name(tmp_path: Path) -> None:
+    root = write(tmp_path, shape("rectangle", (0, 0), (2, 2)))
+    (root / "ds" / "ann" / "a.json").write_bytes((root / "ds" / "ann" / "a.JPG.json").read_bytes())
+    with pytest.raises(DataError, match=r"a\.JPG\.json and .*a\.json are both of the image"):
+        decode(root)

@@ -32,6 +32,7 @@ from segloom.data.sets.shapes import (
     class_names,
     damaged,
     ellipse,
+    from_root,
     images_by_name,
     load_json,
     name_list,
@@ -80,7 +81,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     pair_once((image, f"{path}, task {number},") for number, image in enumerate(images, 1))
     classes = class_names(config, name_list(root) or sorted(found))
     chosen = set(split_files(root, images, config, split))
-    ids = unique_ids([image.relative_to(root).with_suffix("") for image in images])
+    ids = unique_ids([from_root(image, root).with_suffix("") for image in images])
     records = tuple(
         Record(record_id, image, path, part=place)
         for place, (record_id, image) in enumerate(zip(ids, images, strict=True))

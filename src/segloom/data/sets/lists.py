@@ -113,9 +113,9 @@ def read_list(path: Path, root: Path | None = None) -> tuple[Record, ...]:
     if not rows:
         raise DataError(f"the list {path} names no sample; give a line 'image,label' for each.")
     records = [_record(row, order, path, folders) for row in rows]
-    image, count = Counter(record.image for record in records).most_common(1)[0]
-    if count > 1:
-        raise DataError(f"the list {path} names the image {image} twice; keep one line of it.")
+    counts = Counter(record.image for record in records)
+    if repeated := next((image for image, count in counts.items() if count > 1), None):
+        raise DataError(f"the list {path} names the image {repeated} twice; keep one line of it.")
     names = unique_ids([record.image.with_suffix("") for record in records])
     return tuple(
         Record(name, record.image, record.mask, record.edge)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,6 +45,7 @@ __all__ = [
     "damaged",
     "ellipse",
     "find_image",
+    "from_root",
     "images_by_name",
     "load_json",
     "name_list",
@@ -254,6 +256,11 @@ def visible(paths: Iterable[Path], root: Path) -> list[Path]:
     return sorted(p for p in paths if not any(map(is_hidden, p.relative_to(root).parts)))
 
 
+def from_root(path: Path, root: Path) -> Path:
+    """Return the way to a file from a folder; files name images that lie outside it, too."""
+    return Path(os.path.relpath(path, root))
+
+
 def name_list(root: Path) -> list[str]:
     """Read the names of the labels from the text file beside them; empty if there is none.
 
@@ -299,7 +306,7 @@ def split_files(
     if groups is None and config.group_by:
         groups = {path: place_of(config, path).group for path in files}
     groups = groups or {}
-    names = {path: groups.get(path) or path.relative_to(root).as_posix() for path in files}
+    names = {path: groups.get(path) or from_root(path, root).as_posix() for path in files}
     division = divide(list(dict.fromkeys(names.values())), config.split_shares)
     return [path for path, name in names.items() if division[name] == split]
 
@@ -308,7 +315,7 @@ def _by_folder(root: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
     """Sort files into the splits after which a folder on their way is named."""
     by_split: dict[str, list[Path]] = {name: [] for name in SPLITS}
     for path in files:
-        parts = {part.lower() for part in path.relative_to(root).parts[:-1]}
+        parts = {part.lower() for part in from_root(path, root).parts[:-1]}
         name = next((name for name in SPLITS if parts & set(SPLIT_NAMES[name])), None)
         if name is not None:
             by_split[name].append(path)
@@ -337,12 +344,14 @@ def pair_once(pairs: Iterable[tuple[Path, Value]]) -> dict[Path, Value]:
         DataError: Two are of one image, of which only one would be read.
     """
     found: dict[Path, Value] = {}
+    owners: dict[str, Value] = {}
     for image, drawn in pairs:
-        if image in found:
+        place = os.path.realpath(image)  # one file may be written as a.png and as ../images/a.png
+        if place in owners:
             raise DataError(
-                f"{found[image]} and {drawn} are both of the image {image}; keep one of them."
+                f"{owners[place]} and {drawn} are both of the image {image}; keep one of them."
             )
-        found[image] = drawn
+        found[image] = owners[place] = drawn
     return found
 
 
@@ -350,7 +359,7 @@ def shape_source(
     root: Path, pairs: Mapping[Path, Path], classes: tuple[str, ...], decoder: ShapeDecoder
 ) -> DatasetSource:
     """Make the source of images (keys) and the files of their shapes (values)."""
-    keys = [path.relative_to(root).with_suffix("") for path in pairs]
+    keys = [from_root(path, root).with_suffix("") for path in pairs]
     records = tuple(
         Record(record_id, image, shapes)
         for record_id, (image, shapes) in zip(unique_ids(keys), pairs.items(), strict=True)

@@ -33,6 +33,7 @@ from segloom.data.sets.shapes import (
     damaged,
     find_image,
     load_json,
+    pair_once,
     shape_source,
     split_files,
     uncovered_class,
@@ -67,7 +68,7 @@ def read(config: DataConfig, split: str) -> DatasetSource:
     if not files:
         raise DataError(f"{root} holds no folder ann with a JSON file per image; set data.root.")
     classes = class_names(config, found)
-    pairs = {_image_of(path): path for path in split_files(root, files, config, split)}
+    pairs = pair_once((_image_of(path), path) for path in split_files(root, files, config, split))
     decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
     return shape_source(root, pairs, classes, decoder)
 
