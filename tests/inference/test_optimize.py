@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 
 from segloom.errors import ConfigError
-from segloom.inference.optimize import bfloat16_is_fast, choose_device, optimize
+from segloom.inference.optimize import choose_device, optimize
 from segloom.models import SegmentationModel
 
 CPU = torch.device("cpu")
@@ -65,25 +64,6 @@ def test_bf16_without_instructions_is_refused(
     monkeypatch.setattr("segloom.inference.optimize.bfloat16_is_fast", lambda: False)
     with pytest.raises(ConfigError, match=r"no bfloat16 instructions.*--inference\.precision fp32"):
         optimize(model, precision="bf16", device=CPU)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16\n", True),
-        ("flags\t\t: fpu amx_bf16 amx_tile\n", True),
-        ("Features\t: fp asimd bf16\n", True),
-        ("flags\t\t: fpu avx512f avx512_vnni\n", False),
-        ("", False),
-    ],
-)
-def test_processor_flags_tell_bfloat16(tmp_path: Path, text: str, expected: bool) -> None:
-    (tmp_path / "cpuinfo").write_text(text)
-    assert bfloat16_is_fast(tmp_path / "cpuinfo") is expected
-
-
-def test_unknown_processor_has_no_bfloat16(tmp_path: Path) -> None:
-    assert bfloat16_is_fast(tmp_path / "missing") is False
 
 
 def test_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from segloom.cli.main import main
 from segloom.config import RunConfig
 from segloom.config.data import OPEN_CROP
 from segloom.config.edges import EdgeTrainingConfig
-from segloom.config.load import load_run_config, read_config
+from segloom.config.load import dump_config, load_run_config, read_config
 from segloom.data import build_dataset
 from segloom.errors import ConfigError
 from segloom.training import from_data, train
@@ -50,7 +50,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def on_cpu(monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
-    monkeypatch.setattr(from_data, "_gpu_memory", lambda: 0)
+    monkeypatch.setattr(from_data, "_ask_driver", lambda fact: [])
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": memory // 4096}
     monkeypatch.setattr(from_data.os, "sysconf", pages.__getitem__)
 
@@ -91,7 +91,8 @@ def test_a_gpu_takes_larger_crops_and_little_memory_smaller_batches(
     assert chosen(root)[:2] == ((320, 320), 8)
     on_cpu(monkeypatch, 2 * GIB)
     assert chosen(root)[:2] == ((320, 320), 2)
-    monkeypatch.setattr(from_data, "_gpu_memory", lambda: 40 * GIB)
+    facts = {"memory.total": [40 * 1024.0], "compute_cap": [8.0]}
+    monkeypatch.setattr(from_data, "_ask_driver", facts.__getitem__)
     assert chosen(root)[:2] == ((512, 512), 16)
     assert chosen(root, train_accelerator="cpu")[:2] == ((320, 320), 2)
 
@@ -119,7 +120,7 @@ def test_ten_times_the_images_are_passed_half_as_often(number: int, epochs: int)
 def test_every_choice_is_said_with_its_reason(folder: Callable[..., Path]) -> None:
     said: list[str] = []
     choose_options(load_run_config("folder", data_root=folder(16, (96, 64))), said.append)
-    assert said == [
+    assert said[1:] == [  # the first is of the precision
         "data.crop 96 64: the training images are 64x96 in the median",
         "data.batch_size 2: 16 training images, 16 GiB of memory of the machine",
         "train.epochs 89: 16 training images",
@@ -188,3 +189,42 @@ def test_data_check_writes_them_into_the_configuration(
     assert main(["data", "check", str(root), "--out", str(out)]) == 0
     config = load_run_config(out)
     assert (config.data.crop, config.data.batch_size, config.train.epochs) == ((64, 64), 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "accelerator", "processor_has_it", "precision"),
+    [
+        ([9.0, 8.0], "auto", False, "bf16"),
+        ([9.0, 7.5], "auto", True, "fp32"),  # the slowest GPU decides
+        ([9.0], "cpu", False, "fp32"),
+        ([], "auto", True, "bf16"),
+        ([], "auto", False, "fp32"),
+    ],
+)
+def test_the_precision_follows_from_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+    capabilities: list[float],
+    accelerator: str,
+    processor_has_it: bool,
+    precision: str,
+) -> None:
+    monkeypatch.setattr(from_data, "_ask_driver", lambda fact: capabilities)
+    monkeypatch.setattr(from_data, "bfloat16_is_fast", lambda: processor_has_it)
+    said: list[str] = []
+    config = load_run_config("camvid", train_accelerator=accelerator)  # no data are needed for it
+    assert choose_options(config, said.append).train.precision == precision
+    assert said[0].startswith(f"train.precision {precision}: the ")
+
+
+def test_a_given_precision_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_data, "bfloat16_is_fast", lambda: False)
+    config = load_run_config("camvid", train_precision="bf16")
+    assert choose_options(config) == config
+
+
+def test_a_resumed_run_keeps_its_precision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(from_data, "bfloat16_is_fast", lambda: False)
+    begun = load_run_config("camvid", train_precision="bf16", train_out=tmp_path)
+    (tmp_path / "config.yaml").write_text(dump_config(begun))
+    config = load_run_config("camvid", train_out=tmp_path, train_resume=True)
+    assert choose_options(config).train.precision == "bf16"

@@ -113,9 +113,9 @@ class TrainConfig(Section):
     """Optimiser steps per epoch, at most one pass; None is one pass over the training set."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Of the initial weights, the order of the images, their augmentation and dropout."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of the network's arithmetic; weights, losses and the optimiser stay fp32. fp16 needs a GPU,
-    bf16 a processor with AVX512-BF16 or AMX to be the faster one."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Of the network's arithmetic; weights, losses and the optimiser stay fp32. auto is bf16 where
+    the GPU or the processor (AVX512-BF16, AMX) computes it, else fp32; fp16 needs a GPU."""
     accumulate: int = Field(1, ge=1)
     """Parts into which batch_size is divided, one after the other, to need less memory."""
     checkpoint_activations: bool = False

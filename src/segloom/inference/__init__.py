@@ -11,7 +11,6 @@ from segloom.lazy import lazy_names
 
 if TYPE_CHECKING:
     from segloom.inference.graph import InferenceGraph
-    from segloom.inference.optimize import bfloat16_is_fast
     from segloom.inference.predictor import Predictor
     from segloom.inference.submission import submit_cityscapes
 
@@ -20,7 +19,7 @@ __all__ = ["InferenceGraph", "Predictor", "bfloat16_is_fast", "submit_cityscapes
 _HOMES = {
     "InferenceGraph": "segloom.inference.graph",
     "Predictor": "segloom.inference.predictor",
-    "bfloat16_is_fast": "segloom.inference.optimize",
+    "bfloat16_is_fast": "segloom.processor",
     "submit_cityscapes": "segloom.inference.submission",
 }
 

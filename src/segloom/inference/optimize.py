@@ -8,8 +8,6 @@ cast to the precision that is asked for; on a CPU its weights are packed (`pack_
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -19,25 +17,9 @@ from segloom.errors import ConfigError
 from segloom.inference.fold import fold_batch_norms
 from segloom.inference.pack import pack_convolutions
 from segloom.models.model import SegmentationModel
+from segloom.processor import bfloat16_is_fast
 
-__all__ = ["bfloat16_is_fast", "choose_device", "optimize"]
-
-BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Processor flags, as Linux names them: x86 and, last, ARM."""
-
-
-@cache
-def bfloat16_is_fast(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether the processor multiplies bfloat16 itself; False where that is not known.
-
-    `torch.backends.cpu.get_cpu_capability` does not tell: it names AVX512 with and without it.
-    """
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return False
-    flags = (line.split(":", 1)[1] for line in lines if line.startswith(("flags", "Features")))
-    return not BF16_FLAGS.isdisjoint(next(flags, "").split())
+__all__ = ["choose_device", "optimize"]
 
 
 def choose_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:

@@ -34,6 +34,7 @@ from segloom.training.callbacks.seeding import StepSeed
 from segloom.training.distributed.group import torchrun_size
 from segloom.training.distributed.processes import stop_signals
 from segloom.training.fit import check_device, explain_failure
+from segloom.training.from_data import choose_options
 from segloom.training.module import SegmentationTask
 from segloom.training.stages import divide_stages
 from segloom.training.trainer import build_trainer, training_settings
@@ -109,7 +110,7 @@ def find_rate(
         raise explain_options(error, "find_rate") from error
     if torchrun_size() is not None:
         raise ConfigError("a learning-rate test runs in one process; start it without torchrun.")
-    config = _in_one_process(divide_stages(config)[0].config)
+    config = _in_one_process(divide_stages(choose_options(config))[0].config)
     check_device(config)
     with training_settings(config.train):
         seed_everything(config.train.seed, verbose=False)

@@ -1,6 +1,7 @@
-"""Options that follow from the data where nobody gave them: crop, batch size and length.
+"""Options that follow from the data and the machine where nobody gave them.
 
-The recipe `folder` leaves them open (``data.crop`` 0 0, ``data.batch_size`` 0, ``train.epochs`` 0).
+The recipe `folder` leaves crop, batch size and length open (``data.crop`` 0 0, ``data.batch_size``
+0, ``train.epochs`` 0), and all recipes the precision (``train.precision`` auto).
 What is chosen stands in the run's config.yaml, so that a resumed run never chooses anew. After
 nnU-Net (Isensee et al., Nature Methods 2021), which derives the patch from the median shape of the
 images, then the batch from what memory is left; our numbers are our own.
@@ -24,6 +25,7 @@ from segloom.config.run import RunConfig
 from segloom.data.readers import read_labelled_source, read_source
 from segloom.data.source import DatasetSource
 from segloom.images.read import is_turned
+from segloom.processor import bfloat16_is_fast
 from segloom.run_directory import RunDirectory
 
 __all__ = ["choose_options", "image_sizes", "open_options", "training_device"]
@@ -39,6 +41,8 @@ BYTES_PER_PIXEL = 3000
 took 2.9 kB."""
 MEMORY_SHARE = 0.5
 UNKNOWN_MEMORY = 8 * 2**30
+BF16_CAPABILITY = 8.0
+"""Of an NVIDIA GPU (Ampere), from which on it computes bfloat16."""
 LARGEST_BATCH = 16
 FEWEST_STEPS = 8
 """Per epoch, where the images allow it with batches of two."""
@@ -53,7 +57,7 @@ FALLBACK = (320, 320)
 
 
 def open_options(config: RunConfig) -> set[str]:
-    """Name the options that are to follow from the data."""
+    """Name the options that are to follow from the data; the precision follows from the machine."""
     found = {
         "data.crop": config.data.crop == OPEN_CROP,
         "data.batch_size": config.data.batch_size == 0,
@@ -75,10 +79,16 @@ def choose_options(config: RunConfig, say: Callable[[str], None] = lambda _: Non
         ConfigError: The options of the data contradict one another.
     """
     names = open_options(config)
+    is_auto = config.train.precision == "auto"
+    if config.train.resume and config.train.out is not None:
+        further = {"train.precision"} if is_auto else set()
+        return _resumed(config, RunDirectory(config.train.out), names | further)
+    if is_auto:
+        precision, why = _precision(config)
+        config = config.override(train_precision=precision)
+        say(f"train.precision {precision}: {why}")
     if not names:
         return config
-    if config.train.resume and config.train.out is not None:
-        return _resumed(config, RunDirectory(config.train.out), names)
     source = read_source(config.data, "train")
     device, memory = training_device(config)
     chosen: dict[str, object] = {}
@@ -177,11 +187,22 @@ def image_sizes(images: Sequence[Path], number: int) -> list[tuple[int, int]]:
     return sizes
 
 
+def _precision(config: RunConfig) -> tuple[str, str]:
+    """Choose bfloat16 where the device computes it; where it is emulated, it is much slower."""
+    if config.train.accelerator != "cpu" and (found := _ask_driver("compute_cap")):
+        has_it, place = min(found) >= BF16_CAPABILITY, "GPU"
+    else:
+        has_it, place = bfloat16_is_fast(), "processor"
+    if has_it:
+        return "bf16", f"the {place} computes bfloat16"
+    return "fp32", f"the {place} does not compute bfloat16"
+
+
 def training_device(config: RunConfig) -> tuple[str, int]:
     """Name where the training will run, and its memory in bytes, without loading torch."""
-    gpu = 0 if config.train.accelerator == "cpu" else _gpu_memory()
-    if gpu:
-        return "gpu", gpu * config.train.devices
+    found = [] if config.train.accelerator == "cpu" else _ask_driver("memory.total")
+    if found:
+        return "gpu", int(min(found)) * 2**20 * config.train.devices
     try:
         return "cpu", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not on Windows
@@ -189,11 +210,11 @@ def training_device(config: RunConfig) -> tuple[str, int]:
 
 
 @cache
-def _gpu_memory() -> int:
-    """Ask NVIDIA's driver for the bytes of the smallest GPU; 0 if there is none."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+def _ask_driver(fact: str) -> list[float]:
+    """Ask NVIDIA's driver for a number about every GPU; empty if there is none."""
+    command = ["nvidia-smi", f"--query-gpu={fact}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return min(int(line) for line in done.stdout.split()) * 2**20
+        return [float(line) for line in done.stdout.split()]
     except (OSError, subprocess.SubprocessError, ValueError):
-        return 0
+        return []
