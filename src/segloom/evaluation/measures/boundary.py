@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Measure,
     Pair,
     ScoreGroup,
     Shown,
@@ -18,6 +16,7 @@ from segloom.evaluation.measures.base import (
     Table,
     number_or_none,
 )
+from segloom.evaluation.measures.limits import LimitMeasure
 from segloom.metrics.boundary import (
     BOUNDARY_DEFINITION,
     NUM_BOUNDARY_COUNTS,
@@ -32,38 +31,30 @@ BOUNDARY_COLUMNS = ("tolerance", "pixels", "class", "bIoU", "bF")
 """Of boundary.csv."""
 
 
-class BoundaryMeasure(Measure):
+class BoundaryMeasure(LimitMeasure[float]):
     """Bands and contours within ``eval.boundary_tolerances``, shares of the image diagonal."""
 
     name = "boundary"
     files = ("boundary.csv",)
-
-    def __init__(self, tolerances: Sequence[float]) -> None:
-        super().__init__()
-        self.tolerances = tuple(tolerances)
-
-    @classmethod
-    def configured(cls, config: EvalConfig) -> BoundaryMeasure:
-        """Make it; without tolerances it measures nothing."""
-        return cls(config.boundary_tolerances)
+    listed_in = "boundary_tolerances"
 
     def shapes(self, num_classes: int, overlaps: bool) -> dict[str, tuple[int, ...]]:
         """``(T, K, 7)``, and every tolerance in pixels of this image."""
-        number = len(self.tolerances)
+        number = len(self.limits)
         return {"boundary": (number, num_classes, NUM_BOUNDARY_COUNTS), "distances": (number,)}
 
     def count(self, pair: Pair) -> dict[str, NDArray[np.int64]]:
         """Count the pixels of bands and contours."""
         maps = pair.prediction, pair.truth
-        pixels = [tolerance_pixels(*pair.size, t) for t in self.tolerances]
+        pixels = [tolerance_pixels(*pair.size, t) for t in self.limits]
         return {
-            "boundary": pair.measures.boundary(*maps, pair.num_classes, self.tolerances),
+            "boundary": pair.measures.boundary(*maps, pair.num_classes, self.limits),
             "distances": np.array(pixels, np.int64),
         }
 
     def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Return both scores at every tolerance, of all classes and of each."""
-        if not self.tolerances:
+        if not self.limits:
             return {"boundary": None}
         result = boundary_scores(counted.sum("boundary"))
         pixels = np.median(counted.stack("distances"), axis=0)
@@ -82,15 +73,15 @@ class BoundaryMeasure(Measure):
                     for k, name in enumerate(counted.classes)
                 ],
             }
-            for t, tolerance in enumerate(self.tolerances)
+            for t, tolerance in enumerate(self.limits)
         ]
         return {"boundary": {"definition": BOUNDARY_DEFINITION, "tolerances": tolerances}}
 
     def scores(self, counted: SplitCounts) -> Sequence[ScoreGroup]:
         """Return both scores at every tolerance."""
-        if not self.tolerances:
+        if not self.limits:
             return ()
-        names = [f"{score}@{t:g}" for score in ("bIoU", "bF") for t in self.tolerances]
+        names = [f"{score}@{t:g}" for score in ("bIoU", "bF") for t in self.limits]
         return (ScoreGroup(names, counted.stack("boundary"), _columns),)
 
     @classmethod

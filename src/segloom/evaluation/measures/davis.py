@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Measure,
     Pair,
     ScoreGroup,
     Shown,
@@ -21,6 +19,7 @@ from segloom.evaluation.measures.base import (
     Table,
 )
 from segloom.evaluation.measures.boundary import BOUNDARY_COLUMNS, tolerance_words
+from segloom.evaluation.measures.limits import LimitMeasure
 from segloom.metrics.davis_boundary import (
     DAVIS_DEFINITION,
     NUM_DAVIS_COUNTS,
@@ -36,31 +35,23 @@ COLUMNS = tuple(f"davis {name}" for name in SCORES)
 """Of boundary.csv, beside the scores that are not of DAVIS."""
 
 
-class DavisMeasure(Measure):
+class DavisMeasure(LimitMeasure[float]):
     """Boundary F of DAVIS within ``eval.davis_tolerances``."""
 
     name = "davis_boundary"
     files = ("boundary.csv",)
-
-    def __init__(self, tolerances: Sequence[float]) -> None:
-        super().__init__()
-        self.tolerances = tuple(tolerances)
-
-    @classmethod
-    def configured(cls, config: EvalConfig) -> DavisMeasure:
-        """Make it; without tolerances it measures nothing."""
-        return cls(config.davis_tolerances)
+    listed_in = "davis_tolerances"
 
     def shapes(self, num_classes: int, overlaps: bool) -> dict[str, tuple[int, ...]]:
         """``(D, K, 4)``, and every tolerance in pixels of this image."""
-        number = len(self.tolerances)
+        number = len(self.limits)
         return {"davis": (number, num_classes, NUM_DAVIS_COUNTS), "davis_distances": (number,)}
 
     def count(self, pair: Pair) -> dict[str, NDArray[np.int64]]:
         """Count the pixels of outlines."""
         maps = pair.prediction, pair.truth, pair.num_classes
-        counts = [pair.measures.davis(*maps, tolerance) for tolerance in self.tolerances]
-        slacks = [davis_slack(*pair.size, tolerance) for tolerance in self.tolerances]
+        counts = [pair.measures.davis(*maps, tolerance) for tolerance in self.limits]
+        slacks = [davis_slack(*pair.size, tolerance) for tolerance in self.limits]
         empty = np.zeros((0, pair.num_classes, NUM_DAVIS_COUNTS), np.int64)
         return {
             "davis": np.stack(counts) if counts else empty,
@@ -69,7 +60,7 @@ class DavisMeasure(Measure):
 
     def summarize(self, counted: SplitCounts) -> dict[str, object]:
         """Average F, precision and recall over the images."""
-        if not self.tolerances:
+        if not self.limits:
             return {"davis_boundary": None}
         by_class = _scores(counted).mean(axis=0)  # (D, K, 3)
         pixels = np.median(counted.stack("davis_distances"), axis=0)
@@ -83,18 +74,18 @@ class DavisMeasure(Measure):
                     for k, name in enumerate(counted.classes)
                 ],
             }
-            for d, tolerance in enumerate(self.tolerances)
+            for d, tolerance in enumerate(self.limits)
         ]
         return {"davis_boundary": {"definition": DAVIS_DEFINITION, "tolerances": tolerances}}
 
     def scores(self, counted: SplitCounts) -> Sequence[ScoreGroup]:
         """Return the mean F at every tolerance."""
-        if not self.tolerances:
+        if not self.limits:
             return ()
         f = _scores(counted)[..., 0].mean(axis=-1)  # (N, D)
         # A draw of whole groups holds more or fewer images than there are, so they are counted too.
         weighted = np.concatenate([f, np.ones((len(f), 1))], axis=1)
-        names = [f"davisF@{tolerance:g}" for tolerance in self.tolerances]
+        names = [f"davisF@{tolerance:g}" for tolerance in self.limits]
         return (ScoreGroup(names, weighted, _mean, is_compared=False),)
 
     @classmethod

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segloom.config.evaluation import EvalConfig
 from segloom.evaluation.measures.base import (
-    Measure,
     Pair,
     ScoreGroup,
     Shown,
@@ -18,6 +16,7 @@ from segloom.evaluation.measures.base import (
     Table,
     number_or_none,
 )
+from segloom.evaluation.measures.limits import LimitMeasure
 from segloom.metrics.scores import Numbers
 from segloom.metrics.size_buckets import (
     NUM_SIZE_COUNTS,
@@ -30,20 +29,12 @@ from segloom.metrics.size_buckets import (
 __all__ = ["SizeMeasure"]
 
 
-class SizeMeasure(Measure):
+class SizeMeasure(LimitMeasure[int]):
     """Objects of every size, between the areas ``eval.size_limits``."""
 
     name = "size"
     files = ("size.csv",)
-
-    def __init__(self, limits: Sequence[int]) -> None:
-        super().__init__()
-        self.limits = tuple(limits)
-
-    @classmethod
-    def configured(cls, config: EvalConfig) -> SizeMeasure:
-        """Make it; without limits it measures nothing."""
-        return cls(config.size_limits)
+    listed_in = "size_limits"
 
     def shapes(self, num_classes: int, overlaps: bool) -> dict[str, tuple[int, ...]]:
         """``(K, S, 5)``."""
