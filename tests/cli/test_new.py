@@ -32,6 +32,7 @@ def test_every_name_in_the_package_follows_from_the_one_given(
     tree = ast.parse((folder / names[2]).read_text())
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
     assert classes == ["EdgeGate2Config", "EdgeGate2"]
+    assert "http" not in (folder / "README.md").read_text()  # it names no page that may not exist
     for path in folder.rglob("*.*"):
         assert "{name}" not in path.read_text()
         assert "{{" not in path.read_text()

@@ -73,7 +73,7 @@ class {title}Config(EnhancementConfig):
 
 
 class {title}(Enhancement):
-    """Acts at the site `enrich`; the others are prepare, supervise, refine and correct."""
+    """Acts at the site `enrich`; segloom.Enhancement shows the others, such as `refine`."""
 
     def __init__(self, index: int, channels: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ def test_it_works_with_other_networks():
 README = """\
 # {package}
 
-An enhancement for [segloom](https://pypi.org/project/segloom/): `{module}.py` is all of it.
+An enhancement for segloom, which must be installed already; `{module}.py` is all of it.
 
     pip install -e '.[test]'
     pytest
