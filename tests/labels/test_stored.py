@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from segloom.errors import DataError
@@ -126,3 +127,50 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"a\.png is damaged, cut short or no image .*again"):
         read_labels(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("is_bit", [False, True])
+def test_a_tiff_in_which_0_is_white_keeps_its_values(tmp_path, is_bit):
+    values = IDS > 2 if is_bit else IDS
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="miniswhite")
+    found = read_labels(tmp_path / "a.tif")
+    assert found.kind == ("bit" if is_bit else "grey")
+    assert found.pixels.dtype == np.uint8
+    assert found.pixels.tolist() == values.astype(int).tolist()
+
+
+def test_a_tiff_of_64_bits_is_read_and_one_of_fractions_or_bands_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", IDS.astype(np.int64) * 257)
+    found = read_labels(tmp_path / "a.tif")
+    assert (found.kind, found.is_lossy, found.pixels.dtype) == ("grey", False, np.uint16)
+    assert (found.pixels == IDS.astype(int) * 257).all()
+    for values, photometric in (
+        (IDS.astype(np.float64), "minisblack"),
+        (np.zeros((4, 5, 3), np.int64), "rgb"),
+    ):
+        tifffile.imwrite(tmp_path / "b.tif", values, photometric=photometric)
+        with pytest.raises(DataError, match=r"b\.tif holds .*; save it as whole numbers of one"):
+            read_labels(tmp_path / "b.tif")
+
+
+def test_arrays_hold_whole_numbers_or_bits(tmp_path):
+    path = tmp_path / "a.npy"
+    for values, kind, dtype in (
+        (IDS > 2, "bit", np.uint8),
+        (IDS, "grey", np.uint8),
+        (IDS.astype(np.int64), "grey", np.uint16),
+        (IDS - np.int64(1), "grey", np.int32),
+    ):
+        np.save(path, values)
+        found = read_labels(path)
+        assert (found.kind, found.is_lossy, found.pixels.dtype) == (kind, False, dtype)
+        assert (found.pixels == values.astype(int)).all()
+    for odd in (IDS[None], IDS.astype(np.float32)):
+        np.save(path, odd)
+        with pytest.raises(DataError, match=r"a\.npy is no array of whole numbers of the shape"):
+            read_labels(path)
+    path.write_bytes(b"no array")
+    with pytest.raises(DataError, match=r"a\.npy cannot be read .*save it again"):
+        read_labels(path)
+    with pytest.raises(DataError, match=r"b\.npy does not exist"):
+        read_labels(tmp_path / "b.npy")
