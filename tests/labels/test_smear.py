@@ -10,7 +10,7 @@ from PIL import Image
 
 from segloom.errors import DataError
 from segloom.labels.decoder import detect_format, make_decoder
-from segloom.labels.smear import find_peaks, flat_pixels
+from segloom.labels.smear import find_peaks, flat_pixels, read_by_nearest
 from segloom.labels.stored import read_labels
 
 
@@ -80,6 +80,13 @@ def test_an_undeclared_area_is_refused_in_a_smeared_file(tmp_path):
     resized(disc() * 100).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="outside the 2 classes"):
         make_decoder(2, "index", label_map={"0": 0, "100": 1}).decode(tmp_path / "a.png")
+
+
+def test_an_area_one_beside_a_declared_value_is_another_class():
+    pixels = np.array(resized(disc() * 100))
+    assert read_by_nearest(pixels, [0, 100, 200], is_lossy=False) is not None
+    pixels[:12, :12] = 1
+    assert read_by_nearest(pixels, [0, 100, 200], is_lossy=False) is None
 
 
 def test_a_thin_undeclared_line_is_refused(tmp_path):
