@@ -164,6 +164,13 @@ def test_smeared_colours_of_a_jpeg_are_called_by_their_cause(tmp_path):
         make_decoder(3, "color", palette=COLORS).decode(path)
 
 
+@pytest.mark.parametrize("value", [0, 2])
+def test_a_lossy_file_of_one_class_throughout_is_read_though_ids_lie_side_by_side(tmp_path, value):
+    """Nothing in it can have been mixed up."""
+    path = save(tmp_path / "a.jpg", np.full((16, 16), value, np.uint8))
+    assert (make_decoder(3, "index").decode(path) == value).all()
+
+
 def test_colours_where_ids_are_expected_are_refused(tmp_path):
     path = save(tmp_path / "a.png", colored())
     with pytest.raises(DataError, match=r"holds colours.*data\.mask_format: color"):
