@@ -118,3 +118,15 @@ def test_a_plan_without_recipes_is_not_taken_for_a_recipe(tmp_path, capsys):
     error = capsys.readouterr().err
     assert f"{path} has architectures as a plan, but no recipes; add recipes: with one" in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["folder", "-h"], ["a", "b", "--help"]])
+def test_help_begins_with_what_can_be_compared(words, capsys):
+    """Wherever the option stands: the list of options alone names no recipe."""
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", *words])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("usage: segloom compare RECIPE")
+    assert "its own options (--data.root DIR) hold for all cells" in shown
+    assert "--baseline" in shown

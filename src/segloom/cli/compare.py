@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompareOptions", "RunsOptions", "run"]
 
+HELP = {"-h", "--help"}
 USAGE = """\
 usage: segloom compare RECIPE[,RECIPE ...] [--architectures A,B]
                [--enhancements none X Y+Z] [--seeds 0..4] [--out DIR]
@@ -114,13 +115,14 @@ class RunsOptions:
 def run(words: Sequence[str]) -> int:
     """Compare, print the tables and return the exit code: 1 if a cell failed."""
     words = list(words)
-    if not words or words[0] in ("-h", "--help"):
+    if not words or HELP & set(words):
         print(USAGE.format(recipes=", ".join(list_recipes())))
         if not words:
             raise ConfigError(
                 "name a recipe, for example `segloom compare camvid --data.root DIR`."
             )
-        parse(CompareOptions, words, verb="compare RECIPE")
+        if words[0] in HELP:
+            parse(CompareOptions, words, verb="compare RECIPE")
     if words[0] == "--status":
         return _status(words[1:])
     if words[0] == "--publish":
