@@ -90,6 +90,7 @@ def test_a_missing_file_holds_no_shape(tmp_path):
         ("0 0 0 1 -2.5 1 1", r"line 2 is no class and shares"),
         ("cell 0 0 1 0 1 1", r"line 2: could not convert .*; export it again"),
         ("inf 0 0 1 0 1 1", r"line 2: .*; export it again"),
+        ("0 0 0 nan 0 1 1", r"line 2 is no class and shares"),
     ],
 )
 def test_lines_that_are_no_polygons_are_named_with_their_number(tmp_path, line, sentence):
@@ -190,3 +191,20 @@ def test_lines_of_five_numbers_or_more_are_taken_for_polygons_or_boxes(tmp_path,
     picture(tmp_path / "images" / "a.png")
     text(tmp_path / "labels" / "a.txt", content)
     assert is_here(tmp_path) is expected
+
+
+def test_text_files_may_lie_beside_their_images(tmp_path):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "train" / name)
+    picture(tmp_path / "icons" / "c.png")
+    text(tmp_path / "train" / "a.TXT", TRIANGLE)
+    text(tmp_path / "classes.txt", "cell\n")
+    assert is_here(tmp_path)
+    assert pairs(tmp_path) == {"train/a.png": "train/a.TXT", "train/b.png": "train/b.txt"}
+
+
+@pytest.mark.parametrize("content", ["0 .1 .1 .2 .2", "a cell on the left"])
+def test_boxes_and_captions_beside_images_are_no_outlines(tmp_path, content):
+    picture(tmp_path / "a.png")
+    text(tmp_path / "a.txt", content)
+    assert not is_here(tmp_path)

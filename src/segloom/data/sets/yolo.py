@@ -2,7 +2,7 @@
 
 A line is ``class x y x y ...``, the coordinates as shares of the width and the height. Images lie
 in a folder ``images`` and text files in ``labels`` beside it (``images/train`` and
-``labels/train``, or ``train/images`` and ``train/labels``). The names of the classes are those of
+``labels/train``, or ``train/images`` and ``train/labels``), or beside their text files. The names of the classes are those of
 ``data.yaml`` or ``classes.txt``. An image with an empty text file, or with none, shows background
 alone. Of objects that overlap the smaller one is on top.
 """
@@ -53,11 +53,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         DataError: There are no such files, or the names of the classes are not found.
     """
     root = data_root(config)
-    pairs = _pairs(root)
+    pairs = _in_folders(root) or _beside(root)
     if not pairs:
         raise DataError(
-            f"{root} holds no folder images with a folder labels of .txt files beside it; set "
-            "data.root."
+            f"{root} holds no folder images with a folder labels of .txt files beside it, and no "
+            ".txt files beside images; set data.root."
         )
     names = _names(root)
     if not names and not config.classes:
@@ -84,10 +84,11 @@ def read(config: DataConfig, split: str) -> DatasetSource:
 
 def is_here(root: Path) -> bool:
     """Return whether a folder holds text files of polygons beside images."""
-    for labels in list(_pairs(root).values())[:20]:
-        if labels.is_file() and _is_outlines(labels):
-            return True
-    return False
+    pairs = _in_folders(root)
+    # Beside images lie boxes of detection, too, of data sets whose masks lie elsewhere.
+    words = MIN_BOX if pairs else MIN_WORDS
+    texts = list((pairs or _beside(root)).values())[:20]
+    return any(labels.is_file() and _is_outlines(labels, words) for labels in texts)
 
 
 def _numbered(root: Path, names: list[str], classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ def _polygon(line: str, names: tuple[str, ...], where: str) -> tuple[int, list[f
         class_id = int(number)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{where}: {error}; export it again.") from error
-    if class_id != number or any(abs(value) > FAR for value in values):
+    if class_id != number or not all(abs(value) <= FAR for value in values):
         raise DataError(
             f"{where} is no class and shares of the width and height ({line:.60}); divide pixels "
             "by the size of the image."
@@ -166,7 +167,19 @@ def _area(points: list[float]) -> float:
     return abs(sum(a * d - c * b for a, b, c, d in turned))
 
 
-def _pairs(root: Path) -> dict[Path, Path]:
+def _beside(root: Path) -> dict[Path, Path]:
+    """Map the images of every folder that holds text files named like images to their own."""
+    texts = visible(root.rglob("*.[tT][xX][tT]"), root)
+    pairs: dict[Path, Path] = {}
+    for folder in dict.fromkeys(text.parent for text in texts):
+        found = {image: image.with_suffix(".txt") for image in visible(folder.iterdir(), root)}
+        for image, text in found.items():
+            if image.suffix.lower() in IMAGE_ENDINGS and image.is_file():
+                pairs[image] = locate(text.name, [folder]) or text
+    return pairs if any(text.is_file() for text in pairs.values()) else {}
+
+
+def _in_folders(root: Path) -> dict[Path, Path]:
     """Map every image below a folder ``images`` to its text file, which may not exist."""
     pairs: dict[Path, Path] = {}
     folders = [f for f in visible(root.rglob("[iI][mM][aA][gG][eE][sS]"), root) if f.is_dir()]
@@ -181,13 +194,13 @@ def _pairs(root: Path) -> dict[Path, Path]:
     return dict(sorted(pairs.items()))
 
 
-def _is_outlines(path: Path) -> bool:
-    """Tell numbers of polygons from other text; boxes are for `read_shapes` to refuse."""
+def _is_outlines(path: Path, least: int) -> bool:
+    """Tell lines of so many numbers or more from other text."""
     try:
         lines = [[float(word) for word in line.split()] for line in _lines(path)]
     except (DataError, ValueError):
         return False
-    return any(len(values) >= MIN_BOX for values in lines)
+    return any(len(values) >= least for values in lines)
 
 
 def _lines(path: Path) -> list[str]:
