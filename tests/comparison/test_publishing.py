@@ -22,6 +22,12 @@ def contents(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def missing(comparison):
+    """List the cells without scores."""
+    (group,) = comparison.values["groups"]
+    return [cell for kind in group["rows"] for cell in kind["missing"]]
+
+
 def test_published_comparison_holds_counts_and_tables_and_no_place(finished, recipe, tmp_path):
     to = tmp_path / "public"
     result = publish(finished, to)
@@ -82,3 +88,18 @@ def test_spread_is_that_of_the_tables(finished, plan, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "lab")
     compare(plan(seeds=(0, 1)), folder, engine="inline", pictures=0, spread="plain")
     assert publish(folder, tmp_path / "to").result.spread == "plain"
+
+
+def test_the_cause_of_a_failure_is_published_without_places(finished, recipe, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "lab")
+    cell = make_cells(read_plan(folder), folder)[-1]
+    cause = f"{recipe.data.root}/a.png cannot be read for {folder}/cells."
+    shutil.rmtree(cell.path)
+    cell.path.mkdir()
+    (cell.path / "cell.json").write_text(json.dumps({"state": "failed", "cause": cause}))
+    (failed,) = missing(publish(folder, tmp_path / "to"))
+    assert failed["state"] == "failed"
+    assert failed["cause"] == "DIR/a.png cannot be read for DIR/cells."
+    # Where another machine has done the cell, it stays done.
+    publish(finished, tmp_path / "to")
+    assert missing(publish(folder, tmp_path / "to")) == []

@@ -16,7 +16,7 @@ from segloom.comparison.statistics.analysis import Spread
 from segloom.config.load import dump_config, read_config
 from segloom.config.run import RunConfig
 from segloom.errors import ConfigError, DataError
-from segloom.files import write_bytes, write_text
+from segloom.files import write_bytes, write_json, write_text
 from segloom.report.comparison_result import read_comparison
 from segloom.run_directory import RunDirectory
 
@@ -51,11 +51,8 @@ def publish(folder: Path, to: Path) -> Comparison:
     if folder.resolve() == to.resolve():
         raise ConfigError(f"{to} is the comparison itself; name another folder to publish it in.")
     plan = read_plan(folder)
-    done = [
-        cell
-        for cell in budgeted_cells(plan, folder)
-        if (found := outcome(cell)) and found["state"] == "done"
-    ]
+    found = [(cell, outcome(cell)) for cell in budgeted_cells(plan, folder)]
+    done = [cell for cell, values in found if values and values["state"] == "done"]
     _check_whole(done)
     recipes = {name: _without_places(recipe) for name, recipe in plan.recipes.items()}
     open_plan(plan.model_copy(update={"recipes": recipes}), to)
@@ -63,6 +60,9 @@ def publish(folder: Path, to: Path) -> Comparison:
         _copy(folder / name, to / name)
     for cell in done:
         _keep(cell, to / "cells" / cell.id)
+    for cell, values in found:
+        if values and values["state"] == "failed":
+            _keep_failure(cell, values["cause"], folder, to / "cells" / cell.id)
     return summarise_folder(plan, to, pictures=0, spread=_spread(folder))
 
 
@@ -95,6 +95,15 @@ def _keep(cell: Cell, to: Path) -> None:
     outcome_file, *counts = _evidence(cell)
     for name in (*COURSE, *counts, outcome_file):
         _copy(cell.path / name, to / name)
+
+
+def _keep_failure(cell: Cell, cause: str, folder: Path, to: Path) -> None:
+    """Write why a cell could not be done, unless another machine has done it."""
+    root = cell.config.data.root
+    for place in (folder.resolve(), folder, *([root.resolve(), root] if root else [])):
+        cause = cause.replace(str(place), str(PLACE))
+    if not (to / EVIDENCE[0]).is_file():
+        write_json(to / EVIDENCE[0], {"state": "failed", "cause": cause})
 
 
 def _copy(path: Path, to: Path) -> None:

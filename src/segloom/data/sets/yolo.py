@@ -2,9 +2,9 @@
 
 A line is ``class x y x y ...``, the coordinates as shares of the width and the height. Images lie
 in a folder ``images`` and text files in ``labels`` beside it (``images/train`` and
-``labels/train``, or ``train/images`` and ``train/labels``), or beside their text files. The names of the classes are those of
-``data.yaml`` or ``classes.txt``. An image with an empty text file, or with none, shows background
-alone. Of objects that overlap the smaller one is on top.
+``labels/train``, or ``train/images`` and ``train/labels``), or beside their text files. The names
+of the classes are those of ``data.yaml`` or ``classes.txt``. An image with an empty text file, or
+with none, shows background alone. Of objects that overlap the smaller one is on top.
 """
 
 from __future__ import annotations
