@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(browser: Any, exported: Path, ort_web: Path) -> Iterator[Any]:
     """The page, opened as a file, without a network."""
     path = web.write_web_page(exported, Description.read(exported), ort_web)
+    with opened(browser, path) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser: Any, path: Path) -> Iterator[Any]:
+    """Open a page; it may ask for nothing and raise nothing."""
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -96,6 +104,36 @@ def test_label_maps_are_those_of_onnx_runtime(
     assert abs(int(percent.removesuffix(" %")) - 100 * sure) <= 0.8  # 0 to 255, then per cent
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "device"),
+    [
+        ("gpuTime < wasmTime", "gpuTime < Infinity", "WebGPU"),  # the processor plays the card
+        ("gpuTime < wasmTime", "gpuTime < 0", "WebAssembly"),
+        ("value !== found[pixel]", "pixel === 0", "WebAssembly"),  # one label is another
+    ],
+)
+def test_webgpu_computes_if_it_gives_the_same_labels_sooner(
+    browser: Any, exported: Path, ort_web: Path, tmp_path: Path, old: str, new: str, device: str
+) -> None:
+    text = web.write_web_page(exported, Description.read(exported), ort_web).read_text()
+    assert text.count(old) == 1
+    (path := tmp_path / "page.html").write_text(text.replace(old, new))
+    with opened(browser, path) as page:
+        if not page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+            pytest.skip("this browser has no WebGPU")
+        for number, expected in enumerate(("WebAssembly", device)):
+            buffer = {"name": "a.png", "mimeType": "image/png", "buffer": png(IMAGES[number])}
+            page.set_input_files("#file", buffer)
+            height, width = IMAGES[number].shape[:2]
+            page.locator("#facts", has_text=f"{width} × {height} pixels, computed by ").wait_for()
+            assert page.locator("#facts").inner_text().endswith(expected)
+        with page.expect_download() as waiting:
+            page.locator("[data-output=label]").click()
+        waiting.value.save_as(labels := tmp_path / "labels.png")
+        expected = load(exported).label_map(IMAGES[1])
+        np.testing.assert_array_equal(pixels(labels.read_bytes()), expected)
+
+
 def test_polygons_are_those_of_python(page: Any, exported: Path, tmp_path: Path) -> None:
     image, model = IMAGES[2], load(exported)
     buffer = {"name": "noise.png", "mimeType": "image/png", "buffer": png(image)}
@@ -140,7 +178,7 @@ def test_a_network_of_other_channels_is_refused(exported: Path, tmp_path: Path) 
 
 
 def test_a_folder_without_the_runtime_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"lacks ort\.wasm\.bundle\.min\.mjs"):
+    with pytest.raises(ConfigError, match=r"lacks ort\.webgpu\.bundle\.min\.mjs"):
         web.find_runtime(tmp_path)
 
 

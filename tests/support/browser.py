@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+# Containers lack the rights for a sandbox, and the pages are ours.
+OPEN = "--no-sandbox"
+WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+"""WebGPU computed by the processor: a graphics card is not needed."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -20,7 +25,6 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("no Chromium here (Debian: apt install chromium)")
     with playwright.sync_playwright() as started:
-        # No sandbox: containers lack the rights for it, and the pages are ours.
-        running = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        running = started.chromium.launch(executable_path=program, args=[OPEN, *WEBGPU])
         yield running
         running.close()

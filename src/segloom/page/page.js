@@ -168,6 +168,7 @@ function listClasses() {
   if (focused) find("legend").querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
   const [a, b] = state.answers;
   let facts = `${a.width} × ${a.height} pixels`;
+  if (a.device) facts += `, computed by ${a.device}`;
   if (b) facts += `; left ${a.model}, right ${b.model}` + differing(a, b);
   find("facts").textContent = facts;
 }
