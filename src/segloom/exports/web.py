@@ -1,8 +1,8 @@
 """An exported network as one HTML file that runs it in a browser, opened from a folder or a mail.
 
 ONNX Runtime comes as WebAssembly (the npm package onnxruntime-web, MIT); it, the network and the
-page of `segloom serve` are in the file, which asks nobody for anything. Where the browser has WebGPU
-and it gives the same labels for the first photograph, sooner, it computes the next ones.
+page of `segloom serve` are in the file, which asks nobody for anything. Where the browser has
+WebGPU and it gives the same labels for the first photograph, sooner, it computes the next ones.
 """
 
 from __future__ import annotations
