@@ -187,3 +187,29 @@ def test_an_export_that_is_missing_or_lists_no_image_is_named(tmp_path):
     assert is_here(tmp_path)
     with pytest.raises(DataError, match=r"annotations\.xml lists no image, as an export of tracks"):
         source(tmp_path)
+
+
+def test_several_exports_lie_in_folders_of_their_own(tmp_path):
+    for job, label in (("job_1", "dirt"), ("job_2", "cell")):
+        picture(tmp_path / job / "images" / "a.png")
+        write(tmp_path / job, ("a.png", BOX.format(label)))
+    picture(tmp_path / "images" / "b.png")
+    (tmp_path / "job_3").mkdir()
+    write(tmp_path / "job_3", ("b.png", BOX.format("dirt")))
+    assert is_here(tmp_path)
+    found = source(tmp_path)
+    assert found.labels.classes == ("background", "dirt", "cell")
+    assert [record.mask.parent.name for record in found.records] == ["job_1", "job_2", "job_3"]
+    shapes = [read_shapes(record, 6, 8, ())[0].label for record in found.records]
+    assert shapes == ["dirt", "cell", "dirt"]
+
+
+def test_one_image_in_two_exports_is_refused(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    for job in ("job_1", "job_2"):
+        (tmp_path / job).mkdir()
+        write(tmp_path / job, ("a.png", BOX.format("cell")))
+    with pytest.raises(
+        DataError, match=r"job_1.annotations.xml and a.png of .*job_2.* both of the"
+    ):
+        source(tmp_path)

@@ -34,6 +34,7 @@ from segloom.data.sets.shapes import (
     split_files,
     turned,
     uncovered_class,
+    visible,
 )
 from segloom.data.source import DatasetSource, data_root
 from segloom.errors import DataError
@@ -58,6 +59,18 @@ class _Task(NamedTuple):
     images: dict[str, _Image]
 
 
+class _Place(NamedTuple):
+    """Where the shapes of an image are written."""
+
+    path: Path
+    name: str
+    """Of the image in that file."""
+    subset: str
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.path}"
+
+
 def read(config: DataConfig, split: str) -> DatasetSource:
     """Read a split of a CVAT export; see `DatasetSource`.
 
@@ -66,34 +79,48 @@ def read(config: DataConfig, split: str) -> DatasetSource:
         DataError: There is no such file, it is damaged, or an image is not found.
     """
     root = data_root(config)
-    path = root / "annotations.xml"
-    task = _load(path, _changed(path))
-    if not task.images:
-        raise DataError(
-            f"{path} lists no image, as an export of tracks does; export the task as CVAT for "
-            "images 1.1."
-        )
-    used = (facts["label"] for image in task.images.values() for _, facts in image.shapes)
-    found = task.labels or sorted(set(used))
+    places: list[tuple[Path, _Place]] = []
+    labels: list[str] = []
+    for path in _files(root):
+        task = _load(path, _changed(path))
+        if not task.images:
+            raise DataError(
+                f"{path} lists no image, as an export of tracks does; export the task as CVAT for "
+                "images 1.1."
+            )
+        used = (facts["label"] for image in task.images.values() for _, facts in image.shapes)
+        labels += task.labels or sorted(set(used))
+        for name, entry in task.images.items():
+            place = _Place(path, name, entry.subset.lower())
+            places.append((_find(root, path, name), place))
+    images = pair_once(places)
+    found = list(dict.fromkeys(labels))
     classes = class_names(config, found)
-    files = pair_once((_find(root, name), name) for name in task.images)
-    subsets = {task.images[name].subset.lower() for name in files.values()}
+    subsets = {place.subset for place in images.values()}
     if any(subsets & set(names) for names in SPLIT_NAMES.values()):
         wanted = SPLIT_NAMES[split]
-        chosen = [f for f, name in files.items() if task.images[name].subset.lower() in wanted]
+        chosen = [image for image, place in images.items() if place.subset in wanted]
     else:
-        chosen = split_files(root, list(files), config, split)
+        chosen = split_files(root, list(images), config, split)
     decoder = ShapeDecoder(classes, read_shapes, uncovered_class(classes, found))
-    return shape_source(root, dict.fromkeys(chosen, path), classes, decoder)
+    return shape_source(root, {image: images[image].path for image in chosen}, classes, decoder)
 
 
 def is_here(root: Path) -> bool:
-    """Return whether a folder holds an export of CVAT for images."""
+    """Return whether a folder holds exports of CVAT for images."""
     try:
-        with (root / "annotations.xml").open("rb") as file:
+        with _files(root)[0].open("rb") as file:
             return b"<annotations" in file.read(4096)  # what is wrong with it, `read` says
     except OSError:
         return False
+
+
+def _files(root: Path) -> list[Path]:
+    """Find the file of a task or a project, or those of several, each in a folder of its own."""
+    whole = root / "annotations.xml"
+    if whole.is_file():
+        return [whole]
+    return visible(root.glob("*/annotations.xml"), root) or [whole]
 
 
 def read_shapes(record: Record, height: int, width: int, classes: tuple[str, ...]) -> list[Shape]:
@@ -173,13 +200,15 @@ def _mask(facts: dict[str, str], height: int, width: int) -> NDArray[np.bool_]:
     return drawn
 
 
-def _find(root: Path, name: str) -> Path:
+def _find(root: Path, path: Path, name: str) -> Path:
+    """Find an image in the folder of its file, or in that of the data set."""
+    folders = [place for folder in (path.parent, root) for place in (folder, folder / "images")]
     for tail in tails_of(PurePosixPath(name)):
-        if (found := locate(tail, [root, root / "images"])) is not None:
+        if (found := locate(tail, folders)) is not None:
             return found
     raise DataError(
-        f"{root / 'annotations.xml'} lists {name}, which is neither in {root} nor in "
-        f"{root / 'images'}; export with images, or put them there."
+        f"{path} lists {name}, which is neither in {folders[0]} nor in {folders[1]}; export with "
+        "images, or put them there."
     )
 
 
@@ -193,7 +222,7 @@ def _changed(path: Path) -> int:
     return status.st_mtime_ns
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=16)
 def _load(path: Path, _changed: int) -> _Task:
     try:
         # Expat of today refuses entities that grow without bound; a DOCTYPE is no part of CVAT's.
