@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 def configure(options: dict[str, Any], kind: dict[str, Any], seed: int, run: Path) -> RunConfig:
     """Return the recipe folder with the options of a data set, a kind and a seed."""
     epochs = options["train"]["epochs"]
-    shared = {"validate_every": epochs, "threads": 1, "tensorboard": False, "seed": seed}
+    shared = {"validate_every": epochs, "threads": 1, "tensorboard": False, "precision": "fp32"}
     config = load_run_config("folder", data_batch_size=8, loss=kind)
-    return config.override(**options).override(train={**shared, "out": run})
+    return config.override(**options).override(train={**shared, "seed": seed, "out": run})
 
 
 def finish(config: RunConfig, run: Path) -> Path:

@@ -22,12 +22,13 @@ class LossConfig(Section):
     )
     """Weight of each loss by name, with options if need be ("focal:gamma=3"); the name of an
     attached enhancement sets the weight of its auxiliary loss."""
-    class_weights: Literal["none", "log", "log2", "log_max", "inverse", "median", "effective"] = (
-        "none"
-    )
+    class_weights: Literal[
+        "none", "auto", "log", "log2", "log_max", "inverse", "median", "effective"
+    ] = "none"
     """Class weights of the losses that average over pixels (cross_entropy, focal, ohem, boundary,
     bce), from the training labels; log is 1 / ln(1.02 + p), log2 has the binary logarithm, and
-    log_max divides by the largest class."""
+    log_max divides by the largest class. auto is none for two classes and the root of log for
+    more."""
     class_weight_power: float = Field(1.0, gt=0, le=2)
     """Exponent of the class weights: below 1 evens them out, so that thin classes are found without
     being painted over their neighbours."""

@@ -118,10 +118,12 @@ def _class_weights(config: RunConfig, training: SegmentationDataset) -> list[flo
             f"the data has a single class ({training.classes[0]}), which leaves nothing to tell "
             "apart; declare the background as a class in data.classes."
         )
-    if config.loss.class_weights == "none":
+    scheme, power = config.loss.class_weights, config.loss.class_weight_power
+    if scheme == "none" or (scheme == "auto" and len(training.classes) <= 2):
         return None
-    full = class_weights(count_classes(training), config.loss.class_weights)
-    return [weight**config.loss.class_weight_power for weight in full]
+    if scheme == "auto":  # decided by benchmarks/studies/class_weights
+        scheme, power = "log", power / 2
+    return [weight**power for weight in class_weights(count_classes(training), scheme)]
 
 
 def _class_uniform(config: RunConfig, training: SegmentationDataset) -> ClassUniform | None:
