@@ -50,6 +50,8 @@ class EncoderCell(NamedTuple):
     """Why an export of them is refused; empty where it passes its gate, or they do not fit."""
     openvino: str = ""
     """The same of an export to OpenVINO, where the one to ONNX passes."""
+    untried: str = ""
+    """Says that no export of this pair was tried; empty where one was, or is refused."""
 
 
 class Fit(NamedTuple):
@@ -142,7 +144,10 @@ def _objection(cell: Fit | EncoderCell) -> tuple[str, str]:
         return "no", cell.refusal
     if cell.export:
         return "yes, no export", cell.export
-    return ("yes, no OpenVINO", cell.openvino) if cell.openvino else ("yes", "")
+    if cell.openvino:
+        return "yes, no OpenVINO", cell.openvino
+    untried = cell.untried if isinstance(cell, EncoderCell) else ""
+    return ("fits", untried) if untried else ("yes", "")
 
 
 def _refusal(architecture: str, enhancement: str) -> str:
