@@ -229,6 +229,17 @@ def test_only_maps_that_something_looks_at_are_kept() -> None:
         torch.testing.assert_close(model(image), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_beyond_the_memory_is_computed_each_time() -> None:
+    model = create_model("linear", encoder_name="test_vit", classes=2).eval()
+    images, calls = torch.randn(3, 3, 64, 64), []
+    expected = model(images)
+    cache_features(model, limit=2.5 * 64 * 64 * bytes_per_pixel(model))
+    model.encoder.model.patch_embed.register_forward_hook(lambda *_: calls.append(1))
+    for _ in range(2):
+        torch.testing.assert_close(model(images), expected, rtol=1e-4, atol=1e-5)
+    assert len(calls) == 3 + 1
+
+
 def test_maps_beyond_the_memory_are_refused(
     tiny: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:

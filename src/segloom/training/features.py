@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,13 @@ from segloom.errors import ConfigError
 from segloom.models import SegmentationModel
 from segloom.training.from_data import training_device
 
-__all__ = ["bytes_per_pixel", "cache_features", "check_cacheable", "check_memory"]
+__all__ = [
+    "bytes_per_pixel",
+    "cache_features",
+    "check_cacheable",
+    "check_memory",
+    "memory_for_maps",
+]
 
 MEMORY_SHARE = 0.5
 """Of the memory, that kept maps may take."""
@@ -85,14 +92,19 @@ def check_memory(
     views = len(training) * (2 if config.data.augment.flip > 0 else 1)
     size = 1 if config.train.precision == "fp32" else 0.5
     needed = views * height * width * bytes_per_pixel(model) * size / 1e9
-    there = training_device(config)[1] / 1e9
-    if needed > MEMORY_SHARE * there:
+    there = memory_for_maps(config) / 1e9
+    if needed > there:
         raise ConfigError(
             f"train.cache_features would keep about {needed:.1f} GB of feature maps of {views} "
             f"views of training images, more than half of the memory ({there:.1f} GB); take "
             "model.architecture linear, which looks at one map alone, smaller images or "
             "data.augment.flip 0, or leave it out."
         )
+
+
+def memory_for_maps(config: RunConfig) -> float:
+    """Return the bytes that kept maps may take: half of the memory where the training runs."""
+    return MEMORY_SHARE * training_device(config)[1]
 
 
 def bytes_per_pixel(model: SegmentationModel) -> float:
@@ -106,31 +118,39 @@ def bytes_per_pixel(model: SegmentationModel) -> float:
     return kept * 4 / (2 * model.multiple) ** 2
 
 
-def cache_features(model: SegmentationModel) -> None:
+def cache_features(model: SegmentationModel, limit: float = inf) -> None:
     """Let the encoder of a network return kept maps for images that it has seen.
 
-    Images run one by one, so that a map does not depend on the batch that it was computed in. Maps
+    Images run one by one, so that a map does not depend on the batch that it was computed in; but
+    where images differ in size, an image is another one in every size that batches pad it to. Maps
     that nothing looks at are zeros. State dicts are as before.
 
     Args:
         model: Its encoder does not learn, see `check_cacheable`.
+        limit: Bytes that may be kept; what is beyond them is computed each time.
     """
     encoder = model.encoder
     run: Callable[[Tensor], object] = encoder.forward
     _, used = _probe(model)
     kept: dict[bytes, tuple[list[Tensor], TreeSpec]] = {}
+    left = limit
 
     def maps_of(image: Tensor) -> tuple[list[Tensor], TreeSpec]:
+        nonlocal left
         key = blake2b(image.contiguous().cpu().numpy().tobytes(), digest_size=16)
         name = key.digest() + repr(tuple(image.shape)).encode()
-        if name not in kept:
-            with torch.no_grad():
-                maps, layout = tree_flatten(run(image))
-            # A single zero, shown at the size of the map, takes no memory.
-            pairs = zip(maps, used, strict=True)
-            blank = [m if is_used else m.new_zeros(()).expand_as(m) for m, is_used in pairs]
-            kept[name] = blank, layout
-        return kept[name]
+        if name in kept:
+            return kept[name]
+        with torch.no_grad():
+            maps, layout = tree_flatten(run(image))
+        # A single zero, shown at the size of the map, takes no memory.
+        pairs = zip(maps, used, strict=True)
+        found = [m if is_used else m.new_zeros(()).expand_as(m) for m, is_used in pairs]
+        size = sum(m.nbytes for m, is_used in zip(found, used, strict=True) if is_used)
+        if size <= left:
+            left -= size
+            kept[name] = found, layout
+        return found, layout
 
     def forward(image: Tensor) -> object:
         if encoder.training:  # before the first epoch freezes it

@@ -15,7 +15,12 @@ from segloom.training.callbacks.activations import checkpoint_activations
 from segloom.training.depthwise import speed_up_depthwise
 from segloom.training.distributed.group import uses_gpu
 from segloom.training.distributed.sync_batchnorm import synchronize_batchnorm
-from segloom.training.features import cache_features, check_cacheable, check_memory
+from segloom.training.features import (
+    cache_features,
+    check_cacheable,
+    check_memory,
+    memory_for_maps,
+)
 
 __all__ = ["build_training_network"]
 
@@ -50,7 +55,7 @@ def build_training_network(
     if config.train.cache_features:
         check_cacheable(config, model)
         check_memory(config, model, training)
-        cache_features(model)
+        cache_features(model, memory_for_maps(config))
     return model
 
 
