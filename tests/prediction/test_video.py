@@ -151,14 +151,13 @@ def test_what_comes_live_passes_frames_over_and_ends_in_order(tmp_path: Path, mo
     monkeypatch.setattr(video, "is_live", lambda name: True)
 
     def stop(film: Film) -> None:
-        time.sleep(0.02)
-        if film.frames == 3:
+        if film.skipped:
             raise KeyboardInterrupt
+        time.sleep(0.2)  # longer than a frame takes to be decoded, on a busy machine too
 
     film = predict_video(Colours(), str(source), tmp_path / "b.mp4", on_frame=stop)
-    assert film.frames == 3
     assert film.skipped > 0
-    assert len(read_film(tmp_path / "b.mp4")[0]) == 3
+    assert len(read_film(tmp_path / "b.mp4")[0]) == film.frames < 60
 
 
 def test_a_stopped_film_leaves_no_file_and_no_thread(tmp_path: Path) -> None:
