@@ -151,8 +151,21 @@ def test_names_that_lead_out_of_the_data_set_are_refused(name: str) -> None:
         inner_path(name, Path("x.json"))
 
 
+def test_of_an_address_the_path_counts() -> None:
+    assert inner_path("https://host:80/data/a b.png?x=1", Path("x.json")) == "data/a b.png"
+    assert inner_path("s3://bucket/a.png", Path("x.json")) == "a.png"
+    with pytest.raises(DataError, match="leads out of the data set"):
+        inner_path("https://host", Path("x.json"))
+
+
 @pytest.mark.parametrize(
-    "start", ["C:\\\\data\\\\set\\\\", "\\\\\\\\host\\\\share\\\\set\\\\", "/home/anna/set/"]
+    "start",
+    [
+        "https://host/set/",
+        "C:\\\\data\\\\set\\\\",
+        "\\\\\\\\host\\\\share\\\\set\\\\",
+        "/home/anna/set/",
+    ],
 )
 @pytest.mark.parametrize("folder", ["images", ""])
 def test_absolute_names_of_another_machine_are_found_by_their_ends(

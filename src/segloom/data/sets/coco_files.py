@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from segloom.data.locate import plain_name, resolve_place, without_anchor
 from segloom.data.pairing import SPLIT_NAMES
@@ -25,6 +26,7 @@ __all__ = ["AnnotationFile", "annotation_file", "coco_images", "has_annotations"
 
 MAX_PARSED = 2**24
 """Bytes up to which a file is parsed to recognise its form; a larger one shows it at its start."""
+ADDRESS = re.compile(r"[a-z][a-z0-9+]+://", re.IGNORECASE)
 KEYS = ("images", "annotations", "categories")
 FOLDERS = ("annotations", ".")
 
@@ -120,12 +122,18 @@ def _alike(folder: Path, names: Sequence[str]) -> list[Path]:
 def inner_path(name: str, path: Path) -> str:
     """Return the name that a file gives an image, with ``/``; see `without_anchor`.
 
+    Of an address (``https://host/data/a.jpg``) it is the path: images are never downloaded.
+
     Raises:
         DataError: It leads out of the data set.
     """
-    inside = without_anchor(name)
+    address = ADDRESS.match(name)
+    inside = without_anchor(urlsplit(name).path if address else name)
     if ".." in inside.parts or not inside.name or ":" in inside.parts[0]:
-        raise DataError(f"{path} lists the image {name}, which leads out of the data set.")
+        raise DataError(
+            f"{path} lists the image {name}, which leads out of the data set; put the images into "
+            "its folder and list them as they lie there."
+        )
     return str(inside)
 
 
