@@ -21,7 +21,7 @@ class LimitMeasure(Measure, Generic[Limit]):
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         super().__init__()
-        self.limits = tuple(limits)
+        self.limits: tuple[Limit, ...] = tuple(limits)
 
     @classmethod
     def configured(cls, config: EvalConfig) -> Self:
