@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 from segloom.cli.options import parse
 from segloom.data.cache import default_cache_dir
+from segloom.processor import bfloat16_is_fast
 
 __all__ = ["Check", "DoctorOptions", "examine", "run"]
 
@@ -104,8 +105,6 @@ def _device() -> str:
 
 def _bfloat16() -> str:
     import torch
-
-    from segloom.inference import bfloat16_is_fast
 
     fast = torch.cuda.is_available() or bfloat16_is_fast()
     return "in hardware" if fast else "emulated: use --train.precision fp32"

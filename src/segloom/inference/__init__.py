@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from segloom.inference.graph import InferenceGraph
     from segloom.inference.predictor import Predictor
     from segloom.inference.submission import submit_cityscapes
+    from segloom.processor import bfloat16_is_fast
 
 __all__ = ["InferenceGraph", "Predictor", "bfloat16_is_fast", "submit_cityscapes"]
 
