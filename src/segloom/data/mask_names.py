@@ -15,7 +15,7 @@ from pathlib import Path
 
 from segloom.data.locate import plain_name
 
-__all__ = ["NamedMask", "assign_masks", "class_words", "masks_among"]
+__all__ = ["MASK_WORDS", "NamedMask", "assign_masks", "class_words", "masks_among"]
 
 SIGNS = r"[_\-. ()\[\]#]"
 MASK_WORDS = frozenset(

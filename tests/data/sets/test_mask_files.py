@@ -168,6 +168,24 @@ def test_classes_that_are_not_named_are_left_out_and_it_is_said(tmp_path):
         np.testing.assert_array_equal(mask, HIGH)
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("masks/cell", "cell"), ("masks/Red Cell", "Red Cell"), ("masks/PNG", "foreground"),
+     ("masks", "foreground"), ("masks/instances", "foreground"), ("drawn/cell", "foreground")],
+)  # fmt: skip
+def test_a_folder_of_masks_of_one_class_names_it(tmp_path, folder, name):
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        save_png(tmp_path / f"images/i{number}.png", rng.integers(0, 255, (20, 24, 3), np.uint8))
+        for place, mask in enumerate((LOW, HIGH)):
+            save_png(tmp_path / folder / f"i{number}_{place}.png", (mask * 255).astype(np.uint8))
+    report = check(tmp_path)
+    assert report.is_fine, report.findings
+    assert report.options["classes"] == ["background", name]
+    for mask in decode(DataConfig.model_validate(report.options)).values():
+        np.testing.assert_array_equal(mask, LOW | HIGH)
+
+
 def test_numbers_are_classes_where_they_are_named_so(tmp_path):
     two(tmp_path, LOW, HIGH, "{x}_{label}.png")
     for path in sorted((tmp_path / "masks").iterdir()):

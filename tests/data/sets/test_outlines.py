@@ -44,6 +44,24 @@ def test_parts_are_united_and_those_of_one_or_two_points_left_out():
     assert found.sum() == 4 + 4 - 1
 
 
+AWAY = [9.0, 1.0, 12.0, 1.0, 12.0, 3.0]
+BELOW = [1.0, 7.0, 3.0, 7.0, 3.0, 9.0]
+
+
+@pytest.mark.parametrize("outline", [[AWAY], [BELOW], [AWAY, BELOW], [[-v for v in AWAY]]])
+def test_a_shape_wholly_outside_its_image_is_refused(outline):
+    with pytest.raises(DataError, match=r"^object 7 lies wholly outside the image of 8 x 6 pixels"):
+        draw_outline(outline, 6, 8, "object 7")
+
+
+def test_a_part_outside_and_a_sliver_on_the_side_are_no_fault():
+    inside = [1.0, 1.0, 3.0, 1.0, 3.0, 3.0, 1.0, 3.0]
+    assert draw_outline([inside, AWAY], 6, 8, "x").sum() == 4
+    assert not draw_outline([[8.0, 1.0, 8.0, 3.0, 8.0, 4.0]], 6, 8, "x").any()
+    across = [-4.0, -4.0, 20.0, -4.0, 20.0, 20.0, -4.0, 20.0]
+    assert draw_outline([across], 6, 8, "x").all()
+
+
 @pytest.mark.parametrize("outline", [None, [], 3, "x"])
 def test_no_outline_is_refused(outline):
     with pytest.raises(DataError, match=r"^object 7 has no outline .*perhaps only a box"):

@@ -58,6 +58,8 @@ def test_later_shapes_lie_on_top_and_a_rectangle_holds_its_corners(tmp_path: Pat
     ("thing", "width", "message"),
     [
         (shape("line", (0, 0), (1, 1)), 8, "has no area"),
+        (shape("polygon", (9, 1), (12, 1), (12, 3)), 8, "'cell' lies wholly outside the 8 x 6"),
+        (shape("rectangle", (1, -4), (3, -2)), 8, "'cell' lies wholly outside the 8 x 6"),
         (shape("rectangle", (0, 0), (1, 1)), 9, "use the image that was labelled"),
         (shape("polygon"), 8, "is damaged"),
         (shape("polygon", (0, 0), (10**9, 1)), 8, "is damaged"),

@@ -8,8 +8,9 @@
 
 A mask is 0 where its class or object is not and 255, or 1, where it is. Class 0 is the background;
 the others are those that the names say, in the order of the alphabet, or `foreground` if they say
-none. ``data.classes`` gives another order, or fewer. A pixel under masks of two classes is of the
-later one; ``data.mask_format: multilabel`` keeps both.
+none and no folder below that of the masks is theirs alone. ``data.classes`` gives another order, or
+fewer. A pixel under masks of two classes is of the later one; ``data.mask_format: multilabel``
+keeps both.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ from pathlib import Path
 from segloom.config.data import DataConfig
 from segloom.data.class_masks import ClassMaskDecoder
 from segloom.data.locate import plain_name
-from segloom.data.mask_names import NamedMask, assign_masks, masks_among
-from segloom.data.pairing import find_images, hashed_division, split_folders
+from segloom.data.mask_names import (
+    MASK_WORDS,
+    NamedMask,
+    assign_masks,
+    class_words,
+    masks_among,
+)
+from segloom.data.pairing import SPLIT_NAMES, find_images, hashed_division, split_folders
 from segloom.data.sets.base import DataSet
 from segloom.data.sets.shapes import BACKGROUND, IGNORED
 from segloom.data.source import SPLITS, DatasetSource, check_split, unique_ids
 from segloom.errors import ConfigError, DataError
+from segloom.images.read import IMAGE_ENDINGS
 from segloom.labels.bits import check_number
 from segloom.labels.palette import BACKGROUNDS, background_of, class_palette, default_palette
 from segloom.types import IGNORE_INDEX, LabelSet, Record
@@ -170,7 +178,7 @@ def _classes(config: DataConfig, labels: Iterable[str]) -> tuple[str, ...]:
             f"some masks in {config.root} name a class ({others}) and some do not; give all files "
             "a class in their names, or name the one class with data.classes."
         )
-    names = tuple(sorted((label or OBJECT for label in kept), key=plain_name))
+    names = tuple(sorted((label or _object_name(config) for label in kept), key=plain_name))
     if not names:
         raise DataError(f"the masks in {config.root} are of no class; set data.classes.")
     if len(names) >= IGNORE_INDEX:
@@ -180,6 +188,14 @@ def _classes(config: DataConfig, labels: Iterable[str]) -> tuple[str, ...]:
             "name and number them."
         )
     return names
+
+
+def _object_name(config: DataConfig) -> str:
+    """Return the class of masks whose names say none: of ``masks/cell``, its last folder."""
+    *above, last = (part for part in Path(config.masks).parts if part != "{split}")
+    is_class = above and above[-1].casefold() in MASK_WORDS and last not in SPLIT_NAMES
+    is_class = is_class and f".{last.lower()}" not in IMAGE_ENDINGS
+    return (class_words(last) if is_class else "") or OBJECT
 
 
 class _Places:

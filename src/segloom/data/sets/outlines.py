@@ -38,7 +38,7 @@ def draw_outline(segmentation: object, height: int, width: int, where: str) -> N
         bool ``(H, W)``.
 
     Raises:
-        DataError: It is something else.
+        DataError: It is something else, or has no part in the image.
     """
     if isinstance(segmentation, dict):
         return read_runs(segmentation, height, width, where)
@@ -57,7 +57,21 @@ def draw_outline(segmentation: object, height: int, width: int, where: str) -> N
         if np.abs(rows - np.roll(rows, 1)).sum() > MAX_CROSSINGS:
             raise DataError(f"{where} has a polygon of {len(points)} points that is too long.")
         pixels |= fill_polygon(points, height, width)
+    if all(_is_outside(points, height, width) for points in polygons):
+        raise DataError(
+            f"{where} lies wholly outside the image of {width} x {height} pixels; use the image "
+            "that was labelled, or delete the shape."
+        )
     return pixels
+
+
+def _is_outside(points: NDArray[np.float64], height: int, width: int) -> bool:
+    """Return whether all corners ``(P, 2)`` lie beyond one and the same side of the image.
+
+    On the side itself is not beyond: tools leave slivers there.
+    """
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    return bool(right < 0 or bottom < 0 or left > width or top > height)
 
 
 def _points(polygon: object, where: str) -> NDArray[np.float64]:

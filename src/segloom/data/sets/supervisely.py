@@ -133,8 +133,10 @@ def _shape(entry: _Object, path: Path, height: int, width: int) -> Shape:
         drawn[top : top + part.shape[0], left : left + part.shape[1]] = part[:rows, :columns]
         return Shape(label, [], drawn > 0)
     exterior = _corners(entry["points"]["exterior"])
+    (left, top), (right, bottom) = exterior.min(0), exterior.max(0)
+    if right < 0 or bottom < 0 or left > width or top > height:
+        raise ValueError(f"a shape '{label}' lies wholly outside the {width} x {height} pixels")
     if kind == "rectangle":
-        (left, top), (right, bottom) = exterior.min(0), exterior.max(0)
         drawn[max(0, top) : bottom + 1, max(0, left) : right + 1] = 1
         return Shape(label, [], drawn > 0)
     cv2.fillPoly(drawn, [exterior], 1)
