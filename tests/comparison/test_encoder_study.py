@@ -18,19 +18,20 @@ PLAN = Path(__file__).parents[2] / "benchmarks/studies/encoders/plan.yaml"
 
 
 @pytest.fixture
-def camvid(tmp_path):
-    """Give the folder of one image per split in CamVid's layout."""
+def nuclei(tmp_path):
+    """Give the folder of two images per split in the layout of the nuclei."""
     for split in ("train", "val", "test"):
-        image, mask = make_scene(0, split, 0, size=(64, 96))
-        write_image(tmp_path / "camvid" / split / "0.png", image)
-        label = np.where(mask == 255, 11, mask).astype(np.uint8)
-        write_label_png(tmp_path / "camvid" / f"{split}annot" / "0.png", label)
-    return tmp_path / "camvid"
+        for number in range(2):
+            image, mask = make_scene(0, split, number, size=(64, 96))
+            write_image(tmp_path / f"nuclei/{split}/images/{number}.png", image)
+            binary = np.where(mask == mask.max(), 255, 0).astype(np.uint8)
+            write_label_png(tmp_path / f"nuclei/{split}/masks/{number}.png", binary)
+    return tmp_path / "nuclei"
 
 
-def test_the_plan_is_four_sets_on_two_encoders_with_three_seeds(camvid, tmp_path):
+def test_the_plan_is_four_sets_on_two_encoders_with_three_seeds(nuclei, tmp_path):
     values = yaml.safe_load(PLAN.read_text(encoding="utf-8"))
-    values["recipes"]["camvid"]["data"]["root"] = str(camvid)
+    values["recipes"]["folder"]["data"]["root"] = str(nuclei)
     plan = ComparisonPlan.model_validate(values)
     cells = make_cells(plan, tmp_path / "lab")
     assert len({cell.path for cell in cells}) == 2 * 4 * 3
@@ -48,7 +49,7 @@ def test_the_plan_is_four_sets_on_two_encoders_with_three_seeds(camvid, tmp_path
             name: sum(
                 p.numel()
                 for p in create_model(
-                    "unet", encoder_name=encoder, classes=11, enhancements=model.enhancements
+                    "unet", encoder_name=encoder, classes=2, enhancements=model.enhancements
                 ).parameters()
             )
             for name, model in sizes.items()
