@@ -102,8 +102,7 @@ class LinknetDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Map levels 0 to 5 to ``(B, 32, H / 2, W / 2)``."""
-        _, stem, *rest = features
-        x = rest.pop()
+        _, stem, *rest, x = features
         bypasses = [F.max_pool2d(stem, 3, stride=2, padding=1), *rest]
         for block, bypass in zip(self.blocks, reversed(bypasses), strict=True):
             x = F.relu(block(x) + bypass)
