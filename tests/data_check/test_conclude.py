@@ -209,6 +209,22 @@ def test_binary_jpegs_are_cut_and_noted(tmp_path):
     assert all_ids(report) == {0, 1}
 
 
+@pytest.mark.parametrize(("values", "kind"), [((0, 100, 200), "smeared"), ((0, 255, 90), "trimap")])
+def test_a_small_class_between_dark_and_bright_in_jpeg_is_never_cut_away(tmp_path, values, kind):
+    for number in range(NUM_FILES):
+        photo(tmp_path / f"images/f{number}.jpg", size=(120, 160))
+        drawn = np.full((120, 160), values[0], np.uint8)
+        drawn[8:32, 8:40], drawn[64:80, 80:96] = values[1], values[2]
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(drawn).save(tmp_path / f"masks/f{number}.jpg", quality=85)
+    report = check(tmp_path)
+    assert "0, 90, 255" in finding(report, "smeared").message or values[1] == 100
+    assert finding(report, kind)
+    assert report.is_fine == (kind == "smeared")
+    if report.is_fine:
+        assert all_ids(report) == {0, 1, 2}
+
+
 def test_ids_in_jpeg_are_a_problem(tmp_path):
     for number in range(NUM_FILES):
         photo(tmp_path / f"images/f{number}.jpg")

@@ -10,7 +10,7 @@ from segloom.data_check.conclude_colors import conclude_colors
 from segloom.data_check.contents import Contents
 from segloom.data_check.finding import Finding
 from segloom.data_check.meaning import MANY_CLASSES, LabelOptions, Meaning, listed, many_classes
-from segloom.data_check.smeared import describe_smear, true_values
+from segloom.data_check.smeared import describe_smear, has_third_value, true_values
 from segloom.labels.decoder import BRIGHT, DARK
 from segloom.labels.storage import THRESHOLD
 from segloom.types import IGNORE_INDEX
@@ -87,7 +87,8 @@ def _binary(contents: Contents, classes: Sequence[str]) -> Meaning:
 def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
     near, total = contents.near_binary
     is_two = total and near / total > 0.9 and max(contents.values) > THRESHOLD
-    if is_two and len(classes) in (0, 2):
+    drawn = true_values(contents)
+    if is_two and not has_third_value(contents, drawn) and len(classes) in (0, 2):
         meaning = _binary(contents, classes)
         meaning.names = {}
         note = (
@@ -97,7 +98,7 @@ def _lossy_grey(contents: Contents, classes: Sequence[str]) -> Meaning:
         )
         meaning.findings = [Finding("note", "jpeg-binary", note)]
         return meaning
-    if (drawn := true_values(contents)) is not None:
+    if drawn is not None:
         return _smeared(contents, classes, drawn)
     meaning = Meaning("grey values changed by JPEG")
     message = (

@@ -13,12 +13,16 @@ from itertools import combinations, pairwise
 from segloom.data_check.contents import Contents
 from segloom.labels.smear import MIN_GAP, find_peaks
 
-__all__ = ["describe_smear", "true_colors", "true_values"]
+__all__ = ["describe_smear", "has_third_value", "true_colors", "true_values"]
 
 MIN_SHARE = 0.6
 """Of all pixels; where fewer are flat, the files are pictures or too small to tell."""
 RARE = 0.0002
 """Share of flat pixels below which a value is noise."""
+DARK, BRIGHT = 40, 215
+"""What compression makes of black and white lies beyond."""
+MAX_BETWEEN = 0.002
+"""Share of flat pixels between dark and bright that outlines may leave."""
 COLOR_SPREAD = 20
 """Levels of a channel by which lossy compression changes a colour inside an area."""
 MIN_COLOR_GAP = 48
@@ -36,6 +40,21 @@ def true_values(contents: Contents) -> list[int] | None:
     values = sorted(value for value, number in contents.flat.items() if number >= RARE * flat)
     gaps = [high - low for low, high in pairwise(values)]
     return values if gaps and min(gaps) >= MIN_GAP else None
+
+
+def has_third_value(contents: Contents, drawn: Sequence[int] | None) -> bool:
+    """Return whether lossy grey files hold areas of a value between dark and bright.
+
+    A small class has such areas, however many pixels are black or white; outlines have none.
+
+    Args:
+        contents: What the files hold.
+        drawn: `true_values` of them.
+    """
+    if any(DARK < value < BRIGHT for value in drawn or ()):
+        return True
+    between = sum(number for value, number in contents.flat.items() if DARK < value < BRIGHT)
+    return between > MAX_BETWEEN * sum(contents.flat.values())
 
 
 def true_colors(contents: Contents) -> list[int] | None:
